@@ -1,1 +1,50 @@
-//! To be written in this issue.
+//! UDP as the Linux kernel offers it: sockets with every MTU-discovery mode, batches of datagrams received and sent
+//! with few system calls and memory taken once, segmentation offload with fallback, the error queue, and the
+//! counters that say where datagrams were dropped. The crate knows nothing of any protocol above UDP.
+//!
+//! ```
+//! use shingle_udp::{RecvBatch, SendBatch, Socket, SocketOptions};
+//! use std::time::Duration;
+//!
+//! let options = SocketOptions { timestamps: true, ..SocketOptions::default() };
+//! let socket = Socket::bind("127.0.0.1:0".parse().unwrap(), &options)?;
+//! let (mut incoming, mut batch) = (RecvBatch::new(32, 2048), SendBatch::new(32, 64, 4096));
+//!
+//! let payload = b"payload, read where it is";
+//! let mut outgoing = batch.fill();
+//! assert!(outgoing.begin(socket.local_addr()?));
+//! outgoing.copy(b"header ");
+//! outgoing.borrow(payload);
+//! outgoing.end(0).expect("one datagram of 32 bytes");
+//! let counts = outgoing.send(&socket, &mut |message, error| eprintln!("message {message}: {error}"))?;
+//! assert_eq!((counts.datagrams, counts.system_calls), (1, 1));
+//!
+//! socket.wait(true, false, Duration::from_secs(1))?;
+//! assert_eq!(incoming.recv(&socket)?, 1);
+//! assert_eq!(incoming.iter().next().unwrap().bytes, b"header payload, read where it is");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod address;
+pub mod clock;
+mod cmsg;
+mod cpu;
+mod error_queue;
+pub mod limits;
+mod meminfo;
+mod mtu;
+mod options;
+mod recv;
+mod send;
+mod socket;
+mod sockopt;
+
+pub use clock::{monotonic_ns, realtime_ns, thread_cpu_time};
+pub use cpu::{allowed_cpus, pin_thread_to};
+pub use error_queue::{ErrorOrigin, SocketError};
+pub use meminfo::MemInfo;
+pub use mtu::{MtuDiscovery, interface_mtu};
+pub use options::SocketOptions;
+pub use recv::{Datagram, RecvBatch};
+pub use send::{MessageError, Outgoing, SendBatch, SendCounts};
+pub use socket::{Readiness, Socket};
