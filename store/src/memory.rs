@@ -35,3 +35,43 @@ pub(crate) fn check_budget(config: &StoreConfig, available_bytes: Option<u64>) -
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Linux 6.18, cut to its first lines.
+    const MEMINFO: &str = "MemTotal:        7906316 kB\nMemFree:          339360 kB\nMemAvailable:    5103232 kB\n\
+                           Buffers:          214096 kB\nHugePages_Total:       0\n";
+
+    #[test]
+    fn finds_mem_available_and_takes_nothing_else_for_it() {
+        assert_eq!(parse_mem_available(MEMINFO), Some(5_103_232 * 1024));
+        for wrong in [
+            "",
+            "MemFree: 1 kB",
+            "MemAvailable:",
+            "MemAvailable: 12",
+            "MemAvailable: -1 kB",
+            "XMemAvailable: 1 kB",
+        ] {
+            assert_eq!(parse_mem_available(wrong), None, "{wrong:?}");
+        }
+        assert_eq!(
+            parse_mem_available("MemAvailable: 18446744073709551615 kB"),
+            None,
+            "more than 64 bits of bytes"
+        );
+    }
+
+    #[test]
+    fn names_budget_and_memory_when_the_machine_has_less() {
+        let config = StoreConfig { budget_bytes: 1 << 20, value_bytes_max: 100, instance_nonce: 1 };
+        assert_eq!(check_budget(&config, Some(1 << 20)), Ok(()));
+        assert_eq!(check_budget(&config, None), Ok(()));
+        let error = check_budget(&config, Some((1 << 20) - 1)).unwrap_err();
+        let (budget_bytes, available_bytes) = (1 << 20, (1 << 20) - 1);
+        assert_eq!(error, StoreError::BudgetAboveAvailable { budget_bytes, available_bytes });
+        assert!(error.to_string().contains("1048576 B") && error.to_string().contains("1048575 B"));
+    }
+}

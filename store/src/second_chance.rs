@@ -115,3 +115,68 @@ impl Queue {
         &mut self.slots[id as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Ttl;
+
+    /// The queue from oldest to youngest, found by taking it apart.
+    fn order(mut queue: Queue, ids: &[(u8, SlotId)]) -> Vec<u8> {
+        let mut order = Vec::new();
+        while let Some(record) = queue.oldest() {
+            let name = record.key()[0];
+            let id = ids.iter().find(|(key, _)| *key == name).unwrap().1;
+            assert_eq!(queue.remove(id).key(), [name]);
+            order.push(name);
+        }
+        order
+    }
+
+    fn push(queue: &mut Queue, name: u8, ttl: Ttl) -> (u8, SlotId) {
+        (name, queue.push(Record::new(&[name], b""), Expiry::new(ttl, Seconds(0))))
+    }
+
+    #[test]
+    fn keeps_order_when_items_leave_and_move_at_either_end_and_between() {
+        for (removed, moved, expected) in [
+            (0, 1, b"cdeb"),
+            (4, 3, b"abcd"),
+            (2, 0, b"bdea"),
+            (1, 4, b"acde"),
+            (0, 4, b"bcde"),
+            (4, 0, b"bcda"),
+        ] {
+            let mut queue = Queue::new();
+            let ids: Vec<_> = b"abcde".iter().map(|name| push(&mut queue, *name, Ttl::NEVER)).collect();
+            queue.remove(ids[removed].1);
+            queue.move_to_youngest(ids[moved].1);
+            assert_eq!(order(queue, &ids), expected, "removed {removed}, moved {moved}");
+        }
+    }
+
+    #[test]
+    fn vacant_slots_are_used_again() {
+        let mut queue = Queue::new();
+        let first: Vec<_> = b"abc".iter().map(|name| push(&mut queue, *name, Ttl::NEVER).1).collect();
+        first.iter().for_each(|id| drop(queue.remove(*id)));
+        assert!(queue.oldest().is_none());
+        let mut second: Vec<_> = b"def".iter().map(|name| push(&mut queue, *name, Ttl::NEVER).1).collect();
+        second.sort_unstable();
+        assert_eq!(second, first);
+        assert_eq!(push(&mut queue, b'g', Ttl::NEVER).1, 3);
+    }
+
+    #[test]
+    fn looks_for_expired_items_as_far_as_told() {
+        let mut queue = Queue::new();
+        for (name, ttl) in [(b'a', Ttl::NEVER), (b'b', Ttl(9)), (b'c', Ttl(5))] {
+            push(&mut queue, name, ttl);
+        }
+        let found = |within, now| queue.first_expired(within, Seconds(now)).map(|record| record.key()[0]);
+        assert_eq!(found(3, 4), None);
+        assert_eq!(found(2, 5), None);
+        assert_eq!(found(3, 5), Some(b'c'));
+        assert_eq!(found(100, 9), Some(b'b'));
+    }
+}
