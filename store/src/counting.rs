@@ -1,6 +1,7 @@
 //! An allocator that counts, to prove that a path allocates nothing.
 //!
-//! Put it into a binary or a test and take the difference of [`thread_allocations`] around the path in question:
+//! Put it into a binary or a test and take the difference of [`thread_allocations`] around the path in
+//! question:
 //!
 //! ```
 //! use shingle_store::counting::{CountingAllocator, thread_allocations};
@@ -13,8 +14,8 @@
 //! assert_eq!(thread_allocations() - before, 1);
 //! ```
 //!
-//! An allocation costs two plain additions to the thread's own cells and one relaxed atomic addition on top of the
-//! system's allocator, so it can always stay in.
+//! An allocation costs two plain additions to the thread's own cells and one relaxed atomic addition on top
+//! of the system's allocator, so it can always stay in.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -26,7 +27,8 @@ use crossbeam_utils::CachePadded;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CountingAllocator;
 
-/// How often this thread asked for memory: fresh allocations and changes of size alike; freeing does not count.
+/// How often this thread asked for memory: fresh allocations and changes of size alike; freeing does not
+/// count.
 pub fn thread_allocations() -> u64 {
     THREAD_ALLOCATIONS.get()
 }
@@ -36,57 +38,60 @@ pub fn thread_allocated_bytes() -> u64 {
     THREAD_ALLOCATED_BYTES.get()
 }
 
-/// Bytes the whole process holds now, as asked for: what the allocator rounds up or keeps back is not in it. 0 tells
-/// that the counting allocator is not installed.
+/// Bytes the whole process holds now, as asked for: what the allocator rounds up or keeps back is not in it.
+/// 0 tells that the counting allocator is not installed.
 pub fn process_allocated_bytes() -> usize {
     PROCESS_BYTES.load(Ordering::Relaxed)
 }
 
 thread_local! {
-    // Const and without a destructor: the first use allocates nothing and registers nothing, so the allocator itself
-    // may use them, at any time in a thread's life.
+    // Const and without a destructor: the first use allocates nothing and registers nothing, so the allocator
+    // itself may use them, at any time in a thread's life.
     static THREAD_ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     static THREAD_ALLOCATED_BYTES: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Wraps below 0 for a moment at most, when another thread frees before the addition of the one that allocated shows.
+/// Never wraps: a block is added before its owner has it and taken off by whoever frees it. Padded, as every
+/// thread that allocates writes it.
 static PROCESS_BYTES: CachePadded<AtomicUsize> = CachePadded::new(AtomicUsize::new(0));
 
-fn count_allocation(bytes: usize) {
-    THREAD_ALLOCATIONS.set(THREAD_ALLOCATIONS.get() + 1);
-    THREAD_ALLOCATED_BYTES.set(THREAD_ALLOCATED_BYTES.get() + bytes as u64);
-    PROCESS_BYTES.fetch_add(bytes, Ordering::Relaxed);
+/// Counts a block unless the system refused it, and passes it on.
+fn counted(block: *mut u8, bytes: usize) -> *mut u8 {
+    if !block.is_null() {
+        THREAD_ALLOCATIONS.set(THREAD_ALLOCATIONS.get() + 1);
+        THREAD_ALLOCATED_BYTES.set(THREAD_ALLOCATED_BYTES.get() + bytes as u64);
+        PROCESS_BYTES.fetch_add(bytes, Ordering::Relaxed);
+    }
+    block
 }
 
-fn count_free(bytes: usize) {
-    PROCESS_BYTES.fetch_sub(bytes, Ordering::Relaxed);
-}
-
-// SAFETY: every call goes to `System` with the caller's arguments unchanged, so `System`'s guarantees hold; counting
-// neither allocates nor unwinds.
+// SAFETY: every call goes to `System` with the caller's arguments unchanged, and what it returns is returned,
+// so `System`'s guarantees hold; counting neither allocates nor unwinds.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count_allocation(layout.size());
         // SAFETY: the caller keeps the contract of `alloc`, which is `System`'s.
-        unsafe { System.alloc(layout) }
+        counted(unsafe { System.alloc(layout) }, layout.size())
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count_allocation(layout.size());
         // SAFETY: the caller keeps the contract of `alloc_zeroed`, which is `System`'s.
-        unsafe { System.alloc_zeroed(layout) }
+        counted(unsafe { System.alloc_zeroed(layout) }, layout.size())
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count_free(layout.size());
-        count_allocation(new_size);
-        // SAFETY: the block came from `System` through this allocator with this layout, as the caller promises.
-        unsafe { System.realloc(block, layout, new_size) }
+        // SAFETY: the block came from `System` through this allocator with this layout, as the caller
+        // promises.
+        let moved = counted(unsafe { System.realloc(block, layout, new_size) }, new_size);
+        if !moved.is_null() {
+            PROCESS_BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
+        }
+        moved
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count_free(layout.size());
-        // SAFETY: the block came from `System` through this allocator with this layout, as the caller promises.
+        PROCESS_BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the block came from `System` through this allocator with this layout, as the caller
+        // promises.
         unsafe { System.dealloc(block, layout) }
     }
 }

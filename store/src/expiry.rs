@@ -1,6 +1,7 @@
 //! Time as the store sees it: whole seconds that the caller passes in.
 
-/// Whole seconds since an epoch of the caller's choice, e.g. the start of the server. 32 bits last for 136 years.
+/// Whole seconds since an epoch of the caller's choice, e.g. the start of the server. 32 bits last for 136
+/// years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Seconds(pub u32);
 

@@ -1,13 +1,15 @@
-//! The memory of the Shingle cache: a fixed budget of bytes, an index that readers never wait for, eviction and TTLs.
+//! The memory of the Shingle cache: a fixed budget of bytes, an index that readers never wait for, eviction
+//! and TTLs.
 //!
 //! Threads: any number of readers ([`Store::pin`], then [`Reader::get`]) run beside any number of writers
-//! ([`Store::set`], [`Store::delete`], [`Store::flush`]). Writers take turns behind one mutex; readers never touch it,
-//! nor any other lock, and allocate nothing. What a reader does leave behind is one bit an item, "read since the hand
-//! last came by", and only when the bit is not set already, so hot items stay unwritten in every CPU's cache.
+//! ([`Store::set`], [`Store::delete`], [`Store::flush`]). Writers take turns behind one mutex; a read touches
+//! neither it nor any other lock, and allocates nothing. What a reader does leave behind is one bit an item,
+//! "read since the hand last came by", and only when the bit is not set already, so hot items stay unwritten
+//! in every CPU's cache.
 //!
-//! Eviction is CLOCK, that is second-chance FIFO (Corbató, "A Paging Experiment with the Multics System", 1968): the
-//! oldest item goes unless it was read since it was last looked at; then it becomes the youngest again. A replaced
-//! value counts as a new item.
+//! Eviction is CLOCK, that is second-chance FIFO (Corbató, "A Paging Experiment with the Multics System",
+//! 1968): the oldest item goes unless it was read since it was last looked at; then it becomes the youngest
+//! again. A replaced value counts as a new item.
 //!
 //! The store has no clock: the caller passes the time in whole seconds of an epoch of its own ([`Seconds`]).
 //!

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::limits::{ITEM_OVERHEAD_BYTES, KEY_BYTES_MAX};
 
-/// Length of the key (1 byte), key, value; never changed once made, and shared between index and eviction queue.
+/// Length of the key (1 byte), key, value; never changed once made, and shared between index and eviction
+/// queue.
 ///
 /// It compares, hashes and borrows as its key.
 #[derive(Clone)]
@@ -22,8 +23,8 @@ impl Record {
         head[0].write(key.len() as u8);
         head[1..].write_copy_of_slice(key);
         tail.write_copy_of_slice(value);
-        // SAFETY: the three writes above cover the slice: byte 0, the key's bytes after it, and all of the tail (each
-        // `write_copy_of_slice` panics unless the lengths are equal).
+        // SAFETY: the three writes above cover the slice: byte 0, the key's bytes after it, and all of the
+        // tail (each `write_copy_of_slice` panics unless the lengths are equal).
         Record(unsafe { bytes.assume_init() })
     }
 

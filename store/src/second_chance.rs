@@ -1,6 +1,8 @@
-//! The eviction queue: second-chance FIFO (CLOCK) as a doubly linked list in a slab; the hand is the oldest end.
+//! The eviction queue: second-chance FIFO (CLOCK) as a doubly linked list in a slab; the hand is the oldest
+//! end.
 //!
-//! It knows order and expiry only. Whether an item was read lives in the index, where readers are; the store asks there.
+//! It knows order and expiry only. Whether an item was read lives in the index, where readers are; the store
+//! asks there.
 
 use crate::expiry::{Expiry, Seconds};
 use crate::limits::ITEMS_MAX;

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// What the store holds and did since it was made. Each figure is exact; taken while writers run, they may be an
-/// update apart.
+/// What the store holds and did since it was made. Each figure is exact; taken while writers run, they may be
+/// an update apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StoreStats {
     /// Items held, expired ones that no writer came by yet included.

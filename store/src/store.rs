@@ -10,7 +10,7 @@ use papaya::{Guard, HashMap, HashMapRef, LocalGuard};
 
 use crate::StoreError;
 use crate::expiry::{Expiry, Seconds, Ttl};
-use crate::limits::{EXPIRY_LOOKAHEAD_ITEMS, KEY_BYTES_MAX, RECLAIM_AT_ONCE_BYTES};
+use crate::limits::{CHANCES_PER_UPDATE_MAX, EXPIRY_LOOKAHEAD_ITEMS, KEY_BYTES_MAX, RECLAIM_AT_ONCE_BYTES};
 use crate::memory::{check_budget, mem_available};
 use crate::record::Record;
 use crate::second_chance::{Queue, SlotId};
@@ -20,8 +20,9 @@ use crate::version::{Version, Versions};
 /// What a store is made with; fixed for its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreConfig {
-    /// Bytes that keys, values and [`ITEM_OVERHEAD_BYTES`](crate::limits::ITEM_OVERHEAD_BYTES) an item may take
-    /// together. Records that were replaced while somebody read them live on outside of it until they are let go.
+    /// Bytes that keys, values and [`ITEM_OVERHEAD_BYTES`](crate::limits::ITEM_OVERHEAD_BYTES) an item may
+    /// take together. Records that were replaced while somebody read them live on outside of it until they
+    /// are let go.
     pub budget_bytes: usize,
     /// Largest value stored, in bytes.
     pub value_bytes_max: usize,
@@ -32,7 +33,8 @@ pub struct StoreConfig {
 /// The cache's memory; shared between threads by reference or `Arc`.
 pub struct Store {
     config: StoreConfig,
-    /// Keyed SipHash, seeded at random: keys come from clients, who must not be able to choose ones that collide.
+    /// Keyed SipHash, seeded at random: keys come from clients, who must not be able to choose ones that
+    /// collide.
     index: Index,
     versions: Versions,
     /// Padded, as readers must not share a cache line with what writers write.
@@ -44,8 +46,8 @@ type Index = HashMap<Record, Entry, RandomState>;
 
 /// What the index keeps of an item.
 struct Entry {
-    /// The same allocation as the index's key. Taken from here, the value is right whether or not the index exchanges
-    /// its key with the entry, which papaya leaves open.
+    /// The same allocation as the index's key. Taken from here, the value is right whether or not the index
+    /// exchanges its key with the entry, which papaya leaves open.
     record: Record,
     version: Version,
     expiry: Expiry,
@@ -56,7 +58,9 @@ struct Entry {
 
 /// Keeps what it reads alive: values stay as they are while it lives, also when they are replaced or deleted.
 ///
-/// Hold one for a batch of reads and drop it between batches: memory replaced in its time is not freed before.
+/// Hold one for a batch of reads and drop it between batches: memory replaced in its time is not freed
+/// before, and is no longer charged to the budget. The last reader that could have seen a record frees it
+/// when it is dropped; that is the one time a reader's thread meets the allocator.
 pub struct Reader<'s> {
     index: HashMapRef<'s, Record, Entry, RandomState, LocalGuard<'s>>,
 }
@@ -77,8 +81,8 @@ impl Reader<'_> {
         if entry.expiry.is_past(now) {
             return None;
         }
-        // Look before writing: an item read often would otherwise bounce between the CPUs that read it. Relaxed: the
-        // bit is a hint to the hand and publishes nothing.
+        // Look before writing: an item read often would otherwise bounce between the CPUs that read it.
+        // Relaxed: the bit is a hint to the hand and publishes nothing.
         if !entry.visited.load(Ordering::Relaxed) {
             entry.visited.store(true, Ordering::Relaxed);
         }
@@ -91,8 +95,8 @@ impl Store {
     ///
     /// # Errors
     /// The budget must hold one item of the largest size, and must not be larger than
-    /// [`BUDGET_BYTES_MAX`](crate::limits::BUDGET_BYTES_MAX) or than the memory the machine has available now (not
-    /// checked where `/proc/meminfo` does not tell).
+    /// [`BUDGET_BYTES_MAX`](crate::limits::BUDGET_BYTES_MAX) or than the memory the machine has available now
+    /// (not checked where `/proc/meminfo` does not tell).
     pub fn new(config: StoreConfig) -> Result<Store, StoreError> {
         check_budget(&config, mem_available())?;
         Ok(Store {
@@ -109,11 +113,12 @@ impl Store {
         Reader { index: self.index.pin() }
     }
 
-    /// Stores a value under a key for `ttl` from `now` on, replacing the old value if there is one; readers see the
-    /// old or the new one. Evicts others when there is no room.
+    /// Stores a value under a key for `ttl` from `now` on, replacing the old value if there is one; readers
+    /// see the old or the new one. Evicts others when there is no room.
     ///
     /// # Errors
-    /// Keys have 1 to [`KEY_BYTES_MAX`] bytes, values at most `value_bytes_max`. Nothing is changed on an error.
+    /// Keys have 1 to [`KEY_BYTES_MAX`] bytes, values at most `value_bytes_max`. Nothing is changed on an
+    /// error.
     pub fn set(&self, key: &[u8], value: &[u8], ttl: Ttl, now: Seconds) -> Result<Version, StoreError> {
         self.check(key, value)?;
         // Copied before the mutex is taken: other writers need not wait for it.
@@ -122,8 +127,8 @@ impl Store {
         let guard = self.index.guard();
         let mut queue = self.lock();
         let version = self.versions.next()?;
-        // The old value leaves the queue first, so that making room cannot take it from its readers, and leaves the
-        // index last, in exchange for the new one.
+        // The old value leaves the queue first, so that making room cannot take it from its readers, and
+        // leaves the index last, in exchange for the new one.
         let replaced = self.index.get(key, &guard);
         if let Some(old) = replaced {
             self.counters.remove_item(queue.remove(old.slot).cost_bytes());
@@ -181,33 +186,31 @@ impl Store {
         Ok(())
     }
 
-    /// The writers' turn. A panic in one leaves queue and books unfit for use, so the next one panics as well.
+    /// The writers' turn. A panic in one leaves queue and books unfit for use, so the next one panics as
+    /// well.
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().expect("an earlier writer panicked: the store's books are no longer right")
     }
 
-    /// Makes `cost_bytes` fit: expired items near the hand go first, then the oldest not read since the hand last came
-    /// by. `new` saw to it that the largest item fits an empty store.
+    /// Makes `cost_bytes` fit: expired items near the hand go first, then the oldest not read since the hand
+    /// last came by. `new` saw to it that the largest item fits an empty store.
     fn make_room(&self, cost_bytes: usize, now: Seconds, queue: &mut Queue, guard: &LocalGuard<'_>) {
+        let mut chances = CHANCES_PER_UPDATE_MAX;
         while self.counters.bytes_used() + cost_bytes > self.config.budget_bytes {
             if let Some(expired) = queue.first_expired(EXPIRY_LOOKAHEAD_ITEMS, now) {
                 self.remove(expired.key(), queue, guard);
                 count(&self.counters.expirations);
-            } else {
-                self.turn_hand(queue, guard);
+                continue;
             }
-        }
-    }
-
-    /// Gives the oldest item its second chance if it was read, else evicts it.
-    fn turn_hand(&self, queue: &mut Queue, guard: &LocalGuard<'_>) {
-        let oldest = queue.oldest().expect("an empty store has room");
-        let entry = self.index.get(oldest.key(), guard).expect("queue and index hold the same items");
-        if entry.visited.swap(false, Ordering::Relaxed) {
-            queue.move_to_youngest(entry.slot);
-        } else {
-            self.remove(oldest.key(), queue, guard);
-            count(&self.counters.evictions);
+            let oldest = queue.oldest().expect("an empty store has room");
+            let entry = self.index.get(oldest.key(), guard).expect("queue and index hold the same items");
+            if chances > 0 && entry.visited.swap(false, Ordering::Relaxed) {
+                chances -= 1;
+                queue.move_to_youngest(entry.slot);
+            } else {
+                self.remove(oldest.key(), queue, guard);
+                count(&self.counters.evictions);
+            }
         }
     }
 

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::StoreError;
 
-/// Names one value of one key of one server instance: the instance's nonce in the upper 32 bits, a counter of all
-/// updates in the lower 32.
+/// Names one value of one key of one server instance: the instance's nonce in the upper 32 bits, a counter of
+/// all updates in the lower 32.
 ///
 /// Chunks of one answer carry it, so a reader can never put together pieces of two values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,9 +30,9 @@ impl Version {
 
 /// Hands out versions in increasing order, from counter 1 of the instance's nonce on.
 ///
-/// When the 2^32 counters of a nonce are used up the carry takes the next larger nonce. Nonces that grow with the time
-/// of start keep clear of that: 2^32 updates take longer than the nonce's unit of time; of random ones, the next
-/// instance draws the borrowed nonce with a chance of 2^-32.
+/// When the 2^32 counters of a nonce are used up the carry takes the next larger nonce. Nonces that grow with
+/// the time of start keep clear of that: 2^32 updates take longer than the nonce's unit of time; of random
+/// ones, the next instance draws the borrowed nonce with a chance of 2^-32.
 #[derive(Debug)]
 pub(crate) struct Versions(AtomicU64);
 

@@ -1,4 +1,5 @@
-//! The overhead charged for an item against the bytes really allocated. One test: it counts the whole process.
+//! The overhead charged for an item against the bytes really allocated. One test: it counts the whole
+//! process.
 
 use shingle_store::counting::{CountingAllocator, process_allocated_bytes};
 use shingle_store::{Seconds, Store, StoreConfig, Ttl};

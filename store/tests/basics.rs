@@ -90,8 +90,7 @@ fn the_largest_item_fits_the_smallest_budget_and_nothing_smaller_is_taken() {
 }
 
 #[test]
-fn budgets_beyond_machine_and_limit_are_refused() {
-    // No machine has 500 GiB to spare that also has to say so; what is checked is which refusal it is.
+fn budgets_beyond_the_limits_are_refused() {
     let error = Store::new(StoreConfig { budget_bytes: BUDGET_BYTES_MAX + 1, ..CONFIG }).unwrap_err();
     assert_eq!(error, StoreError::BudgetTooLarge { budget_bytes: BUDGET_BYTES_MAX + 1 });
     let error = Store::new(StoreConfig { value_bytes_max: usize::MAX, ..CONFIG }).unwrap_err();

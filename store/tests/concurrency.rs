@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use shingle_store::counting::{CountingAllocator, thread_allocations};
+use shingle_store::counting::{CountingAllocator, thread_allocated_bytes, thread_allocations};
 use shingle_store::{Seconds, Store, StoreConfig, Ttl};
 
 #[global_allocator]
@@ -12,8 +12,8 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 const KEYS: u64 = 64;
 const NOW: Seconds = Seconds(1);
 
-/// A value that proves whose it is and that all its bytes belong together: a seed, then as many bytes as the seed says,
-/// each following from seed and key.
+/// A value that proves whose it is and that all its bytes belong together: a seed, then as many bytes as the
+/// seed says, each following from seed and key.
 fn proven_value(key: &[u8], seed: u64) -> Vec<u8> {
     seed.to_le_bytes().into_iter().chain(stream(key, seed)).collect()
 }
@@ -37,7 +37,8 @@ fn stream(key: &[u8], seed: u64) -> impl Iterator<Item = u8> {
     .take((seed % 900) as usize)
 }
 
-/// A writer's endless mix: mostly updates (some with TTLs that are over at once or later), some deletes, a rare flush.
+/// A writer's endless mix: mostly updates (some with TTLs that are over at once or later), some deletes, a
+/// rare flush.
 fn write(store: &Store, step: u64) {
     let key = (step.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % KEYS;
     let key = key.to_be_bytes();
@@ -68,16 +69,19 @@ fn no_reader_ever_sees_a_torn_foreign_or_older_value() {
             });
         }
         let readers: Vec<_> = (0..2).map(|_| scope.spawn(|| read_and_check(&store, READS))).collect();
-        let found: u64 = readers.into_iter().map(|reader| reader.join().unwrap_or(0)).sum();
+        let read: Vec<_> = readers.into_iter().map(|reader| reader.join()).collect();
         done.store(true, Ordering::Relaxed);
-        assert!(found > READS / 10, "found only {found}: the test read next to nothing, or a reader failed");
+        for found in read {
+            let found = found.expect("the reader's own assertions hold");
+            assert!(found > READS / 10, "found only {found}: the test read next to nothing");
+        }
     });
     let stats = store.stats();
     assert!(stats.evictions > 0 && stats.deletes > 0 && stats.bytes_used <= stats.budget_bytes);
 }
 
-/// Reads batches of keys, each checked twice: when found, and when writers had time to change the key. Returns how many
-/// were found.
+/// Reads batches of keys, each checked twice: when found, and when writers had time to change the key.
+/// Returns how many were found.
 fn read_and_check(store: &Store, reads: u64) -> u64 {
     let mut newest = [None; KEYS as usize];
     let mut found = 0;
@@ -135,19 +139,19 @@ fn a_reader_allocates_nothing_while_a_writer_updates() {
 #[test]
 fn the_allocator_counts_per_thread() {
     let before = thread_allocations();
-    thread::spawn(|| assert!((0..100).map(|n| Box::new(n)).map(std::hint::black_box).count() == 100))
-        .join()
-        .unwrap();
+    let other = thread::spawn(|| {
+        let before = thread_allocations();
+        (0..100).for_each(|n| drop(std::hint::black_box(Box::new(n))));
+        thread_allocations() - before
+    });
+    assert_eq!(other.join().unwrap(), 100);
     let spawning = thread_allocations() - before;
     assert!(spawning < 50, "another thread's allocations are not counted here, {spawning} were");
 
-    let before = thread_allocations();
+    let (count, bytes) = (thread_allocations(), thread_allocated_bytes());
     let mut grown = std::hint::black_box(Vec::<u8>::with_capacity(10));
     grown.reserve_exact(1000);
     drop(std::hint::black_box(grown));
-    assert_eq!(
-        thread_allocations() - before,
-        2,
-        "one allocation, one change of size, and freeing does not count"
-    );
+    // One allocation and one change of size; freeing does not count.
+    assert_eq!((thread_allocations() - count, thread_allocated_bytes() - bytes), (2, 1010));
 }

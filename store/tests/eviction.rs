@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use shingle_store::limits::{ITEM_OVERHEAD_BYTES, KEY_BYTES_MAX};
-use shingle_store::{Seconds, Store, StoreConfig, StoreError, Ttl};
+use shingle_store::limits::{CHANCES_PER_UPDATE_MAX, ITEM_OVERHEAD_BYTES, KEY_BYTES_MAX};
+use shingle_store::{Seconds, Store, StoreConfig, StoreError, Ttl, Version};
 
 const VALUE_BYTES: usize = 100;
 const NOW: Seconds = Seconds(1000);
@@ -19,7 +19,7 @@ fn set(store: &Store, key: u8, ttl: Ttl, now: Seconds) {
     store.set(&[key], &[key; VALUE_BYTES], ttl, now).unwrap();
 }
 
-/// The keys held, without marking them as read, in order of the letters: found by what a full turn of deletes finds.
+/// The letters held, in order of the alphabet: those a delete finds.
 fn held(store: Store) -> String {
     (b'a'..=b'z').filter(|key| store.delete(&[*key])).map(char::from).collect()
 }
@@ -55,6 +55,21 @@ fn when_everything_was_read_the_oldest_goes() {
     set(&store, b'e', Ttl::NEVER, NOW);
     assert_eq!(store.stats().evictions, 1);
     assert_eq!(held(store), "bcde");
+}
+
+#[test]
+fn one_update_spares_a_bounded_number_of_items() {
+    let cost_bytes = 4 + ITEM_OVERHEAD_BYTES;
+    let items = CHANCES_PER_UPDATE_MAX as u32 + 500;
+    let budget_bytes = items as usize * cost_bytes;
+    let store = Store::new(StoreConfig { budget_bytes, value_bytes_max: 0, instance_nonce: 1 }).unwrap();
+    for n in 0..items {
+        store.set(&n.to_be_bytes(), b"", Ttl::NEVER, NOW).unwrap();
+        assert!(store.pin().get(&n.to_be_bytes(), NOW).is_some());
+    }
+    store.set(&items.to_be_bytes(), b"", Ttl::NEVER, NOW).unwrap();
+    let gone: Vec<_> = (0..=items).filter(|n| store.pin().get(&n.to_be_bytes(), NOW).is_none()).collect();
+    assert_eq!(gone, [CHANCES_PER_UPDATE_MAX as u32]);
 }
 
 #[test]
@@ -124,58 +139,56 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any history: the budget holds, the books balance, and what is found is what was set last.
+    /// Any history: the budget holds, a refusal changes nothing, what is found is what was set last, and
+    /// taking everything apart in the end leaves the books at zero.
     #[test]
     fn no_history_breaks_budget_or_books(steps in prop::collection::vec(step(), 1..300)) {
-        let config = StoreConfig { budget_bytes: 4096, value_bytes_max: 512, instance_nonce: 3 };
-        let store = Store::new(config).unwrap();
+        let store = Store::new(StoreConfig { budget_bytes: 4096, value_bytes_max: 512, instance_nonce: 3 }).unwrap();
         let mut last_set = HashMap::new();
         let mut now = 1;
-        let (mut inserted, mut flushed) = (0, 0);
         let mut newest = None;
         for step in steps {
+            let before = store.stats();
             match step {
                 Step::Set { key, value_bytes, ttl } => {
-                    let before = store.stats();
-                    let present = store.delete(&key);
-                    let value = vec![key[0]; value_bytes];
+                    let value = vec![newest.map_or(0, |version: Version| version.0 as u8); value_bytes];
                     match store.set(&key, &value, Ttl(ttl), Seconds(now)) {
                         Ok(version) => {
                             prop_assert!(value_bytes <= 512 && newest < Some(version));
                             newest = Some(version);
-                            inserted += 1;
-                            last_set.insert(key, (value, ttl, now));
+                            last_set.insert(key, (value, version, ttl, now));
                         }
                         Err(error) => {
                             prop_assert_eq!(error, StoreError::ValueTooLarge { value_bytes, value_bytes_max: 512 });
-                            prop_assert_eq!(store.stats().items, before.items - usize::from(present));
-                            last_set.remove(&key);
+                            prop_assert_eq!(store.stats(), before);
                         }
                     }
                 }
                 Step::Get { key } => {
                     if let Some(item) = store.pin().get(&key, Seconds(now)) {
-                        let (value, ttl, set_at) = &last_set[&key];
-                        prop_assert_eq!(item.value, &value[..]);
+                        let (value, version, ttl, set_at) = &last_set[&key];
+                        prop_assert_eq!((item.value, item.version), (&value[..], *version));
                         prop_assert!(*ttl == 0 || now < set_at + ttl);
                     }
                 }
                 Step::Delete { key } => {
-                    store.delete(&key);
+                    prop_assert_eq!(usize::from(store.delete(&key)), before.items - store.stats().items);
                     last_set.remove(&key);
                     prop_assert!(store.pin().get(&key, Seconds(now)).is_none());
                 }
                 Step::Flush => {
-                    flushed += store.flush() as u64;
+                    prop_assert_eq!(store.flush(), before.items);
                     last_set.clear();
                 }
                 Step::Wait { seconds } => now += seconds,
             }
-            let stats = store.stats();
-            prop_assert!(stats.bytes_used <= stats.budget_bytes);
-            prop_assert_eq!(stats.bytes_used == 0, stats.items == 0);
-            let removed = stats.evictions + stats.expirations + stats.deletes + flushed;
-            prop_assert_eq!((stats.sets, stats.items as u64), (inserted, inserted - removed));
+            prop_assert!(store.stats().bytes_used <= store.stats().budget_bytes);
         }
+        let (items, bytes_used) = (store.stats().items, store.stats().bytes_used);
+        let held = last_set.iter().filter(|(key, _)| store.delete(key));
+        let charged = held.map(|(key, (value, ..))| key.len() + value.len() + ITEM_OVERHEAD_BYTES);
+        let charged: Vec<usize> = charged.collect();
+        prop_assert_eq!((charged.len(), charged.iter().sum()), (items, bytes_used));
+        prop_assert_eq!((store.stats().items, store.stats().bytes_used), (0, 0));
     }
 }
