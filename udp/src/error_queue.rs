@@ -88,7 +88,8 @@ fn take(socket: &socket2::Socket) -> io::Result<Option<SocketError>> {
             return Err(error);
         }
     }
-    let control = &control.0[..(header.msg_controllen as usize).min(ERROR_CONTROL_BYTES)];
+    let control_bytes: usize = header.msg_controllen as _;
+    let control = &control.0[..control_bytes.min(ERROR_CONTROL_BYTES)];
     let destination = if header.msg_namelen == 0 { None } else { name.get() };
     Ok(controls(control).find_map(|control| parse(&control, destination)))
 }

@@ -28,6 +28,7 @@
 mod address;
 pub mod clock;
 mod cmsg;
+pub mod counters;
 mod cpu;
 mod error_queue;
 pub mod limits;

@@ -212,7 +212,7 @@ impl RecvBatch {
     /// Reads what the kernel wrote about slot `index`, and returns the number of datagrams in it.
     fn note(&mut self, index: usize) -> usize {
         let header = &self.headers[index];
-        let control_bytes = (header.msg_hdr.msg_controllen as usize).min(RECV_CONTROL_BYTES);
+        let control_bytes: usize = header.msg_hdr.msg_controllen as _;
         let bytes = (header.msg_len as usize).min(self.slot_bytes);
         let mut slot = Slot {
             source: self.names[index].get().unwrap_or(Slot::EMPTY.source),
@@ -221,7 +221,7 @@ impl RecvBatch {
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             kernel_time_ns: None,
         };
-        for control in controls(&self.controls[index].0[..control_bytes]) {
+        for control in controls(&self.controls[index].0[..control_bytes.min(RECV_CONTROL_BYTES)]) {
             match (control.level, control.kind) {
                 (libc::SOL_UDP, libc::UDP_GRO) => {
                     let segment = control.word(0).unwrap_or_default() as usize;
