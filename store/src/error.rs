@@ -8,8 +8,8 @@ use crate::limits::{BUDGET_BYTES_MAX, KEY_BYTES_MAX};
 pub enum StoreError {
     /// The budget does not hold even one item of the largest size.
     #[error(
-        "memory budget of {budget_bytes} B is too small: one item of the largest size needs {needed_bytes} B; \
-         raise the budget or lower the value limit"
+        "memory budget of {budget_bytes} B is too small: one item of the largest size needs {needed_bytes} B; raise \
+         the budget or lower the value limit"
     )]
     BudgetTooSmall {
         /// The budget asked for.
@@ -30,7 +30,8 @@ pub enum StoreError {
     },
     /// The budget is more than the eviction queue can number items for.
     #[error(
-        "memory budget of {budget_bytes} B is above the largest supported, {BUDGET_BYTES_MAX} B; lower the budget"
+        "memory budget of {budget_bytes} B is above the largest supported, {BUDGET_BYTES_MAX} B; lower the \
+         budget"
     )]
     BudgetTooLarge {
         /// The budget asked for.
@@ -47,7 +48,8 @@ pub enum StoreError {
     },
     /// The value is above the configured limit.
     #[error(
-        "the value has {value_bytes} B: at most {value_bytes_max} B are stored; raise the value limit or split the value"
+        "the value has {value_bytes} B: at most {value_bytes_max} B are stored; raise the value limit or split \
+         the value"
     )]
     ValueTooLarge {
         /// Length of the value given.
@@ -56,7 +58,7 @@ pub enum StoreError {
         value_bytes_max: usize,
     },
     /// All versions up to 2^64 - 1 were handed out.
-    #[error("no version above {last:#x} is left; restart with a smaller instance nonce than {nonce}", nonce = last >> 32)]
+    #[error("no version above {last:#x} is left; restart with an instance nonce below {}", .last >> 32)]
     VersionsExhausted {
         /// The last version handed out.
         last: u64,

@@ -41,8 +41,8 @@ mod tests {
     use super::*;
 
     /// Linux 6.18, cut to its first lines.
-    const MEMINFO: &str = "MemTotal:        7906316 kB\nMemFree:          339360 kB\nMemAvailable:    5103232 kB\n\
-                           Buffers:          214096 kB\nHugePages_Total:       0\n";
+    const MEMINFO: &str = "MemTotal:        7906316 kB\nMemFree:          339360 kB\n\
+                           MemAvailable:    5103232 kB\nBuffers:          214096 kB\nHugePages_Total:       0\n";
 
     #[test]
     fn finds_mem_available_and_takes_nothing_else_for_it() {

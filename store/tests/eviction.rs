@@ -128,7 +128,8 @@ fn step() -> impl Strategy<Value = Step> {
     let key =
         || (0..40u8, prop_oneof![Just(1), Just(9), Just(KEY_BYTES_MAX)]).prop_map(|(k, len)| vec![k; len]);
     prop_oneof![
-        12 => (key(), 0..=600usize, 0..4u32).prop_map(|(key, value_bytes, ttl)| Step::Set { key, value_bytes, ttl }),
+        12 => (key(), 0..=600usize, 0..4u32)
+            .prop_map(|(key, value_bytes, ttl)| Step::Set { key, value_bytes, ttl }),
         6 => key().prop_map(|key| Step::Get { key }),
         2 => key().prop_map(|key| Step::Delete { key }),
         1 => (1..3u32).prop_map(|seconds| Step::Wait { seconds }),
@@ -143,7 +144,8 @@ proptest! {
     /// taking everything apart in the end leaves the books at zero.
     #[test]
     fn no_history_breaks_budget_or_books(steps in prop::collection::vec(step(), 1..300)) {
-        let store = Store::new(StoreConfig { budget_bytes: 4096, value_bytes_max: 512, instance_nonce: 3 }).unwrap();
+        let config = StoreConfig { budget_bytes: 4096, value_bytes_max: 512, instance_nonce: 3 };
+        let store = Store::new(config).unwrap();
         let mut last_set = HashMap::new();
         let mut now = 1;
         let mut newest = None;
@@ -159,7 +161,8 @@ proptest! {
                             last_set.insert(key, (value, version, ttl, now));
                         }
                         Err(error) => {
-                            prop_assert_eq!(error, StoreError::ValueTooLarge { value_bytes, value_bytes_max: 512 });
+                            let expected = StoreError::ValueTooLarge { value_bytes, value_bytes_max: 512 };
+                            prop_assert_eq!(error, expected);
                             prop_assert_eq!(store.stats(), before);
                         }
                     }
