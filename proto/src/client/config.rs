@@ -1,0 +1,115 @@
+//! What a flow is told when it is made.
+
+use crate::limits::{
+    CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, GETS_PER_DATAGRAM_MAX, VALUE_BYTES_LIMIT,
+    VALUE_BYTES_MAX_DEFAULT,
+};
+use crate::reassembly::Parts;
+
+/// Most reads of one flow: an id keeps at least 12 bits to tell the users of one slot apart.
+const IN_FLIGHT_MAX: usize = 1 << 20;
+/// Most values partly there; one takes 0.6 KiB beside its bytes.
+const PARTIAL_MAX: usize = 1 << 20;
+/// Most memory for values partly there: what 32-bit unit numbers address with room to spare.
+const REASSEMBLY_BYTES_MAX: usize = 1 << 36;
+const MILLISECOND_NS: u64 = 1_000_000;
+
+/// Settings of one flow. All memory follows from them and is taken by [`Client::new`](super::Client::new).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientConfig {
+    /// Number of the flow, one per source port; default 0.
+    pub flow: u32,
+    /// Reads under way at most, 1..=1,048,576; default 1024. One takes about 0.4 KiB.
+    pub in_flight_max: usize,
+    /// Longest value delivered, bytes, up to 16 MiB; default 1 MiB.
+    pub value_bytes_max: usize,
+    /// Memory for values that are partly there, bytes; default 16 MiB. At least the longest sealed value, rounded up to a power of two.
+    pub reassembly_bytes: usize,
+    /// Values partly there at a time, at least 1; default 1024.
+    pub partial_max: usize,
+    /// Largest datagram the path is believed to bring here, 1152..=65507; default the base.
+    pub datagram_max: u16,
+    /// Datagram size every path carries: 1172 over IPv4 (the default), 1152 over IPv6. Requests are never longer, and what is asked
+    /// for after a loss is asked for in this size.
+    pub base_datagram: u16,
+    /// Bytes of datagrams the receiver takes at once in answer to one request; default 64 KiB. The server sends at least one
+    /// datagram and at most 256 KiB.
+    pub credit: u32,
+    /// Time a read is usually given, ns; default 100 ms. Deadlines are given with each read: this only spaces `retries`.
+    pub timeout_ns: u64,
+    /// Silence after the last chunk before what is missing is asked for, ns; default 5 ms. Must be longer than a round trip; doubles
+    /// with each re-request of a read.
+    pub gap_ns: u64,
+    /// Re-requests of a read of which something arrived; default 3.
+    pub rerequests_max: u8,
+    /// Times a whole request is repeated when nothing came, one every `timeout_ns / (retries + 1)`; default 0.
+    pub retries: u8,
+    /// How long after its deadline a read is remembered, to recognise a late answer, ns; default 1 s.
+    pub linger_ns: u64,
+    /// Whether requests ask for telemetry; default no.
+    pub telemetry: bool,
+    /// Reads in one datagram at most, 1..=64; default 1.
+    pub gets_per_datagram_max: u8,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        let base = crate::limits::datagram_bytes(crate::limits::PATH_MTU_BYTES_MIN, false) as u16;
+        Self {
+            flow: 0,
+            in_flight_max: 1024,
+            value_bytes_max: VALUE_BYTES_MAX_DEFAULT,
+            reassembly_bytes: 16 << 20,
+            partial_max: 1024,
+            datagram_max: base,
+            base_datagram: base,
+            credit: 64 << 10,
+            timeout_ns: 100 * MILLISECOND_NS,
+            gap_ns: 5 * MILLISECOND_NS,
+            rerequests_max: 3,
+            retries: 0,
+            linger_ns: 1000 * MILLISECOND_NS,
+            telemetry: false,
+            gets_per_datagram_max: 1,
+        }
+    }
+}
+
+/// A setting out of its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("client setting {name} is {found}: allowed are {min} to {max}")]
+pub struct ConfigError {
+    /// Field of [`ClientConfig`].
+    pub name: &'static str,
+    /// What it was.
+    pub found: u64,
+    /// Smallest value allowed.
+    pub min: u64,
+    /// Largest value allowed.
+    pub max: u64,
+}
+
+impl ClientConfig {
+    /// Bytes one answer may have, as the server reads [`ClientConfig::credit`].
+    pub(super) fn answer_bytes_max(&self) -> u32 {
+        self.credit.min(CREDIT_BYTES_MAX as u32)
+    }
+
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let range = |name, found: usize, min: usize, max: usize| {
+            if (min..=max).contains(&found) {
+                return Ok(());
+            }
+            Err(ConfigError { name, found: found as u64, min: min as u64, max: max as u64 })
+        };
+        let base = usize::from(self.base_datagram);
+        range("in_flight_max", self.in_flight_max, 1, IN_FLIGHT_MAX)?;
+        range("value_bytes_max", self.value_bytes_max, 0, VALUE_BYTES_LIMIT)?;
+        let reassembly_min = Parts::arena_bytes_min(self.value_bytes_max);
+        range("reassembly_bytes", self.reassembly_bytes, reassembly_min, REASSEMBLY_BYTES_MAX)?;
+        range("partial_max", self.partial_max, 1, PARTIAL_MAX)?;
+        range("base_datagram", base, DATAGRAM_BYTES_MIN, DATAGRAM_BYTES_MAX)?;
+        range("datagram_max", usize::from(self.datagram_max), base, DATAGRAM_BYTES_MAX)?;
+        range("gets_per_datagram_max", usize::from(self.gets_per_datagram_max), 1, GETS_PER_DATAGRAM_MAX)
+    }
+}

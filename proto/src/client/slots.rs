@@ -1,0 +1,230 @@
+//! The table of reads: one slot each, from `get` until the read and its late answers are done with.
+//!
+//! A slot is in the list of its state: free, waiting to be sent, or remembered after its deadline. Slots are reused
+//! oldest first, so that an id comes back as late as possible.
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+use crate::limits::KEY_BYTES_MAX;
+use crate::reassembly::{Links, List, NONE};
+use crate::wire::Telemetry;
+
+/// A time that never comes.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// Where a read is in its life; all but `Waiting` have a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    /// No read.
+    Free,
+    /// Has a request to be sent.
+    Queued,
+    /// Timed out; remembered for late answers.
+    Lingering,
+    /// The same, with a part of its answer in the books.
+    LingeringPart,
+    /// Sent, waiting for answers.
+    Waiting,
+}
+
+const LISTS: usize = State::Waiting as usize;
+
+/// One read.
+#[derive(Clone)]
+pub(super) struct Slot {
+    pub(super) token: u64,
+    pub(super) deadline: u64,
+    /// When silence is to be acted on, or [`NEVER`]. Of a lingering read: when its last late chunk came.
+    pub(super) act_at: u64,
+    /// Versions older than this one are not taken any more, once there was a restart.
+    pub(super) version_floor: u64,
+    pub(super) telemetry: Option<Telemetry>,
+    /// Sequence of the newest request datagram of the read.
+    pub(super) sequence: u32,
+    /// Next read of that datagram.
+    pub(super) group_next: u32,
+    /// Its entry in `Parts`, or [`NONE`].
+    pub(super) part: u32,
+    pub(super) corrupt: u32,
+    pub(super) chunks: u16,
+    pub(super) state: State,
+    pub(super) key_bytes: u8,
+    /// Request datagrams sent for it; the header's attempt field.
+    pub(super) sent: u8,
+    pub(super) attempts: u8,
+    pub(super) continuations: u8,
+    pub(super) challenges: u8,
+    pub(super) restarts: u8,
+    /// Goes into the datagram of the read queued before it.
+    pub(super) joined: bool,
+    /// Something of the answer came, or is known to have been left out.
+    pub(super) answered: bool,
+    /// The newest request asked for ranges, not for the whole.
+    pub(super) asked_ranges: bool,
+    /// The kernel refused the request.
+    pub(super) not_sent: bool,
+    generation: u32,
+}
+
+const EMPTY: Slot = Slot {
+    token: 0,
+    deadline: 0,
+    act_at: NEVER,
+    version_floor: 0,
+    telemetry: None,
+    sequence: 0,
+    group_next: NONE,
+    part: NONE,
+    corrupt: 0,
+    chunks: 0,
+    state: State::Waiting,
+    key_bytes: 0,
+    sent: 0,
+    attempts: 0,
+    continuations: 0,
+    challenges: 0,
+    restarts: 0,
+    joined: false,
+    answered: false,
+    asked_ranges: false,
+    not_sent: false,
+    generation: 0,
+};
+
+impl Slot {
+    /// Whether the read has not ended.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.state, State::Queued | State::Waiting)
+    }
+}
+
+/// All slots with their keys and lists.
+pub(super) struct Slots {
+    items: Box<[Slot]>,
+    keys: Box<[[u8; KEY_BYTES_MAX]]>,
+    links: Links,
+    lists: [List; LISTS],
+    live: usize,
+    index_bits: u32,
+}
+
+impl Slots {
+    pub(super) fn new(count: usize) -> Self {
+        let mut slots = Self {
+            items: vec![EMPTY; count].into_boxed_slice(),
+            keys: vec![[0; KEY_BYTES_MAX]; count].into_boxed_slice(),
+            links: Links::new(count),
+            lists: [List::EMPTY; LISTS],
+            live: count,
+            index_bits: count.next_power_of_two().trailing_zeros(),
+        };
+        (0..count as u32).for_each(|index| slots.move_to(index, State::Free));
+        slots
+    }
+
+    /// Reads that have not ended.
+    pub(super) fn live(&self) -> usize {
+        self.live
+    }
+
+    pub(super) fn get(&self, index: u32) -> &Slot {
+        &self.items[index as usize]
+    }
+
+    pub(super) fn get_mut(&mut self, index: u32) -> &mut Slot {
+        &mut self.items[index as usize]
+    }
+
+    pub(super) fn key(&self, index: u32) -> &[u8] {
+        &self.keys[index as usize][..usize::from(self.items[index as usize].key_bytes)]
+    }
+
+    /// The first slot in the list of `state`.
+    pub(super) fn first(&self, state: State) -> Option<u32> {
+        Some(self.lists[state as usize].head()).filter(|index| *index != NONE)
+    }
+
+    /// The slot queued after `index`.
+    pub(super) fn next(&self, index: u32) -> Option<u32> {
+        Some(self.links.next(index)).filter(|next| *next != NONE)
+    }
+
+    /// The read that ended longest ago of those remembered.
+    pub(super) fn oldest_lingering(&self) -> Option<u32> {
+        let heads = [State::Lingering, State::LingeringPart].map(|state| self.first(state));
+        heads.into_iter().flatten().min_by_key(|index| self.get(*index).deadline)
+    }
+
+    /// Puts a read into the free slot that has been free longest.
+    pub(super) fn claim(&mut self, key: &[u8], token: u64, deadline: u64) -> Option<u32> {
+        let index = self.first(State::Free)?;
+        self.move_to(index, State::Queued);
+        let generation = self.get(index).generation;
+        let key_bytes = key.len() as u8;
+        *self.get_mut(index) = Slot { token, deadline, key_bytes, generation, state: State::Queued, ..EMPTY };
+        self.keys[index as usize][..key.len()].copy_from_slice(key);
+        Some(index)
+    }
+
+    /// Ends the use of a slot: its id is not known any more.
+    pub(super) fn release(&mut self, index: u32) {
+        let slot = self.get_mut(index);
+        slot.generation = slot.generation.wrapping_add(1);
+        self.move_to(index, State::Free);
+    }
+
+    /// Moves a slot to the end of the list of another state; nothing happens if it is in that state.
+    pub(super) fn move_to(&mut self, index: u32, state: State) {
+        let was = core::mem::replace(&mut self.get_mut(index).state, state);
+        if was == state {
+            return;
+        }
+        let is_live = |state| matches!(state, State::Queued | State::Waiting);
+        self.live = self.live + usize::from(is_live(state)) - usize::from(is_live(was));
+        if was != State::Waiting {
+            self.links.unlink(&mut self.lists[was as usize], index);
+        }
+        if state != State::Waiting {
+            self.links.push_back(&mut self.lists[state as usize], index);
+        }
+    }
+
+    /// The id of the read in a slot: its index below, above it a number that tells the users of the slot apart.
+    pub(super) fn id(&self, index: u32) -> u32 {
+        self.get(index).generation.checked_shl(self.index_bits).unwrap_or(0) | index
+    }
+
+    /// The slot of the read with this id; `None` when that read is done with.
+    pub(super) fn find(&self, id: u32) -> Option<u32> {
+        let index = id & ((1 << self.index_bits) - 1);
+        let known = (index as usize) < self.items.len()
+            && self.get(index).state != State::Free
+            && self.id(index) == id;
+        known.then_some(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_one_slot_differ_for_as_long_as_32_bits_allow() {
+        let mut slots = Slots::new(3);
+        let mut seen = alloc::collections::BTreeSet::new();
+        for round in 0..3000 {
+            let index = slots.claim(b"key", round, 0).expect("free");
+            assert!(seen.insert(slots.id(index)), "id used twice");
+            assert_eq!(slots.find(slots.id(index)), Some(index));
+            slots.release(index);
+            assert!(seen.iter().all(|id| slots.find(*id).is_none()), "a read that ended is still known");
+        }
+        assert_eq!(slots.live(), 0);
+    }
+
+    #[test]
+    fn a_slot_stays_small() {
+        assert!(core::mem::size_of::<Slot>() <= 128, "{} B", core::mem::size_of::<Slot>());
+    }
+}
