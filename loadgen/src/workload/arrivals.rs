@@ -54,8 +54,9 @@ enum Due {
 }
 
 impl Schedule {
-    /// A schedule of `rate_per_s` reads per second *over all streams*, of which this stream takes its part: with
-    /// constant arrivals streams take turns, Poisson streams of a part of the rate each add up to one of the whole.
+    /// A schedule of `rate_per_s` reads per second *over all streams*, of which this stream takes its part:
+    /// with constant arrivals streams take turns, Poisson streams of a part of the rate each add up to one of
+    /// the whole.
     ///
     /// # Errors
     /// If the rate is not above 0 and at most [`RATE_PER_S_MAX`].
@@ -82,7 +83,8 @@ impl Schedule {
         })
     }
 
-    /// When the next read is due. Constant times are computed from the read's number, so rounding never adds up.
+    /// When the next read is due. Constant times are computed from the read's number, so rounding never adds
+    /// up.
     pub fn next_ns(&mut self) -> u64 {
         match &mut self.due {
             Due::Poisson { rng, at } => {

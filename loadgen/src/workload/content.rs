@@ -1,14 +1,18 @@
 //! The bytes of a value: which item and which run they belong to, checked at the speed of a comparison.
 //!
-//! A value opens with a stamp (4 bytes for the item, 8 for the seed), then goes on with slices of one pseudo-random
-//! block, a slice every 32 KiB, each from a place that depends on seed, item and slice. So a value of another item or another
-//! run never passes, and a part put in the wrong place passes with a chance of about 1 in 32,768. Values of less
-//! than 12 bytes hold the beginning of the stamp: up to 4 bytes tell items apart as well as their length allows.
+//! A value opens with a stamp (4 bytes for the item, 8 for the seed), then goes on with slices of one
+//! pseudo-random block, a slice every 32 KiB, each from a place that depends on seed, item and slice. So a
+//! value of another item or another run never passes, and a part put in the wrong place passes with a chance
+//! of about 1 in 32,768. Values of less than 12 bytes hold the beginning of the stamp: up to 4 bytes tell
+//! items apart as well as their length allows.
 
 use super::random::mix64;
 
 /// Bytes of the stamp.
 const STAMP_BYTES: usize = 12;
+
+/// Added to a difference this early.
+const IN_STAMP: &str = " (inside the stamp: perhaps another item's value, or one of another seed)";
 
 /// Bytes taken from one place of the block.
 const SLICE_BYTES: usize = 32 << 10;
@@ -32,7 +36,7 @@ pub enum ValueMismatch {
     /// A byte differs.
     #[error(
         "item {item}: byte {offset} is {found:#04x} where {expected:#04x} was stored{}",
-        if *offset < STAMP_BYTES { " (inside the stamp: perhaps another item's value, or one of another seed)" } else { "" }
+        if *offset < STAMP_BYTES { IN_STAMP } else { "" }
     )]
     Content {
         /// The item that was read.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A workload that cannot be built. Each text names what was wrong, the value found, the allowed range and the way
-/// out, so it can be shown to the person who typed it as it is.
+/// A workload that cannot be built. Each text names what was wrong, the value found, the allowed range and
+/// the way out, so it can be shown to the person who typed it as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkloadError {
     /// A value that was typed is not allowed.

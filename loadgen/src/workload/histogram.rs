@@ -1,7 +1,7 @@
 //! `histogram:FILE`: value sizes and their weights.
 
 use super::error::WorkloadError;
-use super::limits::{LINE_BYTES_MAX, VALUE_BYTES_CEILING};
+use super::limits::LINE_BYTES_MAX;
 use std::path::Path;
 
 /// Sizes by weight, in the order of the file.
@@ -12,8 +12,8 @@ pub(super) struct Histogram {
 }
 
 impl Histogram {
-    /// Reads a file of lines `SIZE WEIGHT` or `LO-HI WEIGHT` (sizes in bytes, spread evenly over LO-HI; weights are
-    /// any numbers from 0); `#` begins a comment. No size may be above `value_bytes_max`.
+    /// Reads a file of lines `SIZE WEIGHT` or `LO-HI WEIGHT` (sizes in bytes, spread evenly over LO-HI;
+    /// weights are any numbers from 0); `#` begins a comment. No size may be above `value_bytes_max`.
     pub(super) fn read(path: &Path, value_bytes_max: u32) -> Result<Self, WorkloadError> {
         let text = std::fs::read(path)
             .map_err(|source| WorkloadError::Unreadable { path: path.to_owned(), source })?;
@@ -64,10 +64,11 @@ fn parse_line(line: &str, value_bytes_max: u32) -> Result<(u32, u32, f64), Strin
         return Err(expected.into());
     };
     let (low, high) = sizes.split_once('-').unwrap_or((sizes, sizes));
-    let size = |text: &str| {
-        text.parse::<u32>().ok().filter(|&bytes| bytes <= value_bytes_max.min(VALUE_BYTES_CEILING)).ok_or_else(|| {
-            format!("size '{text}' is not a whole number of bytes from 0 to {value_bytes_max}, the value limit; {expected}")
-        })
+    let size = |text: &str| match text.parse::<u32>() {
+        Ok(bytes) if bytes <= value_bytes_max => Ok(bytes),
+        _ => Err(format!(
+            "size '{text}' is not a whole number of bytes from 0 to {value_bytes_max}, the value limit; {expected}"
+        )),
     };
     let (smallest, largest) = (size(low)?, size(high)?);
     if smallest > largest {

@@ -6,7 +6,7 @@ use super::histogram::Histogram;
 use super::keys::KeySpec;
 use super::limits::{ANSWER_OVERHEAD_BYTES_MAX, ITEMS_MAX, KEY_BYTES_MAX, VALUE_BYTES_CEILING};
 use super::random::{Permutation, Purpose};
-use super::sizes::{KeySizes, ValueSizes};
+use super::sizes::{KeySizes, LARGE_DATAGRAM_BYTES_MAX, ValueSizes};
 use super::trace::{Trace, TraceSummary};
 use super::value_spec::ValueSpec;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use std::time::Duration;
 /// What sizes of values are measured against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizing {
-    /// Bytes of UDP payload an answer needs beside its value (header and frame), at most 512. `object-metadata`
-    /// places 3.5 % of *answers* above 1472 bytes, so it has to know.
+    /// Bytes of UDP payload an answer needs beside its value (header and frame), at most 512.
+    /// `object-metadata` places 3.5 % of *answers* above 1472 bytes, so it has to know.
     pub answer_overhead_bytes: u32,
     /// The server's value limit, bytes, at most 16 MiB.
     pub value_bytes_max: u32,
@@ -24,8 +24,8 @@ pub struct Sizing {
 
 /// The stored items, numbered from 0.
 ///
-/// Memory: 4 bytes an item where sizes differ, 1 more where key sizes differ, 4 more where a trace gives TTLs; 4 bytes
-/// a read of a trace. Cheap to clone.
+/// Memory: 4 bytes an item where sizes differ, 1 more where key sizes differ, 4 more where a trace gives
+/// TTLs; 4 bytes a read of a trace. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ItemSpace {
     items: u32,
@@ -67,10 +67,12 @@ enum Ttls {
 const KEY_BYTES_DEFAULT: u32 = 20;
 
 impl ItemSpace {
-    /// Items 0 to `items` - 1 as `spec` describes them. A trace has as many items as it has keys, at most `items`.
+    /// Items 0 to `items` - 1 as `spec` describes them. A trace has as many items as it has keys, at most
+    /// `items`.
     ///
     /// # Errors
-    /// When `items` or `sizing` is out of range, `spec` names a size above the value limit, or its file is unusable.
+    /// When `items` or `sizing` is out of range, or `spec` names a size above the value limit or an
+    /// unusable file.
     pub fn new(spec: &ValueSpec, items: u32, seed: u64, sizing: Sizing) -> Result<Self, WorkloadError> {
         check_arguments(items, sizing)?;
         let fits = |bytes: u32| fits_limit(spec, bytes, sizing.value_bytes_max);
@@ -79,7 +81,7 @@ impl ItemSpace {
         Ok(match spec {
             ValueSpec::ObjectMetadata => {
                 let answer_overhead_bytes = sizing.answer_overhead_bytes;
-                fits(2400 - answer_overhead_bytes)?;
+                fits(LARGE_DATAGRAM_BYTES_MAX - answer_overhead_bytes)?;
                 build(ValueSizes::ObjectMetadata { answer_overhead_bytes }, default_key)
             }
             ValueSpec::Etc => build(ValueSizes::Etc, KeySizes::Etc),
@@ -112,8 +114,8 @@ impl ItemSpace {
         self.items
     }
 
-    /// Writes the key of `item` into `buffer` and returns it: 1 to 250 printable bytes, different for each item,
-    /// the same for every seed.
+    /// Writes the key of `item` into `buffer` and returns it: 1 to 250 printable bytes, different for each
+    /// item, the same for every seed.
     ///
     /// # Panics
     /// As all functions that take an item: if there is no such item.
@@ -166,8 +168,8 @@ impl ItemSpace {
 
     /// The popularity that comes with the values, for when `--keys` is not given: a trace's order, a Twitter
     /// cluster's Zipf exponent, otherwise uniform.
-    pub fn default_keys(&self) -> &KeySpec {
-        &self.default_keys
+    pub fn default_keys(&self) -> KeySpec {
+        self.default_keys
     }
 
     /// What was made of the trace, where the values come from one.
@@ -185,7 +187,8 @@ impl ItemSpace {
         (0..self.items).filter(|&i| self.value_bytes(i) > bytes).count() as u32
     }
 
-    /// Number of values that had to be cut to the value limit (`etc`, `twitter` and traces; others are refused).
+    /// Number of values that had to be cut to the value limit (`etc`, `twitter` and traces; others are
+    /// refused).
     pub fn values_cut(&self) -> u64 {
         self.values_cut
     }
@@ -272,7 +275,7 @@ fn fits_limit(spec: &ValueSpec, bytes: u32, limit: u32) -> Result<(), WorkloadEr
         return Ok(());
     }
     let way_out = format!(
-        "it has values of {bytes} bytes and the server's value limit is {limit}; choose smaller values or raise the limit"
+        "it has values of {bytes} bytes and the value limit is {limit}; choose smaller values or raise the limit"
     );
     Err(WorkloadError::invalid("--values", spec, way_out))
 }
@@ -297,7 +300,8 @@ fn key_digits(items: u32) -> u8 {
     bits.div_ceil(6).max(1) as u8
 }
 
-/// `item:` and the index in hexadecimal where they fit, otherwise the index to base 64; zeros fill the middle.
+/// `item:` and the index in hexadecimal where they fit, otherwise the index to base 64; zeros fill the
+/// middle.
 fn write_key(item: u32, key: &mut [u8]) {
     let (prefix, bits): (&[u8], u32) = if key.len() >= 13 { (b"item:", 4) } else { (b"", 6) };
     let (head, digits) = key.split_at_mut(prefix.len());

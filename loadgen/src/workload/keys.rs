@@ -16,11 +16,12 @@ pub enum KeySpec {
     /// Every item is as likely as any other.
     #[default]
     Uniform,
-    /// Zipf: the item of rank r is read in proportion to r^-S, 0 <= S <= 10. Ranks are scattered over the items by a
-    /// shuffle, so popularity tells nothing about size. With S above 1 a handful of items get most reads, and
-    /// shares of sizes hold for items but not for reads.
+    /// Zipf: the item of rank r is read in proportion to r^-S, 0 <= S <= 10. Ranks are scattered over the
+    /// items by a shuffle, so popularity tells nothing about size. With S above 1 a handful of items get most
+    /// reads, and shares of sizes hold for items but not for reads.
     Zipf(f64),
-    /// The reads of the trace that the values come from, in its order, from the beginning again after its end.
+    /// The reads of the trace that the values come from, in its order, from the beginning again after its
+    /// end.
     Trace,
 }
 
@@ -74,11 +75,11 @@ enum Source {
 }
 
 impl KeySampler {
-    /// Samples `space` for one stream. Streams of random keys are independent; streams of a trace take turns, so that
-    /// together they replay its order.
+    /// Samples `space` for one stream. Streams of random keys are independent; streams of a trace take turns,
+    /// so that together they replay its order.
     ///
     /// # Errors
-    /// If a Zipf exponent is out of range, or a trace's order is asked for where the values come from no trace.
+    /// If a Zipf exponent is out of range, or a trace's order is asked for where values come from no trace.
     pub fn new(keys: &KeySpec, space: &ItemSpace, seed: u64, stream: Stream) -> Result<Self, WorkloadError> {
         let items = space.items();
         let rng = generator(seed, Purpose::Reads, stream);

@@ -1,15 +1,17 @@
 //! The work a run offers: what is stored, which item each read asks for, and when.
 //!
-//! Everything here is a pure function of what was asked for and one seed, so a record that quotes both can be run
-//! again: no socket, no thread, no clock. Files (histograms, traces) are read once, when an [`ItemSpace`] is made.
+//! Everything here is a pure function of what was asked for and one seed, so a record that quotes both can be
+//! run again: no socket, no thread, no clock. Files (histograms, traces) are read once, when an [`ItemSpace`]
+//! is made.
 //!
 //! - [`ItemSpace`]: keys, sizes, bytes and TTLs of the stored items, from a [`ValueSpec`] (`--values`).
 //! - [`KeySampler`]: the item each read asks for, from a [`KeySpec`] (`--keys`).
 //! - [`Schedule`]: the intended time of each read, from [`Arrivals`] (`--arrivals`) and a rate.
 //! - [`units`]: counts, rates, sizes, durations and percentages as people type them.
 //!
-//! Random numbers come from xoshiro256++ (see [`Stream`]), whose output never changes; only Zipf draws rely on a
-//! library's algorithm (`rand_distr` 0.6), and floating-point functions may round differently on another platform.
+//! Random numbers come from xoshiro256++ (see [`Stream`]), whose output never changes; only Zipf draws rely
+//! on a library's algorithm (`rand_distr` 0.6), and floating-point functions may round differently on another
+//! platform.
 
 mod arrivals;
 mod content;

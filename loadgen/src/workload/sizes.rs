@@ -1,7 +1,8 @@
 //! How large values and keys are: one quantile function per kind of workload.
 //!
-//! Sizes are *stratified*: the n items take the n evenly spaced quantiles of the distribution, in shuffled order. So
-//! already 1,000 items have the shares and nearly the mean that the spec promises, whatever the seed.
+//! Sizes are *stratified*: the n items take the n evenly spaced quantiles of the distribution, in shuffled
+//! order. So already 1,000 items have the shares and nearly the mean that the spec promises, whatever the
+//! seed.
 
 use super::distributions::{generalised_extreme_value, generalised_pareto, lognormal};
 use super::histogram::Histogram;
@@ -9,12 +10,14 @@ use super::histogram::Histogram;
 /// Largest UDP payload that a path MTU of 1500 carries over IPv4 unfragmented, bytes.
 const ORDINARY_DATAGRAM_BYTES: f64 = 1472.0;
 
-/// `object-metadata`: share of answers above 1472 bytes, and the largest of them.
+/// `object-metadata`: share of answers above 1472 bytes.
 const LARGE_SHARE: f64 = 0.035;
-const LARGE_DATAGRAM_BYTES_MAX: f64 = 2400.0;
 
-/// `object-metadata`: median and spread of the ordinary values, and where they end. The median of 420 bytes and the
-/// spread put one ordinary value in a thousand at the upper end.
+/// `object-metadata`: the largest answer, bytes of UDP payload.
+pub(super) const LARGE_DATAGRAM_BYTES_MAX: u32 = 2400;
+
+/// `object-metadata`: median and spread of the ordinary values, and where they end. The median of 420 bytes
+/// and the spread put one ordinary value in a thousand at the upper end.
 const BODY_BYTES_MEDIAN: f64 = 420.0;
 const BODY_SIGMA: f64 = 0.4;
 const BODY_BYTES: (f64, f64) = (64.0, 1400.0);
@@ -22,7 +25,8 @@ const BODY_BYTES: (f64, f64) = (64.0, 1400.0);
 /// Spread of the Twitter presets: an assumption, since only means are public.
 const TWITTER_SIGMA: f64 = 1.0;
 
-/// `etc`: share of values of 0 to 14 bytes, which the paper lists one by one; its generalised Pareto starts at 15.
+/// `etc`: share of values of 0 to 14 bytes, which the paper lists one by one; its generalised Pareto starts
+/// at 15.
 const ETC_SMALL: [f64; 15] = [
     0.00536, 0.00047, 0.17820, 0.09239, 0.00018, 0.02740, 0.00065, 0.00606, 0.00023, 0.00837, 0.00837,
     0.08989, 0.00092, 0.00326, 0.01980,
@@ -39,8 +43,8 @@ pub(super) enum ValueSizes {
 }
 
 impl ValueSizes {
-    /// The size, in bytes and not yet rounded, below which a share `u` of all values lies (`object-metadata` and
-    /// `bimodal` put the large values first instead).
+    /// The size, in bytes and not yet rounded, below which a share `u` of all values lies (`object-metadata`
+    /// and `bimodal` put the large values first instead).
     pub(super) fn quantile(&self, u: f64) -> f64 {
         match self {
             Self::ObjectMetadata { answer_overhead_bytes } => {
@@ -88,7 +92,8 @@ impl KeySizes {
 fn object_metadata(u: f64, overhead: f64) -> f64 {
     if u < LARGE_SHARE {
         let smallest = ORDINARY_DATAGRAM_BYTES + 1.0;
-        return smallest + (u / LARGE_SHARE * (LARGE_DATAGRAM_BYTES_MAX - smallest)).round() - overhead;
+        return smallest + (u / LARGE_SHARE * (f64::from(LARGE_DATAGRAM_BYTES_MAX) - smallest)).round()
+            - overhead;
     }
     let body = lognormal((u - LARGE_SHARE) / (1.0 - LARGE_SHARE), BODY_BYTES_MEDIAN, BODY_SIGMA);
     body.clamp(BODY_BYTES.0, BODY_BYTES.1.min(ORDINARY_DATAGRAM_BYTES - overhead))

@@ -1,9 +1,10 @@
 //! `trace:FILE`: a Twitter cache trace as items and an order of reads.
 //!
 //! Lines are `timestamp,anonymized key,key size,value size,client id,operation,TTL`
-//! (github.com/twitter/cache-trace). Keys may contain commas, so the timestamp is taken from the left and the five
-//! last fields from the right. An item is a distinct key, numbered by first appearance; its sizes and TTL are the
-//! first ones seen that are not 0 (a miss is logged with value size 0, a read with TTL 0). `get` and `gets` are the reads.
+//! (github.com/twitter/cache-trace). Keys may contain commas, so the timestamp is taken from the left and the
+//! five last fields from the right. An item is a distinct key, numbered by first appearance; its sizes and
+//! TTL are the first ones seen that are not 0 (a miss is logged with value size 0, a read with TTL 0). `get`
+//! and `gets` are the reads.
 
 use super::error::WorkloadError;
 use super::limits::{LINE_BYTES_MAX, TRACE_READS_MAX};

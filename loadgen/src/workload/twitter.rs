@@ -1,13 +1,13 @@
 //! The public means of Twitter's cache clusters (data/twitter-2020Mar.csv names source and licence).
 //!
-//! Only means are public, so a preset is a *model around them*: every key has the mean length, value sizes are one
-//! byte plus a log-normal with the mean left over and sigma 1, TTLs follow the published shares, and popularity is
-//! Zipf with the published exponent.
+//! Only means are public, so a preset is a *model around them*: every key has the mean length, value sizes
+//! are one byte plus a log-normal with the mean left over and sigma 1, TTLs follow the published shares, and
+//! popularity is Zipf with the published exponent.
 
 use std::fmt;
 
-/// One cluster's means of March 2020, from Yang, Yue and Vinayak, "A large scale analysis of hundreds of in-memory
-/// cache clusters at Twitter", OSDI 2020 (CC BY 4.0).
+/// One cluster's means of March 2020, from Yang, Yue and Vinayak, "A large scale analysis of hundreds of
+/// in-memory cache clusters at Twitter", OSDI 2020 (CC BY 4.0).
 #[derive(Clone, Debug, PartialEq)]
 pub struct TwitterCluster {
     /// Number of the cluster, from 1.

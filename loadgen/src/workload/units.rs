@@ -1,7 +1,7 @@
 //! Counts, rates, sizes, durations and percentages as people type them.
 //!
-//! Each `parse_` has a `format_` that gives back a text of the same value. Errors name the text found, the range and
-//! an example. Numbers may have decimals as long as the value is whole (`1.5k` is 1500).
+//! Each `parse_` has a `format_` that gives back a text of the same value. Errors name the text found, the
+//! range and an example. Numbers may have decimals as long as the value is whole (`1.5k` is 1500).
 
 use super::error::shorten;
 use super::limits::{ITEMS_MAX, RATE_PER_S_MAX};
@@ -105,7 +105,7 @@ impl fmt::Display for Rate {
 /// If `text` is no such number or above 2^63.
 pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
     scaled(text, &BYTES).filter(|n| *n <= 1 << 63).ok_or_else(|| {
-        UnitError::new(text, "a whole number of bytes; give one such as 4096, 64KiB, 256MiB or 1GB (kB MB GB are 1000s, KiB MiB GiB 1024s)")
+        UnitError::new(text, "a whole number of bytes; give one such as 4096, 64KiB, 256MiB or 1GB (units: B kB MB GB KiB MiB GiB)")
     })
 }
 
@@ -153,7 +153,8 @@ pub fn parse_percent(text: &str) -> Result<f64, UnitError> {
 /// A share from 0 to 1 as the shortest percentage that means it.
 pub fn format_percent(share: f64) -> String {
     let percent = share * 100.0;
-    // Multiplying rounds: 0.035 * 100 is 3.5000000000000004. The fewest decimals that lead back are what was typed.
+    // Multiplying rounds: 0.035 * 100 is 3.5000000000000004. The fewest decimals that lead back are what was
+    // typed.
     let short = (0..=20).map(|decimals| format!("{percent:.decimals$}"));
     let same = |text: &String| text.parse::<f64>().is_ok_and(|p| p / 100.0 == share);
     format!("{}%", short.into_iter().find(same).unwrap_or_else(|| percent.to_string()))
@@ -174,7 +175,7 @@ fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn largest_unit(number: u64, units: &[(&str, u64)]) -> String {
-    let usable = |(_, factor): &&(&str, u64)| number % factor == 0 && number >= *factor;
+    let usable = |(_, factor): &&(&str, u64)| number.is_multiple_of(*factor) && number >= *factor;
     let (name, factor) = units.iter().rev().find(usable).unwrap_or(&units[0]);
     format!("{}{name}", number / factor)
 }

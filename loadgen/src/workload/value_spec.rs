@@ -8,17 +8,18 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// What is stored. Parsing checks everything but the contents of files, which [`ItemSpace`](super::ItemSpace) reads.
+/// What is stored. Parsing checks everything but the contents of files, which [`ItemSpace`](super::ItemSpace)
+/// reads.
 ///
 /// A spec sets the sizes of values; some also bring key sizes, TTLs and a default order of reads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum ValueSpec {
-    /// Metadata of stored objects: 3.5 % of answers are a little above 1472 bytes of UDP payload, the rest have a
-    /// few hundred bytes. The default.
+    /// Metadata of stored objects: 3.5 % of answers are a little above 1472 bytes of UDP payload, the rest
+    /// have a few hundred bytes. The default.
     #[default]
     ObjectMetadata,
-    /// Facebook's general-purpose pool: key and value sizes as modelled in section 5 of Atikoglu et al., "Workload
-    /// Analysis of a Large-Scale Key-Value Store", SIGMETRICS 2012.
+    /// Facebook's general-purpose pool: key and value sizes as modelled in section 5 of Atikoglu et al.,
+    /// "Workload Analysis of a Large-Scale Key-Value Store", SIGMETRICS 2012.
     Etc,
     /// Facebook's user-account pool (same paper, section 3): keys of 16 and 21 bytes, values of 2 bytes.
     Usr,
@@ -42,8 +43,8 @@ pub enum ValueSpec {
 }
 
 const WHAT: &str = "--values";
-const CHOICES: &str = "give object-metadata, etc, usr, fixed:BYTES, bimodal:SMALL,LARGE,SHARE (bimodal:400,4000,3.5%), \
-                       histogram:FILE, trace:FILE or twitter:clusterNN";
+const CHOICES: &str = "give object-metadata, etc, usr, fixed:BYTES, bimodal:SMALL,LARGE,SHARE \
+                       (bimodal:400,4000,3.5%), histogram:FILE, trace:FILE or twitter:clusterNN";
 
 impl FromStr for ValueSpec {
     type Err = WorkloadError;
