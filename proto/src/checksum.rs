@@ -1,7 +1,5 @@
 //! CRC-32C (Castagnoli), the checksum of messages and of values.
 
-use crc_fast::{CrcAlgorithm, Digest, crc32_iscsi};
-
 /// State before the first byte, and what the last state is xored with.
 const ONES: u32 = u32::MAX;
 
@@ -9,7 +7,10 @@ const ONES: u32 = u32::MAX;
 #[inline]
 #[must_use]
 pub fn crc32c(bytes: &[u8]) -> u32 {
-    crc32_iscsi(bytes)
+    #[cfg(feature = "std")]
+    return crc_fast::crc32_iscsi(bytes);
+    #[cfg(not(feature = "std"))]
+    return table::update(ONES, bytes) ^ ONES;
 }
 
 /// CRC-32C of several slices as if they were one.
@@ -40,9 +41,7 @@ impl Crc32c {
     /// Takes the next bytes in.
     #[inline]
     pub fn update(&mut self, bytes: &[u8]) {
-        let mut digest = Digest::new_with_init_state(CrcAlgorithm::Crc32Iscsi, u64::from(self.state));
-        digest.update(bytes);
-        self.state = digest.get_state() as u32;
+        self.state = update(self.state, bytes);
     }
 
     /// The checksum of all bytes so far.
@@ -56,6 +55,46 @@ impl Crc32c {
 impl Default for Crc32c {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The state after `bytes`, with the CPU's instructions for it.
+#[cfg(feature = "std")]
+#[inline]
+fn update(state: u32, bytes: &[u8]) -> u32 {
+    let mut digest =
+        crc_fast::Digest::new_with_init_state(crc_fast::CrcAlgorithm::Crc32Iscsi, u64::from(state));
+    digest.update(bytes);
+    digest.get_state() as u32
+}
+
+#[cfg(not(feature = "std"))]
+use table::update;
+
+/// A byte at a time, where there is no std to ask the CPU what it can do.
+#[cfg(any(test, not(feature = "std")))]
+mod table {
+    /// The polynomial of CRC-32C, bits reversed.
+    const POLYNOMIAL: u32 = 0x82F6_3B78;
+
+    static TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            let mut crc = byte as u32;
+            let mut bit = 0;
+            while bit < 8 {
+                crc = (crc >> 1) ^ if crc & 1 == 1 { POLYNOMIAL } else { 0 };
+                bit += 1;
+            }
+            table[byte] = crc;
+            byte += 1;
+        }
+        table
+    };
+
+    pub(super) fn update(state: u32, bytes: &[u8]) -> u32 {
+        bytes.iter().fold(state, |crc, &byte| (crc >> 8) ^ TABLE[usize::from(crc as u8 ^ byte)])
     }
 }
 
@@ -76,6 +115,7 @@ mod tests {
         for at in 0..bytes.len() {
             let (a, b) = bytes.split_at(at);
             assert_eq!(crc32c_of(&[a, b]), crc32c(&bytes), "split at {at}");
+            assert_eq!(table::update(ONES, a) ^ ONES, crc32c(a), "table, {at} bytes");
         }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! Parsing never panics, allocates or trusts a length it has not checked; whatever cannot be read ends on one [`wire::DropReason`].
 //!
-//! The feature `std` (default) lets the checksum find the CPU's CRC instructions at run time; nothing else needs it.
+//! The feature `std` (default) lets the checksum use the CPU's CRC instructions, found at run time; nothing else needs it.
 #![no_std]
 #![forbid(unsafe_code)]
 
