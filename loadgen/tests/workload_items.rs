@@ -185,6 +185,21 @@ fn no_value_passes_for_another_item_or_seed() {
 }
 
 #[test]
+fn a_part_of_another_value_does_not_pass() {
+    let (one, two) = (space("fixed:100000", 200, 1), space("fixed:100000", 200, 2));
+    for item in 1..200 {
+        let own = value(&one, item);
+        for foreign in [value(&one, 0), value(&two, item)] {
+            for part in [12..100, 32_780..32_900, 99_900..100_000] {
+                let mut mixed = own.clone();
+                mixed[part.clone()].copy_from_slice(&foreign[part.clone()]);
+                assert!(one.check_value(item, &mixed).is_err(), "item {item}, bytes {part:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn short_values_are_as_distinct_as_their_length_allows() {
     for (bytes, items, distinct) in [(0, 100, 1), (2, 65_536, 40_000), (4, 65_536, 65_536)] {
         let space = space(&format!("fixed:{bytes}"), items, 1);
