@@ -14,7 +14,9 @@ extern crate alloc;
 
 pub mod checksum;
 pub mod chunk;
+pub mod client;
 pub mod cookie;
 pub mod limits;
+mod reassembly;
 pub mod seal;
 pub mod wire;

@@ -1,6 +1,6 @@
 //! How reads end, as the caller is told.
 
-use crate::wire::{RefusedReason, Telemetry};
+use crate::wire::{Refusal, Telemetry};
 
 /// One read ended, or an answer came after its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Ended<'a> {
     /// The server declined.
     Refused {
         /// Why.
-        reason: RefusedReason,
+        reason: Refusal,
         /// What the reason says beside.
         detail: u32,
     },

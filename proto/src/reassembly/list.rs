@@ -96,7 +96,10 @@ mod tests {
         links.unlink(&mut a, 3);
         links.push_back(&mut b, 3);
         links.push_back(&mut b, 1);
-        assert_eq!([links.pop_front(&mut a), links.pop_front(&mut a), links.pop_front(&mut a)], [Some(0), Some(2), None]);
+        assert_eq!(
+            [links.pop_front(&mut a), links.pop_front(&mut a), links.pop_front(&mut a)],
+            [Some(0), Some(2), None]
+        );
         assert_eq!(b.head(), 3);
         assert_eq!(links.next(3), 1);
         links.unlink(&mut b, 3);

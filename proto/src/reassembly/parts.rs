@@ -61,9 +61,14 @@ impl Parts {
         Self { items: vec![empty; count].into_boxed_slice(), links, free, arena: Arena::new(arena_bytes) }
     }
 
+    /// Whether no part is free, whatever the arena has.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.free.is_empty()
+    }
+
     /// Begins a value of `total` bytes; `None` when no part or no block is free.
     pub(crate) fn begin(&mut self, version: u64, total: u32) -> Option<u32> {
-        if self.free.is_empty() {
+        if self.is_used_up() {
             return None;
         }
         let block = self.arena.take(total as usize)?;

@@ -6,7 +6,8 @@ use crate::chunk::Range;
 use crate::limits::{ANSWER_HEADER_BYTES, CHUNK_BYTES, COOKIE_FRAME_BYTES, RANGES_MAX, TELEMETRY_BYTES};
 
 /// Most bytes of a datagram beside its chunk.
-const OVERHEAD_BYTES_MAX: u32 = (ANSWER_HEADER_BYTES + TELEMETRY_BYTES + COOKIE_FRAME_BYTES + CHUNK_BYTES) as u32;
+const OVERHEAD_BYTES_MAX: u32 =
+    (ANSWER_HEADER_BYTES + TELEMETRY_BYTES + COOKIE_FRAME_BYTES + CHUNK_BYTES) as u32;
 
 /// End of what a server sends in answer to a GET alone in its datagram, judged by one chunk of it: whole datagrams as far
 /// as the credit goes, and always one.
@@ -65,7 +66,11 @@ mod tests {
         assert_eq!(window_end(0..1000, 50_000, 1040, 10_399), 9_000);
         assert_eq!(window_end(0..1000, 50_000, 1040, 0), 1_000, "one datagram is always sent");
         assert_eq!(window_end(12_000..13_000, 50_000, 1040, 10_400), 13_000, "the server was more generous");
-        assert_eq!(window_end(0..1000, 9_500, 1040, 9_900), 9_500, "a shorter last chunk fits where a full one would not");
+        assert_eq!(
+            window_end(0..1000, 9_500, 1040, 9_900),
+            9_500,
+            "a shorter last chunk fits where a full one would not"
+        );
         assert_eq!(window_end(49_000..50_000, 50_000, 1040, 10_400), 50_000, "the last chunk was sent");
     }
 
@@ -76,7 +81,11 @@ mod tests {
         let plan = Plan::new(gaps(), 1200, 6_000);
         assert_eq!(plan.ranges().len(), 3);
         assert_eq!(plan.end(), 5_000 + 3 * capacity, "two of five datagrams went to the small gaps");
-        assert_eq!(Plan::new(gaps(), 1200, 1).ranges(), [Range { offset: 0, length: 10 }], "always one chunk");
+        assert_eq!(
+            Plan::new(gaps(), 1200, 1).ranges(),
+            [Range { offset: 0, length: 10 }],
+            "always one chunk"
+        );
         let many = (0..100).map(|i| i * 10..i * 10 + 1);
         assert_eq!(Plan::new(many, 1200, 256 << 10).ranges().len(), RANGES_MAX);
     }

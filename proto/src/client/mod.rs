@@ -1,0 +1,199 @@
+//! The client core of one flow (one source port): reads go in, request datagrams come out, answers go in, events come out.
+//!
+//! The contract in one sentence: after any call that takes `&mut self`, call [`Client::poll_transmit`] until it gives
+//! `None`, then wait for a datagram or for [`Client::poll_timeout`], whichever comes first.
+//!
+//! Each accepted read ends in exactly one [`Event`] that is not [`Ended::Late`]. A read is sent once; only what is
+//! missing of an answer that came in part is asked for again, unless `retries` says otherwise. All memory is taken by
+//! [`Client::new`]; nothing is allocated later, and every call is O(1) for each read it touches.
+
+mod config;
+mod counters;
+mod event;
+mod receive;
+mod requests;
+mod slots;
+mod timers;
+mod transmit;
+mod wheel;
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+pub use config::{ClientConfig, ConfigError};
+pub use counters::ClientCounters;
+pub use event::{Ended, Event};
+pub use transmit::Transmit;
+
+use crate::cookie::Cookie;
+use crate::limits::KEY_BYTES_MAX;
+use crate::reassembly::{NONE, Parts};
+use requests::Requests;
+use slots::{Slots, State};
+use wheel::Wheel;
+
+/// The state of one flow. Times are nanoseconds of any monotonic clock of the caller's, the same in every call.
+pub struct Client {
+    config: ClientConfig,
+    slots: Slots,
+    wheel: Wheel,
+    parts: Parts,
+    requests: Requests,
+    /// Where encoded values are decoded.
+    scratch: Box<[u8]>,
+    cookie: Option<Cookie>,
+    counters: ClientCounters,
+    next_sequence: u32,
+    /// Newest sequence a first answer came for.
+    newest_answered: Option<u32>,
+    draining: bool,
+}
+
+/// Whether a read shares the datagram of the one before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// Its own datagram.
+    Alone,
+    /// The datagram of the read accepted before it, if that is not sent yet and has room.
+    WithPrevious,
+}
+
+/// Why a read was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GetError {
+    /// As many reads are under way as the flow was made for.
+    #[error(
+        "{in_flight_max} reads are under way, all this flow was made for: wait for one to end or raise in_flight_max"
+    )]
+    Full {
+        /// The flow's limit.
+        in_flight_max: usize,
+    },
+    /// The key is empty or too long.
+    #[error("key has {found} bytes: allowed are 1 to 250")]
+    Key {
+        /// Length of the key.
+        found: usize,
+    },
+}
+
+impl Client {
+    /// Makes a flow and takes all its memory.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the setting that is out of range.
+    pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self {
+            slots: Slots::new(config.in_flight_max),
+            wheel: Wheel::new(config.in_flight_max),
+            parts: Parts::new(config.partial_max, config.reassembly_bytes),
+            requests: Requests::new(config.in_flight_max),
+            scratch: vec![0; config.value_bytes_max].into_boxed_slice(),
+            cookie: None,
+            counters: ClientCounters::default(),
+            next_sequence: 0,
+            newest_answered: None,
+            draining: false,
+            config,
+        })
+    }
+
+    /// Sets the cookie every later request carries; WELCOME brings the first.
+    pub fn set_cookie(&mut self, cookie: Cookie) {
+        self.cookie = Some(cookie);
+    }
+
+    /// The newest cookie the server gave.
+    #[must_use]
+    pub fn cookie(&self) -> Option<Cookie> {
+        self.cookie
+    }
+
+    /// Sets the largest datagram announced from now on; bytes of UDP payload, not below `base_datagram`.
+    pub fn set_datagram_max(&mut self, bytes: u16) {
+        self.config.datagram_max = bytes.max(self.config.base_datagram);
+    }
+
+    /// Reads that have not ended.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.slots.live()
+    }
+
+    /// Whether the newest answer said that the server is about to leave.
+    #[must_use]
+    pub fn draining(&self) -> bool {
+        self.draining
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> &ClientCounters {
+        &self.counters
+    }
+
+    /// Accepts a read of `key`; its request is ready for [`Client::poll_transmit`]. `token` comes back in the [`Event`].
+    /// The read ends with [`Ended::TimedOut`] at the first [`Client::handle_timeout`] at or after `deadline_ns`.
+    ///
+    /// When the table is full, the read that timed out longest ago is forgotten early.
+    ///
+    /// # Errors
+    /// [`GetError`]; nothing was changed then.
+    pub fn get(
+        &mut self,
+        now_ns: u64,
+        key: &[u8],
+        token: u64,
+        deadline_ns: u64,
+        join: Join,
+    ) -> Result<(), GetError> {
+        if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
+            return Err(GetError::Key { found: key.len() });
+        }
+        if self.slots.first(State::Free).is_none() {
+            let oldest = self.slots.oldest_lingering();
+            self.forget(oldest.ok_or(GetError::Full { in_flight_max: self.config.in_flight_max })?);
+        }
+        let full = GetError::Full { in_flight_max: self.config.in_flight_max };
+        let index = self.slots.claim(key, token, deadline_ns).ok_or(full)?;
+        self.slots.get_mut(index).joined = join == Join::WithPrevious;
+        self.counters.gets += 1;
+        self.listen(now_ns, index);
+        Ok(())
+    }
+
+    /// What `Event` says of a read that ends in this way.
+    fn event<'a>(&self, index: u32, end: Ended<'a>) -> Event<'a> {
+        let slot = self.slots.get(index);
+        Event {
+            token: slot.token,
+            attempts: slot.attempts,
+            continuations: slot.continuations,
+            challenged: slot.challenges > 0,
+            chunks: slot.chunks,
+            telemetry: slot.telemetry,
+            end,
+        }
+    }
+
+    /// Reports the end of a read and forgets it. Values are delivered where they are verified instead.
+    fn end(&mut self, index: u32, end: Ended<'_>, sink: &mut impl FnMut(Event<'_>)) {
+        sink(self.event(index, end));
+        self.forget(index);
+    }
+
+    /// Frees all that belongs to a read.
+    fn forget(&mut self, index: u32) {
+        self.wheel.cancel(index);
+        self.drop_part(index);
+        self.slots.release(index);
+    }
+
+    fn drop_part(&mut self, index: u32) {
+        let part = core::mem::replace(&mut self.slots.get_mut(index).part, NONE);
+        if part != NONE {
+            self.parts.release(part);
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! Answers on their way in.
+
+use super::slots::State;
+use super::{Client, Ended, Event};
+use crate::cookie::Cookie;
+use crate::limits::{SEAL_BYTES, VERSION_RESTARTS_MAX};
+use crate::reassembly::{Inserted, NONE, window_end};
+use crate::seal::{self, SealError};
+use crate::wire::{Answer, AnswerHeader, Carrier, Chunk, Frame, Refusal, Refused, Telemetry};
+
+/// What the frames of one datagram have in common.
+#[derive(Clone, Copy)]
+struct Arrival {
+    now_ns: u64,
+    header: AnswerHeader,
+    datagram_bytes: u32,
+    telemetry: Option<Telemetry>,
+}
+
+impl Client {
+    /// Takes one datagram that came to the flow's port. Whatever it holds, it does not panic and does not allocate; what cannot be read
+    /// is counted by reason.
+    pub fn handle_datagram(&mut self, now_ns: u64, bytes: &[u8], sink: &mut impl FnMut(Event<'_>)) {
+        self.counters.datagrams_in += 1;
+        self.counters.bytes_in += bytes.len() as u64;
+        let answer = match Answer::parse(bytes, Carrier::Udp) {
+            Ok(answer) => answer,
+            Err(reason) => {
+                self.counters.drops[reason.index()] += 1;
+                return;
+            }
+        };
+        let header = answer.header;
+        if header.flow != self.config.flow {
+            self.counters.foreign += 1;
+            return;
+        }
+        self.draining = header.draining;
+        self.note_order(&header);
+        let mut arrival = Arrival { now_ns, header, datagram_bytes: bytes.len() as u32, telemetry: None };
+        for frame in answer.frames() {
+            match frame {
+                Frame::Telemetry(telemetry) => arrival.telemetry = Some(telemetry),
+                Frame::Cookie(cookie) => self.cookie = Some(cookie),
+                Frame::Challenge(cookie) => self.handle_challenge(&arrival, cookie),
+                Frame::Value(value) => self.handle_value(&arrival, value.id, value.sealed, sink),
+                Frame::Chunk(chunk) => self.handle_chunk(&arrival, &chunk, sink),
+                Frame::Miss { id } => self.handle_miss(&arrival, id, sink),
+                Frame::Refused(refused) => self.handle_refused(&arrival, &refused, sink),
+                _ => {}
+            }
+        }
+        self.note_credit(&arrival);
+    }
+
+    fn note_order(&mut self, header: &AnswerHeader) {
+        if header.attempt != 0 {
+            return;
+        }
+        match self.newest_answered {
+            Some(newest) if is_before(header.sequence, newest) => self.counters.reordered += 1,
+            _ => self.newest_answered = Some(header.sequence),
+        }
+    }
+
+    /// Several reads of one datagram share its credit. Once the answers have used it up, whatever did not come in time was left out by
+    /// the server and is asked for as soon as the gap shows that nothing is on its way.
+    fn note_credit(&mut self, arrival: &Arrival) {
+        let credit = self.config.answer_bytes_max();
+        let Some(request) = self.requests.find(arrival.header.sequence) else { return };
+        request.answer_bytes = request.answer_bytes.saturating_add(arrival.datagram_bytes);
+        if request.reads < 2 || request.spent || request.answer_bytes + arrival.datagram_bytes <= credit {
+            return;
+        }
+        request.spent = true;
+        let (mut index, reads) = (request.first, request.reads);
+        for _ in 0..reads {
+            if index == NONE || self.slots.get(index).sequence != arrival.header.sequence {
+                return;
+            }
+            if self.slots.get(index).state == State::Waiting {
+                self.slots.get_mut(index).answered = true;
+                self.listen(arrival.now_ns, index);
+            }
+            index = self.slots.get(index).group_next;
+        }
+    }
+
+    /// Sends the requests of the challenged datagram again, together as they were, now with the cookie.
+    fn handle_challenge(&mut self, arrival: &Arrival, cookie: Cookie) {
+        let sequence = arrival.header.sequence;
+        let Some(request) = self.requests.find(sequence) else { return };
+        let (mut index, reads) = (request.first, request.reads);
+        self.cookie = Some(cookie);
+        self.counters.challenges += 1;
+        for nth in 0..reads {
+            if index == NONE || self.slots.get(index).sequence != sequence {
+                return;
+            }
+            let slot = self.slots.get_mut(index);
+            if slot.state == State::Waiting && slot.challenges < CHALLENGES_MAX {
+                slot.challenges += 1;
+                slot.joined = nth > 0;
+                self.slots.move_to(index, State::Queued);
+            }
+            index = self.slots.get(index).group_next;
+        }
+    }
+
+    fn handle_value(&mut self, arrival: &Arrival, id: u32, sealed: &[u8], sink: &mut impl FnMut(Event<'_>)) {
+        if let Some(index) = self.find_live(arrival, id, sink) {
+            self.open(index, Some(sealed), sink);
+        }
+    }
+
+    fn handle_miss(&mut self, arrival: &Arrival, id: u32, sink: &mut impl FnMut(Event<'_>)) {
+        if let Some(index) = self.find_live(arrival, id, sink) {
+            self.end(index, Ended::Miss, sink);
+        }
+    }
+
+    fn handle_refused(&mut self, arrival: &Arrival, refused: &Refused, sink: &mut impl FnMut(Event<'_>)) {
+        let Some(index) = self.find_live(arrival, refused.id, sink) else { return };
+        match refused.reason {
+            Refusal::VersionGone => self.handle_version_gone(arrival, index, sink),
+            Refusal::TooBig => self.end(index, Ended::OverTcp, sink),
+            reason => self.end(index, Ended::Refused { reason, detail: refused.detail }, sink),
+        }
+    }
+
+    /// Starts over, unless the refusal answers a request older than the newest, of a version that may not be held any more.
+    fn handle_version_gone(&mut self, arrival: &Arrival, index: u32, sink: &mut impl FnMut(Event<'_>)) {
+        let slot = self.slots.get(index);
+        if slot.sequence != arrival.header.sequence || slot.part == NONE || slot.state != State::Waiting {
+            self.counters.duplicates += 1;
+            return;
+        }
+        let gone = self.parts.get(slot.part).version;
+        if self.restart(index, gone.wrapping_add(1), sink) {
+            self.ask(index);
+        }
+    }
+
+    /// Drops what is held and takes no version before `floor` from now on. False when that was once too often and the read ended.
+    fn restart(&mut self, index: u32, floor: u64, sink: &mut impl FnMut(Event<'_>)) -> bool {
+        let slot = self.slots.get_mut(index);
+        if slot.restarts == VERSION_RESTARTS_MAX {
+            self.end(index, Ended::OverTcp, sink);
+            return false;
+        }
+        slot.restarts += 1;
+        slot.version_floor = floor;
+        self.counters.version_restarts += 1;
+        self.drop_part(index);
+        true
+    }
+
+    fn handle_chunk(&mut self, arrival: &Arrival, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) {
+        let Some(index) = self.slots.find(chunk.id) else {
+            self.counters.duplicates += 1;
+            return;
+        };
+        let slot = self.slots.get_mut(index);
+        slot.chunks = slot.chunks.saturating_add(1);
+        slot.telemetry = arrival.telemetry.or(slot.telemetry);
+        if !slot.is_live() {
+            return self.handle_late_chunk(arrival, index, chunk, sink);
+        }
+        slot.answered = true;
+        if chunk.total as usize > self.config.value_bytes_max + SEAL_BYTES {
+            return self.end(index, Ended::OverTcp, sink);
+        }
+        if chunk.bytes.len() == chunk.total as usize {
+            return self.open(index, Some(chunk.bytes), sink);
+        }
+        if self.admit_version(index, chunk, sink) {
+            self.keep(arrival, index, chunk, sink);
+        }
+    }
+
+    /// Whether the chunk belongs to the version held, or begins one; nothing of another version is held then.
+    fn admit_version(&mut self, index: u32, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) -> bool {
+        let slot = self.slots.get(index);
+        let stale = slot.restarts > 0 && version_is_before(chunk.version, slot.version_floor);
+        if slot.part == NONE && !stale {
+            return true;
+        }
+        let held = if slot.part == NONE { None } else { Some(self.parts.get(slot.part)) };
+        match held {
+            Some(part) if part.version == chunk.version && part.total == chunk.total => true,
+            Some(part) if !stale && version_is_before(part.version, chunk.version) => {
+                self.restart(index, chunk.version, sink)
+            }
+            _ => {
+                self.counters.duplicates += 1;
+                false
+            }
+        }
+    }
+
+    /// Adds a chunk to what is held; delivers the value, or asks on, when that completes what was expected.
+    fn keep(&mut self, arrival: &Arrival, index: u32, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) {
+        if self.slots.get(index).part == NONE && !self.begin_part(index, chunk, sink) {
+            self.counters.reassembly_full += 1;
+            return self.listen_unless_queued(arrival.now_ns, index);
+        }
+        let slot = self.slots.get(index);
+        match self.parts.write(slot.part, chunk.offset, chunk.bytes) {
+            Inserted::New => {}
+            Inserted::Known => self.counters.duplicates += 1,
+            Inserted::Full => self.counters.reassembly_full += 1,
+        }
+        let end = chunk.offset + chunk.bytes.len() as u32;
+        let part = self.parts.get_mut(slot.part);
+        part.datagram_bytes = part.datagram_bytes.max(arrival.datagram_bytes as u16);
+        if !slot.asked_ranges {
+            let credit = self.config.answer_bytes_max();
+            let window = window_end(chunk.offset..end, chunk.total, arrival.datagram_bytes, credit);
+            part.expected_end = part.expected_end.max(window);
+        }
+        if part.complete() {
+            self.open(index, None, sink);
+        } else if part.arrived.covers(part.expected_end) && slot.state == State::Waiting {
+            self.ask_on(index);
+        } else {
+            self.listen_unless_queued(arrival.now_ns, index);
+        }
+    }
+
+    /// Takes memory for a value of which the first chunk came; the books of a read that timed out are given up for it if need be.
+    fn begin_part(&mut self, index: u32, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) -> bool {
+        if self.parts.is_used_up() {
+            if let Some(oldest) = self.slots.first(State::LingeringPart) {
+                self.end_lingering(oldest, sink);
+            }
+        }
+        let Some(part) = self.parts.begin(chunk.version, chunk.total) else { return false };
+        self.slots.get_mut(index).part = part;
+        true
+    }
+
+    fn listen_unless_queued(&mut self, now_ns: u64, index: u32) {
+        if self.slots.get(index).state == State::Waiting {
+            self.listen(now_ns, index);
+        }
+    }
+
+    /// Delivers a whole value (`sealed`, or else the part held) if it passes the end-to-end check; else asks for it from the start.
+    fn open(&mut self, index: u32, sealed: Option<&[u8]>, sink: &mut impl FnMut(Event<'_>)) {
+        let part = self.slots.get(index).part;
+        let mut event = self.event(index, Ended::Miss);
+        let sealed = sealed.unwrap_or_else(|| self.parts.sealed(part));
+        let key = self.slots.key(index);
+        match seal::open(key, sealed, self.config.value_bytes_max, &mut self.scratch) {
+            Ok(value) => {
+                event.end = Ended::Value(value);
+                sink(event);
+                self.forget(index);
+            }
+            Err(SealError::TooLong { .. }) => self.end(index, Ended::OverTcp, sink),
+            Err(_) => {
+                self.counters.corrupt_values += 1;
+                let slot = self.slots.get_mut(index);
+                slot.corrupt = slot.corrupt.saturating_add(1);
+                slot.answered = true;
+                self.drop_part(index);
+                self.ask_again(index);
+            }
+        }
+    }
+
+    /// The live read a frame belongs to. A late frame ends its read's lingering here, a duplicate is counted.
+    fn find_live(&mut self, arrival: &Arrival, id: u32, sink: &mut impl FnMut(Event<'_>)) -> Option<u32> {
+        let Some(index) = self.slots.find(id) else {
+            self.counters.duplicates += 1;
+            return None;
+        };
+        let slot = self.slots.get_mut(index);
+        slot.telemetry = arrival.telemetry.or(slot.telemetry);
+        if slot.is_live() {
+            return Some(index);
+        }
+        self.end_late(index, arrival.now_ns, true, sink);
+        None
+    }
+
+    /// Notes a chunk of a read that timed out, to tell later whether all of the answer came.
+    fn handle_late_chunk(
+        &mut self,
+        arrival: &Arrival,
+        index: u32,
+        chunk: &Chunk<'_>,
+        sink: &mut impl FnMut(Event<'_>),
+    ) {
+        let held = self.slots.get(index).part;
+        if held != NONE && self.parts.get(held).version != chunk.version {
+            self.drop_part(index);
+        }
+        if self.slots.get(index).part == NONE {
+            let Some(part) = self.parts.begin_books(chunk.version, chunk.total) else {
+                return self.end_late(index, arrival.now_ns, false, sink);
+            };
+            self.slots.get_mut(index).part = part;
+            self.slots.move_to(index, State::LingeringPart);
+        }
+        let slot = self.slots.get_mut(index);
+        slot.act_at = arrival.now_ns;
+        let part = slot.part;
+        self.parts.write(part, chunk.offset, chunk.bytes);
+        if self.parts.get(part).complete() {
+            self.end_late(index, arrival.now_ns, true, sink);
+        }
+    }
+}
+
+/// Challenges a read answers; a server that goes on challenging does not take its own cookies.
+const CHALLENGES_MAX: u8 = 2;
+
+/// Serial number arithmetic (RFC 1982): whether `a` was counted before `b`.
+fn is_before(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) < 0
+}
+
+/// The same for versions, whose upper half is the server instance's nonce.
+fn version_is_before(a: u64, b: u64) -> bool {
+    (a.wrapping_sub(b) as i64) < 0
+}
