@@ -1,0 +1,84 @@
+//! The server's limits and constants, each with its reason; those of the protocol are in `shingle_proto::limits`.
+
+use std::time::Duration;
+
+use shingle_proto::limits::{CREDIT_BYTES_MAX, DATAGRAM_BYTES_MIN, GETS_PER_DATAGRAM_MAX};
+
+/// UDP port unless told otherwise.
+pub const UDP_PORT: u16 = 7400;
+/// TCP port unless told otherwise.
+pub const TCP_PORT: u16 = 7401;
+/// Memory budget of the store unless told otherwise: 100,000 values of the default workload take about a third.
+pub const MEMORY_BYTES: usize = 256 << 20;
+/// Largest path MTU used unless told otherwise: what cloud networks carry, so that chunking is exercised on loopback.
+pub const PATH_MTU_BYTES: usize = 9001;
+/// Largest path MTU that can be asked for: the longest IP packet.
+pub const PATH_MTU_BYTES_MAX: usize = 65_535;
+/// Most workers of all ports together: telemetry and receipts number them with one byte.
+pub const WORKERS_MAX: usize = 256;
+/// How long a draining server tells everybody before it goes, unless told otherwise.
+pub const DRAIN: Duration = Duration::from_secs(1);
+/// Longest drain that can be asked for: supervisors kill a service that takes longer.
+pub const DRAIN_MAX: Duration = Duration::from_secs(600);
+/// How long a server interrupted at the terminal (SIGINT) still tells its clients.
+pub const DRAIN_INTERRUPTED: Duration = Duration::from_millis(100);
+/// Shortest interval of injected pauses: below it workers would do nothing else.
+pub const PAUSE_INTERVAL_MIN: Duration = Duration::from_millis(1);
+/// Longest token: its length travels in one byte.
+pub const TOKEN_BYTES_MAX: usize = 255;
+
+/// Datagrams one system call receives: at 1 million reads a second a batch is 64 microseconds, well under the
+/// millisecond of the service level, and the call's own cost is spread over 64.
+pub(crate) const RECV_SLOTS: usize = 64;
+/// Bytes of a receive slot: the longest request there is, one that probes the largest path MTU.
+pub(crate) const RECV_SLOT_BYTES: usize = 65_535;
+/// Receive buffer asked for, in payload bytes: a worker stalled for 30 ms at 100,000 requests/s, each of which is
+/// charged 832 B. What was granted is in the statistics.
+pub(crate) const RECV_BUFFER_BYTES: usize = 4 << 20;
+/// Send buffer asked for: four answers of the largest credit, so that a batch is seldom waited for.
+pub(crate) const SEND_BUFFER_BYTES: usize = 1 << 20;
+/// Messages in a send batch: one for each datagram received would do for small answers; trains take a few more.
+pub(crate) const SEND_MESSAGES: usize = 4 * RECV_SLOTS;
+/// Slices the answer to one request can take. A chunk takes two, one copied and one borrowed, and so does a packed value;
+/// at the smallest datagram the largest credit is 228 chunks, and each of 64 reads may end with a short one.
+pub(crate) const SLICES_PER_REQUEST: usize =
+    2 * (CREDIT_BYTES_MAX / DATAGRAM_BYTES_MIN + 2 * GETS_PER_DATAGRAM_MAX + 64);
+/// Bytes copied for the answer to one request: header, telemetry, cookie and chunk frame for each datagram.
+pub(crate) const COPIED_PER_REQUEST_BYTES: usize = SLICES_PER_REQUEST / 2 * 128;
+/// Slices in a send batch; see [`SLICES_PER_REQUEST`].
+pub(crate) const SEND_SLICES: usize = 4 * SLICES_PER_REQUEST;
+/// Bytes copied (headers) in a send batch; see [`COPIED_PER_REQUEST_BYTES`].
+pub(crate) const SEND_ARENA_BYTES: usize = 4 * COPIED_PER_REQUEST_BYTES;
+/// Receipts a worker keeps: 8 MiB, two and a half seconds at 100,000 requests/s.
+pub(crate) const RECEIPTS_PER_WORKER: usize = 1 << 18;
+/// How often a busy worker publishes what costs a system call to learn: its CPU time and its socket's drops.
+pub(crate) const PUBLISH_NS: u64 = 10_000_000;
+/// Longest sleep of an idle worker: it bounds how old published figures are, and costs 10 wake-ups a second.
+pub(crate) const IDLE: Duration = Duration::from_millis(100);
+
+/// TCP connections served at once; at the limit the one idle for longest makes room.
+pub(crate) const CONNECTIONS_MAX: usize = 256;
+/// Time a connection has to send HELLO: nobody gets a place for connecting alone.
+pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time a message may take from its first byte to its last: the largest one at 2 MB/s.
+pub(crate) const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time a peer may take to read a batch of answers.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes a connection reads at once, and what its buffer shrinks to after a long message.
+pub(crate) const READ_BUFFER_BYTES: usize = 64 << 10;
+/// Answers are written out once this many bytes are waiting, so that pipelined reads do not pile up in memory.
+pub(crate) const WRITE_BUFFER_BYTES: usize = 256 << 10;
+/// Longest message of a connection that may not update: it has nothing to send but reads and questions, 64 of which
+/// with the longest keys and 32 ranges each take 34 KiB.
+pub(crate) const MESSAGE_BYTES_READER: usize = 48 << 10;
+/// Memory for messages beyond [`READ_BUFFER_BYTES`], all connections together; later ones wait their turn.
+pub(crate) const LONG_MESSAGES_BYTES: usize = 128 << 20;
+/// Longest HTTP request to the metrics port that is looked at.
+pub(crate) const HTTP_REQUEST_BYTES_MAX: usize = 8 << 10;
+/// Metrics connections served at once.
+pub(crate) const HTTP_CONNECTIONS_MAX: usize = 16;
+/// Longest configuration or token file that is read: anything longer is the wrong file.
+pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
+/// Upper ends of the classes answers are counted in, in bytes of all datagrams that answer one request: a miss, a small
+/// value, what fits an MTU of 1500, what fits one of 9000, what one datagram can hold; the rest is a class of its own.
+pub(crate) const SIZE_CLASS_BYTES: [u64; 5] = [128, 512, 1472, 8972, 65_507];

@@ -1,0 +1,64 @@
+//! What each strategy means for a UDP port's socket and for what it sends (design section 5).
+
+use shingle_proto::wire::Strategy;
+use shingle_udp::MtuDiscovery;
+
+/// The socket's mode, the same for both families: OMIT and INTERFACE exist on IPv6 as well, where nobody on the way
+/// fragments and a path MTU below the interface's is a black hole.
+pub(crate) const fn mtu_discovery(strategy: Strategy) -> MtuDiscovery {
+    match strategy {
+        Strategy::Chunked | Strategy::Compressed => MtuDiscovery::Probe,
+        Strategy::KernelPmtud => MtuDiscovery::Want,
+        Strategy::DfOff => MtuDiscovery::Omit,
+        Strategy::DfStrict => MtuDiscovery::Do,
+        Strategy::Interface => MtuDiscovery::Interface,
+    }
+}
+
+/// Whether an answer is one datagram, however long the value; otherwise it is cut into chunks.
+pub(crate) const fn one_datagram(strategy: Strategy) -> bool {
+    !matches!(strategy, Strategy::Chunked | Strategy::Compressed)
+}
+
+/// Whether the kernel fragments what is longer than the path MTU, so that the path limits nothing here.
+pub(crate) const fn kernel_fragments(strategy: Strategy) -> bool {
+    matches!(strategy, Strategy::KernelPmtud | Strategy::DfOff)
+}
+
+/// Whether DF is set on what is sent, without which a probe proves nothing (PROTOCOL.md, section 6).
+pub(crate) const fn sets_df(strategy: Strategy) -> bool {
+    matches!(mtu_discovery(strategy), MtuDiscovery::Probe | MtuDiscovery::Do)
+}
+
+/// The strategy of this name.
+///
+/// # Errors
+/// A text with the names there are.
+pub(crate) fn parse(name: &str) -> Result<Strategy, String> {
+    Strategy::from_name(name).ok_or_else(|| {
+        let names = Strategy::ALL.map(Strategy::name).join(", ");
+        format!("strategy `{name}` is unknown: choose one of {names}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_strategy_differs_from_the_default_or_is_it() {
+        let facts = |strategy| (mtu_discovery(strategy), one_datagram(strategy), kernel_fragments(strategy));
+        for strategy in Strategy::ALL {
+            let like_default = facts(strategy) == facts(Strategy::Chunked);
+            assert_eq!(
+                like_default,
+                matches!(strategy, Strategy::Chunked | Strategy::Compressed),
+                "{strategy:?}"
+            );
+            assert_eq!(parse(strategy.name()), Ok(strategy));
+        }
+        assert_eq!(Strategy::ALL.map(sets_df), [true, false, false, true, false, true]);
+        let error = parse("df_off").unwrap_err();
+        assert!(error.contains("`df_off`") && error.contains("df-off"), "{error}");
+    }
+}
