@@ -16,7 +16,8 @@ pub struct SocketOptions {
     /// Let several sockets bind this address and share its datagrams by flow (SO_REUSEPORT).
     pub reuse_port: bool,
     /// Queue ICMP and local errors with their cause (IP_RECVERR). Without it a send that the local queue drops
-    /// looks like success, and errors of unconnected sockets are never seen.
+    /// looks like success, and errors of unconnected sockets are never seen. Entries take room in the receive buffer
+    /// until [`Socket::drain_errors`](crate::Socket::drain_errors) takes them.
     pub recv_error_queue: bool,
     /// Stamp every datagram with the time the kernel received it (SO_TIMESTAMPNS).
     pub timestamps: bool,

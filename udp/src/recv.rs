@@ -22,6 +22,7 @@ pub struct RecvBatch {
     slots: Box<[Slot]>,
     filled: usize,
     drops: Option<u32>,
+    met_errors: bool,
 }
 
 // SAFETY: the raw pointers in iovecs and headers point into this batch's own boxes, are written anew by every receive
@@ -100,6 +101,7 @@ impl RecvBatch {
             slots: vec![Slot::EMPTY; slots].into(),
             filled: 0,
             drops: None,
+            met_errors: false,
         }
     }
 
@@ -107,13 +109,14 @@ impl RecvBatch {
     /// datagrams [`RecvBatch::iter`] will give: 0 when none is waiting. What the batch held before is gone.
     ///
     /// An ICMP error pending on the socket is not a reason to come back without datagrams: it is cleared and the
-    /// receive starts again. Its description stays in the error queue for [`Socket::drain_errors`].
+    /// receive starts again; see [`RecvBatch::met_errors`].
     ///
     /// # Errors
     /// InvalidInput on a socket with GRO and slots shorter than
     /// [`GRO_SLOT_BYTES_MIN`](crate::limits::GRO_SLOT_BYTES_MIN); otherwise whatever the kernel says.
     pub fn recv(&mut self, socket: &Socket) -> io::Result<usize> {
         self.filled = 0;
+        self.met_errors = false;
         if socket.has_gro() && self.slot_bytes < GRO_SLOT_BYTES_MIN {
             let text = format!(
                 "slots of {} bytes would cut trains of a socket with GRO; give at least {GRO_SLOT_BYTES_MIN} bytes \
@@ -151,6 +154,13 @@ impl RecvBatch {
     #[must_use]
     pub fn drops(&self) -> Option<u32> {
         self.drops
+    }
+
+    /// Whether the last receive met errors pending on the socket. If the error queue is on, call
+    /// [`Socket::drain_errors`] then: its entries take room in the receive buffer.
+    #[must_use]
+    pub fn met_errors(&self) -> bool {
+        self.met_errors
     }
 
     /// Points every header at its slot: the kernel overwrites lengths, and a moved batch keeps its boxes in place.
@@ -199,6 +209,7 @@ impl RecvBatch {
                 Some(libc::EAGAIN) => return Ok(0),
                 Some(libc::EINTR) => {}
                 Some(errno) if is_pending_error(errno) => {
+                    self.met_errors = true;
                     pending_errors += 1;
                     if pending_errors == PENDING_ERRORS_PER_RECV_MAX {
                         return Ok(0);

@@ -42,7 +42,6 @@ pub struct Outgoing<'b, 'd> {
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[must_use]
 pub struct SendCounts {
     /// Messages handed to the kernel whole.
     pub messages: u64,

@@ -13,7 +13,7 @@ impl Snmp {
     pub fn parse(text: &str) -> Self {
         let mut protocols: BTreeMap<String, BTreeMap<String, u64>> = BTreeMap::new();
         let mut names: Option<(&str, &str)> = None;
-        for line in text.lines() {
+        for line in super::lines(text) {
             let Some((protocol, fields)) = line.split_once(':') else { continue };
             match names.take() {
                 Some((named, list)) if named == protocol => {

@@ -15,7 +15,7 @@ impl Snmp6 {
             let (name, value) = (fields.next()?, fields.next()?);
             Some((name.to_owned(), value.parse().ok()?))
         };
-        Snmp6(text.lines().filter_map(counter).collect())
+        Snmp6(super::lines(text).filter_map(counter).collect())
     }
 
     /// The counter `name`, if this kernel has it.

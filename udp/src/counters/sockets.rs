@@ -15,7 +15,7 @@ pub struct UdpSocket {
     pub recv_queue_bytes: u32,
     /// The socket's inode, which no other socket has.
     pub inode: u64,
-    /// Datagrams it dropped since it was opened; `None` before Linux 2.6.27, which has no such column.
+    /// Datagrams it dropped since it was opened; `None` on kernels without that column.
     pub drops: Option<u32>,
 }
 
@@ -27,7 +27,7 @@ impl UdpSockets {
     /// Reads the text of `net/udp` or `net/udp6`; lines that are not a socket are left out.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        UdpSockets(text.lines().filter_map(socket).collect())
+        UdpSockets(super::lines(text).filter_map(socket).collect())
     }
 
     /// The sockets, in the kernel's order.

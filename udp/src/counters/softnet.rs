@@ -28,7 +28,7 @@ impl Softnet {
             let cpu = fields.nth(9).flatten().unwrap_or(place as u32);
             Some(SoftnetCpu { cpu, processed, dropped, time_squeeze })
         };
-        Softnet(text.lines().enumerate().filter_map(cpu).collect())
+        Softnet(super::lines(text).enumerate().filter_map(cpu).collect())
     }
 
     /// The CPUs, in the file's order.

@@ -44,7 +44,7 @@ pub(super) struct Message {
     /// Length of each datagram but the last; 0 if there is only one.
     pub(super) segment_bytes: usize,
     pub(super) datagrams: usize,
-    name_bytes: libc::socklen_t,
+    pub(super) name_bytes: libc::socklen_t,
 }
 
 pub(super) struct Queue {

@@ -239,3 +239,96 @@ fn cut(queue: &Queue, index: usize, first_datagram: usize, pieces: &mut Queue, s
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SocketOptions;
+    use crate::sockopt;
+    use proptest::prelude::*;
+
+    fn bytes_of(queue: &Queue, message: Message) -> Vec<u8> {
+        let slices = queue.slices_of(message).iter();
+        // SAFETY: the slices point into data the tests keep alive.
+        slices
+            .flat_map(|s| unsafe { std::slice::from_raw_parts(s.iov_base.cast::<u8>(), s.iov_len) }.to_vec())
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_are_the_rest_of_the_message(
+            lens in prop::collection::vec(1usize..400, 1..20),
+            segment_bytes in 1usize..300,
+            first: prop::sample::Index,
+            segments_max in 1usize..129,
+        ) {
+            let data: Vec<u8> = (0..lens.iter().sum::<usize>()).map(|at| at as u8).collect();
+            let mut queue = Queue::new(1, lens.len());
+            queue.begin("127.0.0.1:9".parse().unwrap());
+            let mut at = 0;
+            for &len in &lens {
+                queue.push(data[at..].as_ptr(), len);
+                at += len;
+            }
+            prop_assume!(segment_bytes < data.len() && queue.end(segment_bytes).is_ok());
+            let datagrams = queue.message(0).datagrams;
+            let first = first.index(datagrams);
+            let mut pieces = pieces(lens.len());
+            cut(&queue, 0, first, &mut pieces, segments_max);
+            let sent: Vec<u8> = pieces.messages().iter().flat_map(|piece| bytes_of(&pieces, *piece)).collect();
+            prop_assert_eq!(&sent, &data[first * segment_bytes..]);
+            let counts: Vec<_> = pieces.messages().iter().map(|piece| piece.datagrams).collect();
+            prop_assert_eq!(counts.iter().sum::<usize>(), datagrams - first);
+            prop_assert!(counts[..counts.len() - 1].iter().all(|count| *count == segments_max));
+            prop_assert!(counts.iter().all(|count| *count <= segments_max));
+        }
+    }
+
+    /// Without UDP checksums the kernel refuses every segmented send with EINVAL (`udp_send_skb`), as an older one
+    /// refuses those above 64 segments.
+    #[test]
+    fn a_refused_train_lowers_the_limit_and_goes_in_pieces() {
+        let socket = Socket::bind("127.0.0.1:0".parse().unwrap(), &SocketOptions::default()).unwrap();
+        let to = socket.local_addr().unwrap();
+        let data = vec![7; 100 * 20];
+        let send = || {
+            let mut batch = crate::SendBatch::new(1, 1, 0);
+            let mut outgoing = batch.fill();
+            assert!(outgoing.begin(to));
+            outgoing.borrow(&data);
+            outgoing.end(20).unwrap();
+            let mut reported = Vec::new();
+            let counts =
+                outgoing.send(&socket, &mut |index, error| reported.push((index, error.raw_os_error())));
+            (counts.unwrap(), reported)
+        };
+        sockopt::set_int(&socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();
+        let (counts, reported) = send();
+        assert_eq!(reported, [(0, Some(libc::EINVAL))], "two pieces failed, the message is reported once");
+        assert_eq!((counts.messages, counts.failed, counts.datagrams), (0, 1, 0));
+        assert_eq!(socket.segments_max(), SEGMENTS_PER_SEND_OLD_MAX);
+
+        sockopt::set_int(&socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 0).unwrap();
+        let (counts, reported) = send();
+        assert_eq!(reported, []);
+        assert_eq!((counts.messages, counts.datagrams, counts.bytes), (1, 100, 2000));
+    }
+
+    #[test]
+    fn only_trains_lower_the_limit() {
+        let socket = Socket::bind("127.0.0.1:0".parse().unwrap(), &SocketOptions::default()).unwrap();
+        let transmission = Transmission::new(&socket);
+        let message = |datagrams| Message { datagrams, ..Message::default() };
+        for (errno, datagrams) in
+            [(libc::EIO, 1), (libc::EINVAL, 1), (libc::EINVAL, 64), (libc::EMSGSIZE, 128)]
+        {
+            assert!(!transmission.lower_segments(errno, message(datagrams)));
+            assert_eq!(socket.segments_max(), SEGMENTS_PER_SEND_MAX);
+        }
+        assert!(transmission.lower_segments(libc::EINVAL, message(65)));
+        assert_eq!(socket.segments_max(), 64);
+        assert!(transmission.lower_segments(libc::EIO, message(2)));
+        assert!(!socket.has_segmentation());
+    }
+}
