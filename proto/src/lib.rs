@@ -19,4 +19,5 @@ pub mod cookie;
 pub mod limits;
 mod reassembly;
 pub mod seal;
+pub mod server;
 pub mod wire;

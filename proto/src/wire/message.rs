@@ -55,6 +55,16 @@ impl<'a> Request<'a> {
     pub const fn frames(&self) -> Frames<'a> {
         self.frames
     }
+
+    /// The keys of its reads in order: what will be looked up, for those who prefetch.
+    #[inline]
+    pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
+        self.frames.filter_map(|frame| match frame {
+            Frame::Get(get) => Some(get.key),
+            Frame::Rerequest(again) => Some(again.key),
+            _ => None,
+        })
+    }
 }
 
 /// An answer whose checks all passed.

@@ -28,3 +28,6 @@ pub use receipt::{Outcome, Receipt, Receipts};
 pub use stream::{MessageWriter, TooLong, next_message};
 pub use telemetry::Telemetry;
 pub use write::{DatagramWriter, Full};
+
+pub(crate) use frame::{cookie_bytes, frame_type};
+pub(crate) use reads::miss_bytes;
