@@ -229,10 +229,10 @@ impl Client {
 
     /// Takes memory for a value of which the first chunk came; the books of a read that timed out are given up for it if need be.
     fn begin_part(&mut self, index: u32, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) -> bool {
-        if self.parts.is_used_up() {
-            if let Some(oldest) = self.slots.first(State::LingeringPart) {
-                self.end_lingering(oldest, sink);
-            }
+        if self.parts.is_used_up()
+            && let Some(oldest) = self.slots.first(State::LingeringPart)
+        {
+            self.end_lingering(oldest, sink);
         }
         let Some(part) = self.parts.begin(chunk.version, chunk.total) else { return false };
         self.slots.get_mut(index).part = part;

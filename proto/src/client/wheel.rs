@@ -80,12 +80,18 @@ impl Wheel {
                 break;
             }
             self.now = self.now.max(start);
-            let index = self.buckets[level * BUCKETS + bucket].head();
-            self.cancel(index);
+            let bucket = level * BUCKETS + bucket;
             if level == 0 {
+                let index = self.buckets[bucket].head();
+                self.cancel(index);
                 return Some(index);
             }
-            self.place(index, self.timers[index as usize].tick);
+            // The whole bucket moves down, or a lower level would not be earlier than what is left of it.
+            while !self.buckets[bucket].is_empty() {
+                let index = self.buckets[bucket].head();
+                self.cancel(index);
+                self.place(index, self.timers[index as usize].tick);
+            }
         }
         self.now = self.now.max(now.min(TICK_MAX));
         None

@@ -1,7 +1,8 @@
 //! One slab of memory from which contiguous blocks are lent: a buddy allocator (Knuth, TAOCP vol. 1, section 2.5).
 //!
-//! A request takes the smallest free power of two of units that holds it and gives the unused tail back at once, so a
-//! sealed value of 1 MiB + 8 B costs one unit more than 1 MiB, not twice as much. Taking and giving back are O(log n).
+//! A request takes the smallest free power of two of units that holds it and gives the unused tail back at once: a sealed
+//! value of 1 MiB + 8 B is cut from 2 MiB, but shorter values find room in what it leaves. Taking and giving back are
+//! O(log n).
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -116,10 +117,11 @@ mod tests {
 
     #[test]
     fn a_block_costs_its_units_and_no_more() {
-        let mut arena = Arena::new(4 * 1024 * 1024);
-        let blocks: Vec<_> = core::iter::from_fn(|| arena.take(1024 * 1024 + 8)).collect();
-        assert_eq!(blocks.len(), 2, "each needs an aligned 2 MiB to begin with");
-        assert!(arena.take(1024 * 1024 - UNIT_BYTES).is_some(), "and gives the rest back");
+        let mut arena = Arena::new(4 << 20);
+        let blocks: Vec<_> = core::iter::from_fn(|| arena.take((1 << 20) + 8)).collect();
+        assert_eq!(blocks.len(), 2, "each is cut from an aligned 2 MiB");
+        let rest: Vec<_> = core::iter::from_fn(|| arena.take(UNIT_BYTES)).collect();
+        assert_eq!(rest.len(), 2 * (1024 - 513), "and leaves the rest to others");
     }
 
     #[test]
