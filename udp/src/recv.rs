@@ -113,7 +113,7 @@ impl RecvBatch {
     ///
     /// # Errors
     /// InvalidInput on a socket with GRO and slots shorter than
-    /// [`GRO_SLOT_BYTES_MIN`](crate::limits::GRO_SLOT_BYTES_MIN); otherwise whatever the kernel says.
+    /// [`GRO_SLOT_BYTES_MIN`]; otherwise whatever the kernel says.
     pub fn recv(&mut self, socket: &Socket) -> io::Result<usize> {
         self.filled = 0;
         self.met_errors = false;
