@@ -5,7 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use super::error::ControlError;
-use crate::limits::RECEIVE_STEP_BYTES;
+use crate::limits::{RECEIVE_STEP_BYTES, TIMEOUT_MIN};
 
 /// The connection itself. Shared by a thread that writes and one that reads.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ impl Link {
     /// Connects to the first address of `address` (HOST:PORT) that accepts; `timeout` holds for each of them, and
     /// later for each silence.
     pub(super) fn connect(address: &str, timeout: Duration) -> Result<Link, ControlError> {
+        let timeout = timeout.max(TIMEOUT_MIN);
         let resolve = |source| ControlError::Resolve { address: address.to_owned(), source };
         let mut failure = resolve(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
         for candidate in address.to_socket_addrs().map_err(resolve)? {

@@ -1,0 +1,87 @@
+//! What can go wrong with reads over UDP.
+
+use std::io;
+use std::time::Duration;
+
+use shingle_proto::client::{self, ConfigError};
+use shingle_proto::wire::Refusal;
+
+use crate::control::ControlError;
+
+/// Why a client could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The TCP connection failed.
+    #[error(transparent)]
+    Tcp(#[from] ControlError),
+    /// The server does not serve the UDP port asked for.
+    #[error("{address} does not serve UDP port {wanted}; it serves {served:?}")]
+    NoSuchPort {
+        /// The server.
+        address: String,
+        /// The port asked for.
+        wanted: u16,
+        /// The ports there are.
+        served: Vec<u16>,
+    },
+    /// The server serves no UDP port at all.
+    #[error("{address} serves no UDP port; start it with --udp-port PORT, or read over TCP with Control")]
+    NoPort {
+        /// The server.
+        address: String,
+    },
+    /// A setting is out of its range.
+    #[error(transparent)]
+    Setting(#[from] ConfigError),
+    /// The kernel gave no UDP socket.
+    #[error("cannot open a UDP socket to {address}: {source}")]
+    Socket {
+        /// The server.
+        address: String,
+        /// The kernel's words.
+        source: io::Error,
+    },
+}
+
+/// Why a read failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GetError {
+    /// The read was not begun: a key of a length that cannot be.
+    #[error(transparent)]
+    NotBegun(#[from] client::GetError),
+    /// No whole answer in time.
+    #[error(
+        "no whole answer within {after:?}: {received_bytes} of {total_bytes} B came, {corrupt} corrupt values{}",
+        if *.port_unreachable { "; nothing listens on the UDP port any more" } else { "" }
+    )]
+    TimedOut {
+        /// Time the read had.
+        after: Duration,
+        /// Bytes of the sealed value that came; 0 if none.
+        received_bytes: u32,
+        /// Length of the sealed value; 0 if nothing came.
+        total_bytes: u32,
+        /// Whole values that came and failed the end-to-end check.
+        corrupt: u32,
+        /// The server's host said that nothing listens on the port (ICMP port unreachable), and no datagram came since:
+        /// the server is gone rather than silent.
+        port_unreachable: bool,
+    },
+    /// The kernel refused the request datagram.
+    #[error("the kernel refused to send the request; see this host's routes, firewall and send buffers")]
+    NotSent,
+    /// The server has the key and cannot give its value.
+    #[error("the server cannot give the value ({reason:?}); set the key again")]
+    Refused {
+        /// The server's reason.
+        reason: Refusal,
+    },
+    /// The read was to be done over TCP, and failed there.
+    #[error(transparent)]
+    Tcp(#[from] ControlError),
+    /// The socket failed.
+    #[error("UDP socket failed: {0}")]
+    Socket(io::Error),
+}

@@ -1,0 +1,83 @@
+//! From what the server and the kernel say to the core's settings.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use shingle_proto::client::ClientConfig;
+use shingle_proto::limits::{
+    CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, PATH_MTU_BYTES_MIN, SEAL_BYTES, datagram_bytes,
+};
+use shingle_proto::wire::{Port, Strategy};
+use shingle_udp::{Socket, SocketOptions};
+
+use super::{ConnectError, Options};
+use crate::control::Welcome;
+use crate::limits::{READS_IN_FLIGHT_MAX, REASSEMBLY_BYTES_MAX, RECEIVE_BUFFER_BYTES, TRUE_SIZE_FACTOR};
+
+/// The port asked for, or the server's first.
+pub(super) fn choose_port(
+    address: &str,
+    welcome: &Welcome,
+    wanted: Option<u16>,
+) -> Result<Port, ConnectError> {
+    let address = || address.to_owned();
+    let Some(wanted) = wanted else {
+        return welcome.ports.first().copied().ok_or_else(|| ConnectError::NoPort { address: address() });
+    };
+    let found = welcome.ports.iter().find(|port| port.port == wanted).copied();
+    found.ok_or_else(|| ConnectError::NoSuchPort {
+        address: address(),
+        wanted,
+        served: welcome.ports.iter().map(|port| port.port).collect(),
+    })
+}
+
+/// A socket that takes datagrams from `server` only.
+pub(super) fn open_socket(server: SocketAddr) -> io::Result<Socket> {
+    let any = match server {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let options = SocketOptions { recv_buffer_bytes: RECEIVE_BUFFER_BYTES, ..SocketOptions::default() };
+    let socket = Socket::bind(any, &options)?;
+    socket.connect(server)?;
+    Ok(socket)
+}
+
+/// Settings of the core for this server, port and socket.
+pub(super) fn core_config(
+    options: &Options,
+    welcome: &Welcome,
+    port: &Port,
+    granted_bytes: usize,
+    ipv6: bool,
+) -> ClientConfig {
+    let value_bytes_max = welcome.value_bytes_max as usize;
+    let partial_bytes = (value_bytes_max + SEAL_BYTES).next_power_of_two();
+    let base = datagram_bytes(PATH_MTU_BYTES_MIN, ipv6);
+    let datagram_max = match port.strategy {
+        Strategy::Chunked | Strategy::Compressed => datagram_bytes(options.path_mtu_bytes, ipv6),
+        // These answer with one datagram and leave fragmenting to the kernel or the network.
+        _ => usize::from(port.datagram_max).clamp(base, DATAGRAM_BYTES_MAX),
+    };
+    // All reads under way may be answered at once, and each once more after a re-request.
+    let credit = granted_bytes / (2 * TRUE_SIZE_FACTOR * READS_IN_FLIGHT_MAX);
+    ClientConfig {
+        in_flight_max: READS_IN_FLIGHT_MAX,
+        partial_max: READS_IN_FLIGHT_MAX,
+        value_bytes_max,
+        reassembly_bytes: partial_bytes.max(REASSEMBLY_BYTES_MAX.min(READS_IN_FLIGHT_MAX * partial_bytes)),
+        datagram_max: datagram_max as u16,
+        base_datagram: base as u16,
+        credit: credit.clamp(datagram_max, CREDIT_BYTES_MAX) as u32,
+        timeout_ns: nanoseconds(options),
+        retries: options.retries,
+        rerequests_max: options.retries.max(ClientConfig::default().rerequests_max),
+        ..ClientConfig::default()
+    }
+}
+
+/// Time a read may take, in the unit of the core.
+pub(super) fn nanoseconds(options: &Options) -> u64 {
+    u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX)
+}
