@@ -190,8 +190,11 @@ impl Client {
         self.slots.release(index);
     }
 
+    /// Gives back what is held of a value; what comes next begins with its first window again.
     fn drop_part(&mut self, index: u32) {
-        let part = core::mem::replace(&mut self.slots.get_mut(index).part, NONE);
+        let slot = self.slots.get_mut(index);
+        slot.asked_ranges = false;
+        let part = core::mem::replace(&mut slot.part, NONE);
         if part != NONE {
             self.parts.release(part);
         }

@@ -3,10 +3,10 @@
 use super::slots::State;
 use super::{Client, Ended, Event};
 use crate::cookie::Cookie;
-use crate::limits::{SEAL_BYTES, VERSION_RESTARTS_MAX};
+use crate::limits::{DATAGRAM_BYTES_MAX, SEAL_BYTES, VERSION_RESTARTS_MAX};
 use crate::reassembly::{Inserted, NONE, window_end};
 use crate::seal::{self, SealError};
-use crate::wire::{Answer, AnswerHeader, Carrier, Chunk, Frame, Refusal, Refused, Telemetry};
+use crate::wire::{Answer, AnswerHeader, Carrier, Chunk, DropReason, Frame, Refusal, Refused, Telemetry};
 
 /// What the frames of one datagram have in common.
 #[derive(Clone, Copy)]
@@ -24,11 +24,9 @@ impl Client {
         self.counters.datagrams_in += 1;
         self.counters.bytes_in += bytes.len() as u64;
         let answer = match Answer::parse(bytes, Carrier::Udp) {
-            Ok(answer) => answer,
-            Err(reason) => {
-                self.counters.drops[reason.index()] += 1;
-                return;
-            }
+            Ok(answer) if bytes.len() <= DATAGRAM_BYTES_MAX => answer,
+            Ok(_) => return self.counters.drops[DropReason::Oversized.index()] += 1,
+            Err(reason) => return self.counters.drops[reason.index()] += 1,
         };
         let header = answer.header;
         if header.flow != self.config.flow {
@@ -187,7 +185,7 @@ impl Client {
         }
         let held = if slot.part == NONE { None } else { Some(self.parts.get(slot.part)) };
         match held {
-            Some(part) if part.version == chunk.version && part.total == chunk.total => true,
+            Some(part) if part.takes(chunk.version, chunk.total) => true,
             Some(part) if !stale && version_is_before(part.version, chunk.version) => {
                 self.restart(index, chunk.version, sink)
             }
@@ -293,7 +291,7 @@ impl Client {
         sink: &mut impl FnMut(Event<'_>),
     ) {
         let held = self.slots.get(index).part;
-        if held != NONE && self.parts.get(held).version != chunk.version {
+        if held != NONE && !self.parts.get(held).takes(chunk.version, chunk.total) {
             self.drop_part(index);
         }
         if self.slots.get(index).part == NONE {

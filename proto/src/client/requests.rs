@@ -5,6 +5,9 @@ use alloc::vec;
 
 use crate::reassembly::NONE;
 
+/// A small flow remembers this many: repeated requests of one read must not push out those of the others.
+const REQUESTS_MIN: usize = 256;
+
 /// One request datagram.
 #[derive(Clone, Copy)]
 pub(super) struct Request {
@@ -23,9 +26,10 @@ pub(super) struct Request {
 pub(super) struct Requests(Box<[Request]>);
 
 impl Requests {
-    pub(super) fn new(count: usize) -> Self {
+    /// Room for `reads` under way, each of which has a newest request.
+    pub(super) fn new(reads: usize) -> Self {
         let never = Request { sequence: 0, first: NONE, answer_bytes: 0, reads: 0, spent: false };
-        Self(vec![never; count.next_power_of_two()].into_boxed_slice())
+        Self(vec![never; (reads * 2).next_power_of_two().max(REQUESTS_MIN)].into_boxed_slice())
     }
 
     pub(super) fn sent(&mut self, sequence: u32, first: u32, reads: u8) {

@@ -41,7 +41,7 @@ impl Client {
     pub(super) fn listen(&mut self, now_ns: u64, index: u32) {
         let slot = self.slots.get_mut(index);
         let patience = if slot.answered {
-            Some(self.config.gap_ns << slot.attempts.min(GAP_DOUBLINGS_MAX))
+            Some(self.config.gap_ns.saturating_mul(1 << slot.attempts.min(GAP_DOUBLINGS_MAX)))
         } else if slot.attempts < self.config.retries {
             Some(self.config.timeout_ns / (u64::from(self.config.retries) + 1))
         } else {
@@ -87,12 +87,16 @@ impl Client {
 
     fn act_on_silence(&mut self, index: u32) {
         let slot = self.slots.get_mut(index);
+        slot.act_at = NEVER;
+        if slot.state == State::Queued {
+            return; // It is the caller who is silent: the request was not taken yet.
+        }
         if self.requests.find(slot.sequence).is_some_and(|request| request.spent) {
             self.ask_on(index);
         } else if slot.answered {
             self.ask_again(index);
         } else {
-            slot.attempts += 1;
+            slot.attempts = slot.attempts.saturating_add(1);
             self.counters.retries += 1;
             self.ask(index);
         }

@@ -25,6 +25,11 @@ pub(crate) struct Part {
 }
 
 impl Part {
+    /// Whether a chunk with these marks is of this value.
+    pub(crate) fn takes(&self, version: u64, total: u32) -> bool {
+        (self.version, self.total) == (version, total)
+    }
+
     /// Whether every byte arrived.
     pub(crate) fn complete(&self) -> bool {
         self.arrived.bytes() == self.total

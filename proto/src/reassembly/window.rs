@@ -14,7 +14,9 @@ const OVERHEAD_BYTES_MAX: u32 =
 pub(crate) fn window_end(chunk: Span<u32>, total: u32, datagram_bytes: u32, credit: u32) -> u32 {
     let chunk_bytes = chunk.end - chunk.start;
     let overhead = datagram_bytes - chunk_bytes;
-    if chunk.end == total || total + total.div_ceil(chunk_bytes) * overhead <= credit {
+    // 64 bits: a server that sends tiny chunks in large datagrams makes large numbers, not a panic.
+    let answer_bytes = u64::from(total) + u64::from(total.div_ceil(chunk_bytes)) * u64::from(overhead);
+    if chunk.end == total || answer_bytes <= u64::from(credit) {
         return total;
     }
     ((credit / datagram_bytes).max(1) * chunk_bytes).clamp(chunk.end, total)
@@ -71,6 +73,7 @@ mod tests {
             9_500,
             "a shorter last chunk fits where a full one would not"
         );
+        assert_eq!(window_end(0..1, 16 << 20, 65_507, 256 << 10), 4, "1 B chunks in padded datagrams");
         assert_eq!(window_end(49_000..50_000, 50_000, 1040, 10_400), 50_000, "the last chunk was sent");
     }
 

@@ -260,6 +260,9 @@ impl Seen {
     }
 }
 
+/// Time of arrival, order of sending, whether to the server, the datagram.
+type OnTheWay = (u64, u64, bool, Vec<u8>);
+
 /// Both ends and what is on its way between them.
 pub struct World {
     pub client: Client,
@@ -268,8 +271,7 @@ pub struct World {
     pub rng: Rng,
     pub now: u64,
     pub events: Vec<Seen>,
-    /// Datagrams by time of arrival, then order of sending; to the server or to the client.
-    on_the_way: BinaryHeap<Reverse<(u64, u64, bool, Vec<u8>)>>,
+    on_the_way: BinaryHeap<Reverse<OnTheWay>>,
     sent: u64,
 }
 
