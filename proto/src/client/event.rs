@@ -15,6 +15,12 @@ pub struct Event<'a> {
     pub challenged: bool,
     /// CHUNK frames that came for this read, duplicates included; 0 for a value in one piece.
     pub chunks: u16,
+    /// Sequence of the first request datagram of this read, and so its name in the server's receipts; 0 if none was sent.
+    pub first_sequence: u32,
+    /// When that datagram was handed out, ns of the caller's clock; 0 if none was.
+    pub first_sent_ns: u64,
+    /// The deadline given to `get`, ns of the caller's clock.
+    pub deadline_ns: u64,
     /// The newest telemetry that came with an answer to this read.
     pub telemetry: Option<Telemetry>,
     /// What became of the read.

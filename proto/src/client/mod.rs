@@ -172,6 +172,9 @@ impl Client {
             continuations: slot.continuations,
             challenged: slot.challenges > 0,
             chunks: slot.chunks,
+            first_sequence: slot.first_sequence,
+            first_sent_ns: slot.first_sent,
+            deadline_ns: slot.deadline,
             telemetry: slot.telemetry,
             end,
         }

@@ -40,6 +40,10 @@ pub(super) struct Slot {
     /// Versions older than this one are not taken any more, once there was a restart.
     pub(super) version_floor: u64,
     pub(super) telemetry: Option<Telemetry>,
+    /// When the first request datagram of the read was handed out.
+    pub(super) first_sent: u64,
+    /// Sequence of that datagram.
+    pub(super) first_sequence: u32,
     /// Sequence of the newest request datagram of the read.
     pub(super) sequence: u32,
     /// Next read of that datagram.
@@ -73,6 +77,8 @@ const EMPTY: Slot = Slot {
     act_at: NEVER,
     version_floor: 0,
     telemetry: None,
+    first_sent: 0,
+    first_sequence: 0,
     sequence: 0,
     group_next: NONE,
     part: NONE,

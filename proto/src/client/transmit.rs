@@ -126,6 +126,9 @@ impl Client {
     fn sent(&mut self, now_ns: u64, index: u32, sequence: u32, previous: u32) {
         self.slots.move_to(index, State::Waiting);
         let slot = self.slots.get_mut(index);
+        if slot.sent == 0 {
+            (slot.first_sequence, slot.first_sent) = (sequence, now_ns);
+        }
         slot.sequence = sequence;
         slot.group_next = NONE;
         slot.sent = slot.sent.saturating_add(1);
