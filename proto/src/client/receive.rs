@@ -90,19 +90,21 @@ impl Client {
         let Some(request) = self.requests.find(sequence) else { return };
         let (mut index, reads) = (request.first, request.reads);
         self.cookie = Some(cookie);
-        self.counters.challenges += 1;
-        for nth in 0..reads {
+        let mut asked = false;
+        for _ in 0..reads {
             if index == NONE || self.slots.get(index).sequence != sequence {
-                return;
+                break;
             }
             let slot = self.slots.get_mut(index);
             if slot.state == State::Waiting && slot.challenges < CHALLENGES_MAX {
                 slot.challenges += 1;
-                slot.joined = nth > 0;
+                slot.joined = asked;
+                asked = true;
                 self.slots.move_to(index, State::Queued);
             }
             index = self.slots.get(index).group_next;
         }
+        self.counters.challenges += u64::from(asked);
     }
 
     fn handle_value(&mut self, arrival: &Arrival, id: u32, sealed: &[u8], sink: &mut impl FnMut(Event<'_>)) {

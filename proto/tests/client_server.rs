@@ -1,0 +1,149 @@
+//! This crate's client against this crate's server: on a clean path nothing is lost, asked for twice, or larger than announced.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use shingle_proto::client::{Client, ClientConfig, Ended, Join};
+use shingle_proto::cookie::{CookieKeys, Proof};
+use shingle_proto::limits::SEGMENTS_MAX;
+use shingle_proto::seal;
+use shingle_proto::server::{AnswerSummary, Facts, Found, PortLimits, Sink, answer};
+use shingle_proto::wire::{Carrier, Request, Telemetry};
+
+const IP: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
+const SECOND: u64 = 1_000_000_000;
+const PORT: PortLimits = PortLimits {
+    datagram_max: 8_973,
+    one_datagram_answers: false,
+    too_big_is_refused: false,
+    probes_served: true,
+};
+
+/// Cuts trains into datagrams again, as UDP_SEGMENT does.
+#[derive(Default)]
+struct Datagrams {
+    train: Vec<u8>,
+    out: Vec<Vec<u8>>,
+}
+
+impl<'d> Sink<'d> for Datagrams {
+    fn begin(&mut self) {
+        self.train.clear();
+    }
+
+    fn copy(&mut self, bytes: &[u8]) {
+        self.train.extend_from_slice(bytes);
+    }
+
+    fn borrow(&mut self, bytes: &'d [u8]) {
+        self.train.extend_from_slice(bytes);
+    }
+
+    fn end(&mut self, segment_bytes: usize, datagrams: usize) {
+        let segments: Vec<_> = self.train.chunks(segment_bytes).map(<[u8]>::to_vec).collect();
+        assert!(segments.len() == datagrams && datagrams <= SEGMENTS_MAX);
+        self.out.extend(segments);
+    }
+}
+
+/// One request to the server, its answer to the client. `age_s` is how old the cookies are that the server hands out.
+fn exchange(
+    client: &mut Client,
+    sealed: &[u8],
+    port: &PortLimits,
+    age_s: u32,
+    ends: &mut Vec<(u64, u8, Vec<u8>)>,
+) -> Option<AnswerSummary> {
+    let keys = CookieKeys::new([1; 16]);
+    let mut out = [0; 2048];
+    let transmit = client.poll_transmit(0, &mut out)?;
+    let request =
+        Request::parse(&out[..transmit.bytes], Carrier::Udp).expect("what the client sends is valid");
+    let proof = match keys.prove(request.cookie.as_ref(), IP, 1_000_000) {
+        Proof::Missing(_) => Proof::Missing(keys.make(IP, 1_000_000 - age_s)),
+        Proof::Stale(_) => Proof::Stale(keys.make(IP, 1_000_000 - age_s)),
+        Proof::Valid => Proof::Valid,
+    };
+    let facts = Facts { proof, draining: false, telemetry: Some(Telemetry::default()) };
+    let mut sink = Datagrams::default();
+    let summary = answer(&request, port, &facts, |_| Found::Value { sealed, version: 9 }, &mut sink);
+    let credit = request.header.credit as usize;
+    assert!(
+        summary.bytes as usize <= credit || summary.datagrams == 1,
+        "{summary:?} for a credit of {credit}"
+    );
+    for datagram in &sink.out {
+        assert!(datagram.len() <= usize::from(request.header.datagram_max));
+        client.handle_datagram(0, datagram, &mut |event| match event.end {
+            Ended::Value(value) => ends.push((event.token, event.attempts, value.to_vec())),
+            other => panic!("{other:?}"),
+        });
+    }
+    Some(summary)
+}
+
+#[test]
+fn every_size_is_read_without_loss_repetition_or_a_timer() {
+    for (datagram_max, telemetry, credit, age_s) in [
+        (1_172, true, 64 << 10, 0),
+        (1_452, false, 10_000, 2_000),
+        (8_952, true, 256 << 10, 2_000),
+        (65_507, false, 1, 0),
+    ] {
+        let config = ClientConfig { datagram_max, telemetry, credit, ..ClientConfig::default() };
+        let mut client = Client::new(config).expect("in range");
+        for bytes in [0, 1, 1_100, 1_132, 1_148, 1_149, 1_428, 8_900, 9_000, 65_000, 70_000, 262_144, 1 << 20]
+        {
+            if credit == 1 && bytes > 100_000 {
+                continue; // one datagram a window
+            }
+            let value: Vec<u8> = (0..bytes).map(|at: usize| (at * 7 + at / 256) as u8).collect();
+            let sealed = [&seal::seal(b"key", &value)[..], &value].concat();
+            let mut ends = Vec::new();
+            client.get(0, b"key", 1, SECOND, Join::Alone).expect("accepted");
+            while exchange(&mut client, &sealed, &PORT, age_s, &mut ends).is_some() {}
+            assert!(ends == [(1, 0, value)], "{bytes} B in {datagram_max} B datagrams");
+        }
+        let counters = client.counters();
+        assert_eq!(
+            (counters.duplicates, counters.rerequests, counters.challenges),
+            (0, 0, 1),
+            "{counters:?}"
+        );
+        assert_eq!(client.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn reads_packed_together_are_answered_together() {
+    let config = ClientConfig { gets_per_datagram_max: 64, telemetry: true, ..ClientConfig::default() };
+    let mut client = Client::new(config).expect("in range");
+    client.set_cookie(CookieKeys::new([1; 16]).make(IP, 1_000_000));
+    let sealed = [&seal::seal(b"key", b"value")[..], b"value"].concat();
+    for token in 0..64 {
+        client.get(0, b"key", token, SECOND, Join::WithPrevious).expect("accepted");
+    }
+    let mut ends = Vec::new();
+    let summary = exchange(&mut client, &sealed, &PORT, 0, &mut ends).expect("one request");
+    assert_eq!((summary.gets, summary.datagrams), (64, 2), "21 B a read");
+    assert!(ends.iter().map(|end| end.0).eq(0..64) && ends.iter().all(|end| end.2 == b"value"));
+    assert!(exchange(&mut client, &sealed, &PORT, 0, &mut ends).is_none());
+}
+
+#[test]
+fn a_port_that_answers_in_one_datagram_is_read_in_one() {
+    let port = PortLimits { one_datagram_answers: true, probes_served: false, ..PORT };
+    let mut client = Client::new(ClientConfig::default()).expect("in range");
+    client.set_cookie(CookieKeys::new([1; 16]).make(IP, 1_000_000));
+    let value = vec![7; 60_000];
+    let sealed = [&seal::seal(b"key", &value)[..], &value].concat();
+    client.get(0, b"key", 1, SECOND, Join::Alone).expect("accepted");
+    let mut out = [0; 2048];
+    let transmit = client.poll_transmit(0, &mut out).expect("a request");
+    let request = Request::parse(&out[..transmit.bytes], Carrier::Udp).expect("valid");
+    let facts = Facts { proof: Proof::Valid, draining: false, telemetry: None };
+    let mut sink = Datagrams::default();
+    answer(&request, &port, &facts, |_| Found::Value { sealed: &sealed, version: 1 }, &mut sink);
+    let mut read = false;
+    client.handle_datagram(0, &sink.out[0], &mut |event| read = event.end == Ended::Value(&value));
+    assert!(read && sink.out.len() == 1);
+}
