@@ -78,3 +78,51 @@ impl Iterator for Chunks {
 
 impl ExactSizeIterator for Chunks {}
 impl FusedIterator for Chunks {}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn chunks_are_as_few_as_fit_and_balanced() {
+        let sizes =
+            |total, capacity| Chunks::new(total, capacity).map(|chunk| chunk.length).collect::<Vec<_>>();
+        assert_eq!(sizes(10, 4), [4, 4, 2]);
+        assert_eq!(sizes(1501, 1500), [751, 750]);
+        assert_eq!(sizes(1500, 1500), [1500]);
+        assert_eq!(sizes(1, 1500), [1]);
+        assert_eq!(sizes(0, 1500), []);
+        assert_eq!(sizes(2, 0), [1, 1]);
+    }
+
+    #[test]
+    fn chunks_cover_the_range_for_every_small_length_and_capacity() {
+        for length in 1..200_u32 {
+            for capacity in 1..=length + 1 {
+                let range = Range { offset: 1000, length };
+                let chunks = Chunks::of_range(range, capacity);
+                assert_eq!(chunks.len(), length.div_ceil(capacity) as usize, "{length} by {capacity}");
+                let mut end = range.offset;
+                let mut last = u32::MAX;
+                for (left, chunk) in (0..chunks.len()).rev().zip(chunks.clone()) {
+                    assert_eq!(chunk.offset, end);
+                    assert!((1..=capacity).contains(&chunk.length) && chunk.length <= last);
+                    assert!(
+                        left == 0 || chunk.length == chunks.chunk_bytes(),
+                        "only the last one is shorter"
+                    );
+                    (end, last) = (chunk.end(), chunk.length);
+                }
+                assert_eq!(end, range.end());
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_at_the_end_of_the_numbers_do_not_wrap() {
+        let chunks = Chunks::of_range(Range { offset: u32::MAX - 3, length: 9 }, 2);
+        assert_eq!(chunks.map(|chunk| chunk.length).sum::<u32>(), 3);
+    }
+}

@@ -139,3 +139,93 @@ impl Claim {
         key.hash(&self.bytes[..self.length])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    const NOW: u32 = 1_700_000_000;
+    const IP: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+
+    fn keys() -> CookieKeys {
+        CookieKeys::new(*b"0123456789abcdef")
+    }
+
+    #[test]
+    fn a_cookie_ages_from_valid_to_stale_to_invalid() {
+        let cookie = keys().make(IP, NOW);
+        let at = |now: u32| keys().check(&cookie, IP, now);
+        assert_eq!(at(NOW), CookieState::Valid);
+        assert_eq!(at(NOW + 1800), CookieState::Valid);
+        assert_eq!(at(NOW + 1801), CookieState::Stale);
+        assert_eq!(at(NOW + 3600), CookieState::Stale);
+        assert_eq!(at(NOW + 3601), CookieState::Invalid);
+        assert_eq!(at(NOW - 300), CookieState::Valid, "another worker's clock is ahead");
+        assert_eq!(at(NOW - 301), CookieState::Invalid);
+        assert_eq!(at(NOW.wrapping_add(1 << 31)), CookieState::Invalid);
+    }
+
+    #[test]
+    fn a_cookie_made_before_the_clock_wraps_is_valid_after() {
+        let cookie = keys().make(IP, u32::MAX - 5);
+        assert_eq!(keys().check(&cookie, IP, 100), CookieState::Valid);
+    }
+
+    #[test]
+    fn a_cookie_is_worth_nothing_with_any_bit_changed() {
+        let cookie = keys().make(IP, NOW);
+        for bit in 0..128 {
+            let mut changed = cookie;
+            changed.0[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(keys().check(&changed, IP, NOW), CookieState::Invalid, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_bound_to_the_address() {
+        let cookie = keys().make(IP, NOW);
+        let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 7).to_ipv6_mapped());
+        assert_eq!(
+            keys().check(&cookie, mapped, NOW),
+            CookieState::Valid,
+            "the same client on a dual-stack socket"
+        );
+        let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 8));
+        assert_eq!(keys().check(&cookie, other, NOW), CookieState::Invalid);
+        let v6 = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        assert_eq!(keys().check(&keys().make(v6, NOW), v6, NOW), CookieState::Valid);
+        assert_eq!(keys().check(&cookie, v6, NOW), CookieState::Invalid);
+    }
+
+    #[test]
+    fn cookies_survive_one_rotation_of_the_secret() {
+        let mut keys = keys();
+        let cookie = keys.make(IP, NOW);
+        keys.rotate([1; 16]);
+        assert_eq!(keys.check(&cookie, IP, NOW), CookieState::Valid);
+        assert_ne!(keys.make(IP, NOW), cookie);
+        keys.rotate([2; 16]);
+        assert_eq!(keys.check(&cookie, IP, NOW), CookieState::Invalid);
+    }
+
+    #[test]
+    fn a_new_cookie_is_made_where_one_is_due() {
+        let keys = keys();
+        let cookie = keys.make(IP, NOW);
+        assert_eq!(keys.prove(Some(&cookie), IP, NOW), Proof::Valid);
+        let later = NOW + 2000;
+        assert_eq!(keys.prove(Some(&cookie), IP, later), Proof::Stale(keys.make(IP, later)));
+        assert_eq!(keys.prove(None, IP, later), Proof::Missing(keys.make(IP, later)));
+    }
+
+    #[test]
+    fn the_tag_is_siphash_2_4_over_the_bytes_of_section_7() {
+        let cookie = keys().make(IP, NOW).0;
+        let claim = [&cookie[..8], &[192, 0, 2, 7]].concat();
+        let tag = SipHasher24::new_with_key(b"0123456789abcdef").hash(&claim);
+        assert_eq!(cookie[8..], tag.to_be_bytes());
+        assert_eq!(cookie[..8], [&[1, 0, 0, 0], NOW.to_be_bytes().as_slice()].concat());
+    }
+}

@@ -202,3 +202,89 @@ fn decode_block<'s>(seal: &Seal, block: &[u8], scratch: &'s mut [u8]) -> Result<
     }
     Ok(room)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = b"bucket/object";
+
+    fn sealed(value: &[u8]) -> Vec<u8> {
+        [&seal(KEY, value), value].concat()
+    }
+
+    #[test]
+    fn values_open_where_they_lie_or_decoded() {
+        let value: Vec<u8> = (0..5000_u32).flat_map(|number| (number / 9).to_be_bytes()).collect();
+        let (plain, packed) = (sealed(&value), compress(KEY, &value).expect("it repeats itself"));
+        assert!(packed.len() < plain.len());
+        let mut scratch = alloc::vec![0; value.len()];
+        assert_eq!(open(KEY, &plain, value.len(), &mut []), Ok(value.as_slice()));
+        assert_eq!(open(KEY, &packed, value.len(), &mut scratch), Ok(value.as_slice()));
+        assert_eq!(open(KEY, &sealed(&[]), 0, &mut []), Ok([].as_slice()));
+    }
+
+    #[test]
+    fn what_does_not_get_smaller_is_not_compressed() {
+        assert_eq!(compress(KEY, b"short"), None);
+        assert_eq!(compress(KEY, b""), None);
+    }
+
+    #[test]
+    fn an_encoded_value_is_sealed_again_without_encoding() {
+        let value = [3; 4000];
+        let packed = compress(KEY, &value).expect("it is all the same");
+        let mut scratch = [0; 4008];
+        assert_eq!(without_encoding(&packed, &mut scratch), Ok(sealed(&value).as_slice()));
+        let plain = sealed(&value);
+        assert_eq!(without_encoding(&plain, &mut []), Ok(plain.as_slice()));
+        let short = without_encoding(&packed, &mut scratch[..4007]);
+        assert_eq!(short, Err(SealError::TooLong { stated: 4000, limit: 3999 }));
+        assert!(without_encoding(&packed, &mut [0; 3]).is_err());
+    }
+
+    #[test]
+    fn a_value_under_another_key_is_not_delivered() {
+        let stored = sealed(b"value");
+        assert!(matches!(open(b"bucket/objecT", &stored, 100, &mut []), Err(SealError::Checksum { .. })));
+    }
+
+    #[test]
+    fn any_changed_bit_is_found() {
+        let value = [5; 300];
+        for stored in [sealed(&value), compress(KEY, &value).expect("it is all the same")] {
+            let mut scratch = [0; 300];
+            for bit in 0..stored.len() * 8 {
+                let mut changed = stored.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                // An LZ4 block may be changed and still decode to the same bytes; a wrong value must not come out.
+                if let Ok(found) = open(KEY, &changed, 300, &mut scratch) {
+                    assert_eq!(found, value, "bit {bit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn errors_say_what_was_wrong() {
+        let short = open(KEY, &[0; 7], 100, &mut []).unwrap_err();
+        assert_eq!(short, SealError::Short { found: 7 });
+        let stated = Seal { checksum: 0, encoding: Encoding::None, decoded_bytes: 9 }.to_bytes();
+        assert_eq!(open(KEY, &stated, 100, &mut []), Err(SealError::Length { stated: 9, found: 0 }));
+        let long = sealed(&[0; 101]);
+        assert_eq!(open(KEY, &long, 100, &mut []), Err(SealError::TooLong { stated: 101, limit: 100 }));
+        let unknown = [0, 0, 0, 0, 0xF0, 0, 0, 0];
+        assert_eq!(open(KEY, &unknown, 100, &mut []), Err(SealError::UnknownEncoding { found: 15 }));
+    }
+
+    #[test]
+    fn a_block_that_decodes_to_more_than_stated_is_stopped() {
+        let mut bomb = compress(KEY, &[0; 100_000]).expect("it is all the same");
+        bomb[4..8].copy_from_slice(&(1_u32 << LENGTH_BITS | 50).to_be_bytes());
+        assert_eq!(open(KEY, &bomb, 100, &mut [0; 100]), Err(SealError::Encoding));
+        bomb[4..8].copy_from_slice(&(1_u32 << LENGTH_BITS | 100_001).to_be_bytes());
+        let mut scratch = alloc::vec![0; 100_001];
+        let stated = open(KEY, &bomb, 200_000, &mut scratch);
+        assert_eq!(stated, Err(SealError::Length { stated: 100_001, found: 100_000 }));
+    }
+}
