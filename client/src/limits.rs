@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Updates on their way before their answers are waited for. 4096 answers of 36 B are 144 KiB, and a lost connection
-/// leaves at most so many updates unknown.
+/// Updates on their way from which on no further batch is written until some are answered. 4096 answers of 36 B are
+/// 144 KiB, and a lost connection leaves no more than these and one batch unknown.
 pub const UPDATES_IN_FLIGHT_MAX: u64 = 4096;
 
 /// Bytes of updates gathered for one write: large enough that system calls do not show, small enough for the cache.
@@ -35,10 +35,6 @@ pub const TRUE_SIZE_FACTOR: usize = 2;
 
 /// Datagrams taken from the kernel with one call.
 pub const DATAGRAMS_PER_RECEIVE: usize = 32;
-
-/// Memory for values partly there, unless one value needs more. Several of the longest are not worth as much
-/// memory: what does not fit is asked for again.
-pub const REASSEMBLY_BYTES_MAX: usize = 32 << 20;
 
 /// Shortest timeout: the kernel takes none of zero.
 pub const TIMEOUT_MIN: Duration = Duration::from_millis(1);

@@ -218,7 +218,7 @@ fn a_peer_that_leaves_among_updates() {
 fn a_peer_that_never_reads_ends_in_a_timeout() {
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let peer = Peer::welcoming(move |_connection| assert!(stopped.recv().is_err()));
-    let mut control = Control::connect(&peer.host_port(), b"", Duration::from_millis(50)).unwrap();
+    let mut control = Control::connect(&peer.host_port(), b"", Duration::from_millis(300)).unwrap();
     let large = vec![0; 1 << 20];
     let error = control.set_all((0..u32::MAX).map(|i| (i.to_be_bytes(), &large, 0)), |_| {}).unwrap_err();
     assert!(matches!(error, ControlError::TimedOut { request: "SET", .. }), "{error}");

@@ -12,7 +12,7 @@ use shingle_udp::{Socket, SocketOptions};
 
 use super::{ConnectError, Options};
 use crate::control::Welcome;
-use crate::limits::{READS_IN_FLIGHT_MAX, REASSEMBLY_BYTES_MAX, RECEIVE_BUFFER_BYTES, TRUE_SIZE_FACTOR};
+use crate::limits::{READS_IN_FLIGHT_MAX, RECEIVE_BUFFER_BYTES, TRUE_SIZE_FACTOR};
 
 /// The port asked for, or the server's first.
 pub(super) fn choose_port(
@@ -57,8 +57,8 @@ pub(super) fn core_config(
     let base = datagram_bytes(PATH_MTU_BYTES_MIN, ipv6);
     let datagram_max = match port.strategy {
         Strategy::Chunked | Strategy::Compressed => datagram_bytes(options.path_mtu_bytes, ipv6),
-        // These answer with one datagram and leave fragmenting to the kernel or the network.
-        _ => usize::from(port.datagram_max).clamp(base, DATAGRAM_BYTES_MAX),
+        // These answer with one datagram whatever is announced, and leave fragmenting to the kernel or the network.
+        _ => DATAGRAM_BYTES_MAX,
     };
     // All reads under way may be answered at once, and each once more after a re-request.
     let credit = granted_bytes / (2 * TRUE_SIZE_FACTOR * READS_IN_FLIGHT_MAX);
@@ -66,7 +66,8 @@ pub(super) fn core_config(
         in_flight_max: READS_IN_FLIGHT_MAX,
         partial_max: READS_IN_FLIGHT_MAX,
         value_bytes_max,
-        reassembly_bytes: partial_bytes.max(REASSEMBLY_BYTES_MAX.min(READS_IN_FLIGHT_MAX * partial_bytes)),
+        // Room for every read under way; what is not used is never touched, so the kernel does not provide it.
+        reassembly_bytes: ClientConfig::default().reassembly_bytes.max(READS_IN_FLIGHT_MAX * partial_bytes),
         datagram_max: datagram_max as u16,
         base_datagram: base as u16,
         credit: credit.clamp(datagram_max, CREDIT_BYTES_MAX) as u32,
@@ -80,4 +81,44 @@ pub(super) fn core_config(
 /// Time a read may take, in the unit of the core.
 pub(super) fn nanoseconds(options: &Options) -> u64 {
     u64::try_from(options.timeout.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use shingle_proto::client::Client;
+    use shingle_proto::cookie::Cookie;
+    use shingle_proto::limits::VALUE_BYTES_LIMIT;
+
+    use super::*;
+
+    #[test]
+    fn the_core_accepts_every_server_and_socket() {
+        let options = Options { timeout: Duration::MAX, retries: u8::MAX, ..Options::default() };
+        for value_bytes_max in [0, 1, 1 << 20, VALUE_BYTES_LIMIT as u32] {
+            let ports =
+                Strategy::ALL.map(|strategy| Port { port: 1, strategy, workers: 1, datagram_max: 1200 });
+            let welcome = Welcome {
+                nonce: 0,
+                value_bytes_max,
+                cookie: Cookie([0; 16]),
+                receipts: false,
+                draining: false,
+                may_update: false,
+                ports: ports.to_vec(),
+            };
+            for (port, granted_bytes, ipv6) in
+                welcome.ports.iter().zip([0, 2304, 425_984, 8 << 20, 1 << 40, usize::MAX]).flat_map(
+                    |(port, granted_bytes)| [(port, granted_bytes, false), (port, granted_bytes, true)],
+                )
+            {
+                let config = core_config(&options, &welcome, port, granted_bytes, ipv6);
+                assert!(
+                    config.credit >= config.datagram_max.into() && config.credit <= CREDIT_BYTES_MAX as u32
+                );
+                assert!(Client::new(config).is_ok(), "{config:?}");
+            }
+        }
+    }
 }

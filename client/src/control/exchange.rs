@@ -1,7 +1,7 @@
 //! Requests written, answers read: what every call on a connection is made of.
 
 use shingle_proto::checksum::crc32c_of;
-use shingle_proto::limits::{CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, KEY_BYTES_MAX};
+use shingle_proto::limits::{CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, KEY_BYTES_MAX, TCP_LENGTH_BYTES};
 use shingle_proto::wire::{
     Answer, Carrier, Control, DropReason, ErrorCode, ErrorText, Frame, MessageWriter, RequestHeader, Set,
     next_message,
@@ -67,9 +67,7 @@ pub(super) fn read_answer<'i>(
         }
     };
     // The prefix was counted by next_message; what is behind it is the message.
-    let Some((_, message)) =
-        input.take(taken_bytes).split_first_chunk::<{ shingle_proto::limits::TCP_LENGTH_BYTES }>()
-    else {
+    let Some((_, message)) = input.take(taken_bytes).split_first_chunk::<TCP_LENGTH_BYTES>() else {
         return Err(link.invalid(request, "an incomplete message"));
     };
     Answer::parse(message, Carrier::Tcp).map_err(|reason| match reason {
@@ -149,3 +147,15 @@ const VERSION_AT: usize = 5;
 
 /// Bytes of garbage shown in an error: enough to recognise another service's greeting.
 const QUOTED_BYTES_MAX: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_said_in_hello_is_the_one_of_the_header() {
+        let mut request = Vec::new();
+        append(&mut request, 1, &Frame::Control(Control::Stats { id: 1 }));
+        assert_eq!(request[TCP_LENGTH_BYTES + VERSION_AT], PROTOCOL_VERSION);
+    }
+}

@@ -3,6 +3,8 @@
 // Each test binary uses a part of it.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod udp;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
