@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use shingle_proto::limits::{CREDIT_BYTES_MAX, DATAGRAM_BYTES_MIN, GETS_PER_DATAGRAM_MAX};
+use shingle_proto::limits::{
+    ANSWER_HEADER_BYTES, CHUNK_BYTES, COOKIE_FRAME_BYTES, CREDIT_BYTES_MAX, DATAGRAM_BYTES_MIN,
+    GETS_PER_DATAGRAM_MAX, RANGES_MAX, TELEMETRY_BYTES,
+};
 
 /// UDP port unless told otherwise.
 pub const UDP_PORT: u16 = 7400;
@@ -30,25 +33,31 @@ pub const TOKEN_BYTES_MAX: usize = 255;
 /// Datagrams one system call receives: at 1 million reads a second a batch is 64 microseconds, well under the
 /// millisecond of the service level, and the call's own cost is spread over 64.
 pub(crate) const RECV_SLOTS: usize = 64;
-/// Bytes of a receive slot: the longest request there is, one that probes the largest path MTU.
-pub(crate) const RECV_SLOT_BYTES: usize = 65_535;
+/// Least bytes of a receive slot: requests as long as the largest path MTU of cloud networks. A port with a larger cap has
+/// larger slots; what is longer still is dropped as oversized.
+pub(crate) const RECV_SLOT_BYTES: usize = 9216;
 /// Receive buffer asked for, in payload bytes: a worker stalled for 30 ms at 100,000 requests/s, each of which is
 /// charged 832 B. What was granted is in the statistics.
 pub(crate) const RECV_BUFFER_BYTES: usize = 4 << 20;
 /// Send buffer asked for: four answers of the largest credit, so that a batch is seldom waited for.
 pub(crate) const SEND_BUFFER_BYTES: usize = 1 << 20;
-/// Messages in a send batch: one for each datagram received would do for small answers; trains take a few more.
-pub(crate) const SEND_MESSAGES: usize = 4 * RECV_SLOTS;
-/// Slices the answer to one request can take. A chunk takes two, one copied and one borrowed, and so does a packed value;
-/// at the smallest datagram the largest credit is 228 chunks, and each of 64 reads may end with a short one.
-pub(crate) const SLICES_PER_REQUEST: usize =
-    2 * (CREDIT_BYTES_MAX / DATAGRAM_BYTES_MIN + 2 * GETS_PER_DATAGRAM_MAX + 64);
-/// Bytes copied for the answer to one request: header, telemetry, cookie and chunk frame for each datagram.
-pub(crate) const COPIED_PER_REQUEST_BYTES: usize = SLICES_PER_REQUEST / 2 * 128;
-/// Slices in a send batch; see [`SLICES_PER_REQUEST`].
-pub(crate) const SEND_SLICES: usize = 4 * SLICES_PER_REQUEST;
-/// Bytes copied (headers) in a send batch; see [`COPIED_PER_REQUEST_BYTES`].
-pub(crate) const SEND_ARENA_BYTES: usize = 4 * COPIED_PER_REQUEST_BYTES;
+/// Chunks in the answer to one request: one for each range asked for again, and what the credit buys in balanced chunks,
+/// which are never under half of the smallest datagram where a range takes several.
+const CHUNKS_PER_REQUEST: usize =
+    GETS_PER_DATAGRAM_MAX * RANGES_MAX + 2 * CREDIT_BYTES_MAX / DATAGRAM_BYTES_MIN;
+/// Messages in the answer to one request: each chunk may be a train of its own, and each read of other kinds a datagram.
+pub(crate) const MESSAGES_PER_REQUEST: usize = CHUNKS_PER_REQUEST + GETS_PER_DATAGRAM_MAX;
+/// Slices in the answer to one request: one copied and one borrowed for each.
+pub(crate) const SLICES_PER_REQUEST: usize = 2 * MESSAGES_PER_REQUEST;
+/// Bytes copied for the answer to one request: header, telemetry, cookie and the longest frame head for each.
+pub(crate) const COPIED_PER_REQUEST_BYTES: usize =
+    MESSAGES_PER_REQUEST * (ANSWER_HEADER_BYTES + TELEMETRY_BYTES + COOKIE_FRAME_BYTES + CHUNK_BYTES);
+/// Messages in a send batch. One request more always finds room, else the batch is sent first.
+pub(crate) const SEND_MESSAGES: usize = MESSAGES_PER_REQUEST + 4 * RECV_SLOTS;
+/// Slices in a send batch.
+pub(crate) const SEND_SLICES: usize = SLICES_PER_REQUEST + 16 * RECV_SLOTS;
+/// Bytes copied in a send batch.
+pub(crate) const SEND_ARENA_BYTES: usize = COPIED_PER_REQUEST_BYTES + 1024 * RECV_SLOTS;
 /// Receipts a worker keeps: 8 MiB, two and a half seconds at 100,000 requests/s.
 pub(crate) const RECEIPTS_PER_WORKER: usize = 1 << 18;
 /// How often a busy worker publishes what costs a system call to learn: its CPU time and its socket's drops.
@@ -73,6 +82,8 @@ pub(crate) const WRITE_BUFFER_BYTES: usize = 256 << 10;
 pub(crate) const MESSAGE_BYTES_READER: usize = 48 << 10;
 /// Memory for messages beyond [`READ_BUFFER_BYTES`], all connections together; later ones wait their turn.
 pub(crate) const LONG_MESSAGES_BYTES: usize = 128 << 20;
+/// The same for answers on their way out: what a peer that does not read can hold.
+pub(crate) const LONG_ANSWERS_BYTES: usize = 128 << 20;
 /// Longest HTTP request to the metrics port that is looked at.
 pub(crate) const HTTP_REQUEST_BYTES_MAX: usize = 8 << 10;
 /// Metrics connections served at once.

@@ -1,3 +1,53 @@
-//! To be written in this issue.
+//! The binary: arguments, the ready line, and waiting for the end; everything else is the library's.
 
-fn main() {}
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use shingle_server::args::Args;
+use shingle_server::signals::drain_on_signals;
+use shingle_server::{Server, StartError};
+use shingle_store::counting::CountingAllocator;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// Status for bad usage and failed set-up.
+const EXIT_SETUP: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    log_to_stderr();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(EXIT_SETUP)
+        }
+    }
+}
+
+fn run(args: Args) -> Result<(), StartError> {
+    let server = Server::start(args.resolve()?)?;
+    drain_on_signals(&server).map_err(|source| StartError::System { what: "catching signals", source })?;
+    // Whoever reads the line may be gone; the server serves all the same.
+    let _ = writeln!(io::stdout(), "{}", ready_line(&server));
+    server.wait();
+    Ok(())
+}
+
+/// `ready tcp=ADDR:PORT udp=PORT=STRATEGY,...`: scripts wait for it.
+fn ready_line(server: &Server) -> String {
+    let ports: Vec<_> =
+        server.ports().iter().map(|port| format!("{}={}", port.port, port.strategy.name())).collect();
+    format!("ready tcp={} udp={}", server.tcp_addr(), ports.join(","))
+}
+
+/// `RUST_LOG` chooses what is logged; warnings and errors unless told otherwise.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")))
+        .with_writer(io::stderr)
+        .init();
+}

@@ -1,5 +1,7 @@
 //! What each strategy means for a UDP port's socket and for what it sends (design section 5).
 
+use shingle_proto::limits::DATAGRAM_BYTES_MAX;
+use shingle_proto::server::PortLimits;
 use shingle_proto::wire::Strategy;
 use shingle_udp::MtuDiscovery;
 
@@ -28,6 +30,17 @@ pub(crate) const fn kernel_fragments(strategy: Strategy) -> bool {
 /// Whether DF is set on what is sent, without which a probe proves nothing (PROTOCOL.md, section 6).
 pub(crate) const fn sets_df(strategy: Strategy) -> bool {
     matches!(mtu_discovery(strategy), MtuDiscovery::Probe | MtuDiscovery::Do)
+}
+
+/// What a port with this strategy sends to peers of one family, when its path carries datagrams of `datagram_bytes`.
+pub(crate) fn limits(strategy: Strategy, datagram_bytes: usize) -> PortLimits {
+    let one_datagram_answers = one_datagram(strategy);
+    PortLimits {
+        datagram_max: datagram_bytes.min(DATAGRAM_BYTES_MAX) as u16,
+        one_datagram_answers,
+        too_big_is_refused: one_datagram_answers && !kernel_fragments(strategy),
+        probes_served: sets_df(strategy),
+    }
 }
 
 /// The strategy of this name.

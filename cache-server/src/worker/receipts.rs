@@ -37,6 +37,11 @@ impl ReceiptRing {
         self.written.store(number + 1, Ordering::Release);
     }
 
+    /// Receipts written since the start.
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
     /// Up to `count_max` receipts from number `first` on, and the number of the first one given: later than asked for
     /// where those before it were overwritten.
     pub(crate) fn read(&self, first: u64, count_max: usize) -> (u64, Vec<[u8; RECEIPT_BYTES]>) {

@@ -1,0 +1,72 @@
+//! Why a server does not start. Nothing is running and nothing is bound when one of these is returned.
+
+use std::io;
+use std::net::SocketAddr;
+
+use shingle_store::StoreError;
+
+use crate::config::ConfigError;
+
+/// A server that could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration cannot be.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store refuses its budget.
+    #[error("memory: {0}")]
+    Store(#[from] StoreError),
+    /// A port is taken.
+    #[error(
+        "{protocol} port {port} is in use on {ip}: choose another, or see who holds it with `ss -{flag}lpn 'sport = :{port}'`",
+        port = addr.port(), ip = addr.ip(), flag = if *protocol == "UDP" { "u" } else { "t" }
+    )]
+    InUse {
+        /// `UDP` or `TCP`.
+        protocol: &'static str,
+        /// The address asked for.
+        addr: SocketAddr,
+    },
+    /// A port cannot be bound for another reason.
+    #[error("{protocol} port {port} cannot be opened on {ip}: {source}; {hint}", port = addr.port(), ip = addr.ip(), hint = bind_hint(source))]
+    Bind {
+        /// `UDP` or `TCP`.
+        protocol: &'static str,
+        /// The address asked for.
+        addr: SocketAddr,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Something else the system refused.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel says.
+        source: io::Error,
+    },
+}
+
+impl StartError {
+    pub(crate) fn bind(protocol: &'static str, addr: SocketAddr, source: io::Error) -> StartError {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => StartError::InUse { protocol, addr },
+            _ => StartError::Bind { protocol, addr, source },
+        }
+    }
+
+    pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> StartError {
+        move |source| StartError::System { what, source }
+    }
+}
+
+fn bind_hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            "listen on an address of this host (`ip address` lists them), 0.0.0.0 or ::"
+        }
+        io::ErrorKind::PermissionDenied => "choose a port above 1023, or give the right to bind low ones",
+        _ => "choose another address or port",
+    }
+}

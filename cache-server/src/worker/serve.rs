@@ -1,0 +1,204 @@
+//! A worker's loop: sleep, receive a batch, answer it, send a batch.
+
+use std::io;
+use std::sync::Arc;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use shingle_store::counting::thread_allocations;
+use shingle_udp::{RecvBatch, SendBatch, Socket, monotonic_ns, pin_thread_to, realtime_ns, thread_cpu_time};
+
+use super::answer::{Answers, Moment, Place, Queued, Room};
+use super::decode::{Decoder, scratch};
+use super::{Counters, WorkerState};
+use crate::cookies::WorkerKeys;
+use crate::limits::{
+    IDLE, PUBLISH_NS, RECV_SLOT_BYTES, RECV_SLOTS, SEND_ARENA_BYTES, SEND_MESSAGES, SEND_SLICES,
+};
+use crate::shared::{PortState, Shared};
+use crate::strategy;
+
+/// The token of the worker's socket.
+const SOCKET: Token = Token(0);
+/// The token of the worker's waker.
+pub(crate) const WAKER: Token = Token(1);
+
+/// A worker before and while it runs. Everything it needs is allocated by [`Worker::new`].
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    /// Where its state is in `shared`.
+    port_index: usize,
+    index: usize,
+    place: Place,
+    socket: Socket,
+    poll: Poll,
+    events: Events,
+    keys: WorkerKeys,
+    incoming: RecvBatch,
+    outgoing: SendBatch,
+    queued: Vec<Queued>,
+    scratch: Vec<u8>,
+    published_ns: u64,
+}
+
+impl Worker {
+    /// Takes all memory the worker will need. `poll` is the one its waker belongs to.
+    ///
+    /// # Errors
+    /// The socket cannot be registered.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        at: (usize, usize),
+        socket: Socket,
+        poll: Poll,
+    ) -> io::Result<Worker> {
+        let (port_index, index) = at;
+        let port = &shared.ports[port_index];
+        poll.registry().register(
+            &mut SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&socket)),
+            SOCKET,
+            Interest::READABLE,
+        )?;
+        let place = place(shared, port_index, index);
+        Ok(Worker {
+            port_index,
+            index,
+            socket,
+            poll,
+            events: Events::with_capacity(8),
+            keys: shared.secrets.keys(),
+            incoming: RecvBatch::new(RECV_SLOTS, port.datagram_bytes_carried(false).max(RECV_SLOT_BYTES)),
+            outgoing: SendBatch::new(SEND_MESSAGES, SEND_SLICES, SEND_ARENA_BYTES),
+            queued: Vec::with_capacity(RECV_SLOTS),
+            scratch: if place.as_stored { Vec::new() } else { scratch(shared.value_bytes_max) },
+            place,
+            published_ns: 0,
+            shared: Arc::clone(shared),
+        })
+    }
+
+    /// Pins the thread, then serves until the server stops.
+    ///
+    /// # Errors
+    /// The socket is of no more use.
+    pub(crate) fn run(mut self, cpu: Option<usize>, running: impl FnOnce()) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        let state = &shared.ports[self.port_index].workers[self.index];
+        if let Some(cpu) = cpu {
+            match pin_thread_to(cpu) {
+                Ok(()) => state.cpu.set(cpu as u32).expect("set here alone"),
+                Err(error) => tracing::warn!("worker {} is not pinned: {error}", state.number),
+            }
+        }
+        // A thread's first pin registers it with the store, which takes memory.
+        drop(shared.store.pin());
+        running();
+        let mut more = false;
+        while !shared.is_stopping() {
+            let allocations = thread_allocations();
+            more = self.turn(state, more)?;
+            state.counters.allocations.add(thread_allocations() - allocations);
+        }
+        Ok(())
+    }
+
+    /// One batch. `more`: the last one was full, so that there is no need to sleep; returns the same for the next.
+    fn turn(&mut self, state: &WorkerState, more: bool) -> io::Result<bool> {
+        if !more {
+            match self.poll.poll(&mut self.events, Some(IDLE)) {
+                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
+        }
+        self.pause();
+        let counters = &state.counters;
+        counters.recv_system_calls.add(1);
+        let received = self.incoming.recv(&self.socket)?;
+        if let Some(drops) = self.incoming.drops() {
+            set_drops(counters, drops);
+        }
+        if received > 0 {
+            self.answer(state)?;
+        }
+        self.publish(counters);
+        Ok(received == RECV_SLOTS)
+    }
+
+    /// Answers what was received, in as many send batches as it takes.
+    fn answer(&mut self, state: &WorkerState) -> io::Result<()> {
+        let moment = Moment {
+            now: self.shared.now(),
+            unix_s: (realtime_ns() / 1_000_000_000) as u32,
+            draining: self.shared.is_draining(),
+            keys: self.keys.refresh(&self.shared.secrets),
+        };
+        let mut datagrams = self.incoming.iter().peekable();
+        while datagrams.peek().is_some() {
+            let reader = self.shared.store.pin();
+            self.queued.clear();
+            let mut answers = Answers {
+                place: &self.place,
+                moment: &moment,
+                counters: &state.counters,
+                reader: &reader,
+                decoder: Decoder::new(&mut self.scratch, self.shared.value_bytes_max),
+                outgoing: self.outgoing.fill(),
+                queued: &mut self.queued,
+                datagrams: 0,
+            };
+            while let Some(datagram) = datagrams.peek() {
+                if answers.take(datagram) == Room::SendFirst {
+                    break;
+                }
+                datagrams.next();
+            }
+            answers.send(&self.socket, state)?;
+        }
+        Ok(())
+    }
+
+    /// Stands still where a pause was asked for.
+    fn pause(&self) {
+        if let Some(pause) = &self.shared.pause
+            && let Some(left) = pause.remaining(self.shared.elapsed_ns())
+        {
+            std::thread::sleep(left);
+        }
+    }
+
+    /// Publishes what costs a system call to learn, now and then.
+    fn publish(&mut self, counters: &Counters) {
+        let now_ns = monotonic_ns();
+        if now_ns - self.published_ns < PUBLISH_NS {
+            return;
+        }
+        self.published_ns = now_ns;
+        counters.cpu_time_us.set(thread_cpu_time().as_micros() as u64);
+        if let Ok(info) = self.socket.mem_info() {
+            set_drops(counters, info.drops);
+        }
+    }
+}
+
+/// Takes over the kernel's 32-bit count of drops, which never goes back but wraps.
+fn set_drops(counters: &Counters, drops: u32) {
+    let before = counters.socket_drops.get();
+    let growth = drops.wrapping_sub(before as u32);
+    // A count from before the last one looks like growth by almost 2^32.
+    if growth < u32::MAX / 2 {
+        counters.socket_drops.add(growth.into());
+    }
+}
+
+fn place(shared: &Shared, port_index: usize, index: usize) -> Place {
+    let port: &PortState = &shared.ports[port_index];
+    Place {
+        nonce: shared.nonce,
+        port: port.port,
+        port_index: port_index as u16,
+        worker: port.workers[index].number,
+        limits: [false, true].map(|ipv6| strategy::limits(port.strategy, port.datagram_bytes_max(ipv6))),
+        as_stored: !shared.compress || port.strategy == shingle_proto::wire::Strategy::Compressed,
+        own_ports: shared.ports.iter().map(|port| port.port).collect(),
+    }
+}
