@@ -17,8 +17,9 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
 #[inline]
 #[must_use]
 pub fn crc32c_of(parts: &[&[u8]]) -> u32 {
-    let mut crc = Crc32c::new();
-    for part in parts {
+    let Some((first, rest)) = parts.split_first() else { return 0 };
+    let mut crc = Crc32c::of(first);
+    for part in rest {
         crc.update(part);
     }
     crc.finish()
@@ -38,10 +39,19 @@ impl Crc32c {
         Crc32c { state: ONES }
     }
 
+    /// The checksum of these bytes so far: quicker than to begin with nothing.
+    #[inline]
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Crc32c { state: crc32c(bytes) ^ ONES }
+    }
+
     /// Takes the next bytes in.
     #[inline]
     pub fn update(&mut self, bytes: &[u8]) {
-        self.state = update(self.state, bytes);
+        if !bytes.is_empty() {
+            self.state = update(self.state, bytes);
+        }
     }
 
     /// The checksum of all bytes so far.
@@ -107,6 +117,8 @@ mod tests {
         // "check" of CRC-32/ISCSI in the reveng catalogue.
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(crc32c(b""), 0);
+        assert_eq!(crc32c_of(&[]), 0);
+        assert_eq!(Crc32c::new().finish(), 0);
     }
 
     #[test]

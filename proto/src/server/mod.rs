@@ -1,6 +1,6 @@
 //! The stateless core of a server: one checked request in, the datagrams of its answer out (`PROTOCOL.md`, sections 3 to 7).
 //!
-//! Parse with [`Request::parse`], judge the address with [`CookieKeys::prove`], then call [`answer`] with a closure that
+//! Parse with [`Request::parse`], judge the address with [`crate::cookie::CookieKeys::prove`], then call [`answer`] with a closure that
 //! finds values and a [`Sink`] that takes the datagrams. Nothing is allocated; value bytes are borrowed for `'d`, the time for which
 //! the caller keeps what it looked up (a batch), and never copied.
 

@@ -172,9 +172,7 @@ impl<'q, 'd, const N: usize> Plan<'q, 'd, N> {
         let mut rest = &self.replies[..self.reads];
         while !rest.is_empty() {
             let (group, behind) = rest.split_at(self.budget.group(rest.iter().map(packed_bytes)).max(1));
-            if group.iter().any(|reply| packed(reply).is_some()) {
-                trains.datagram(group.iter().filter_map(packed));
-            }
+            trains.datagram(group.iter().filter_map(packed));
             rest = behind;
         }
         for reply in &self.replies[..self.reads] {

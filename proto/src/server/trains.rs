@@ -23,7 +23,6 @@ static ZEROES: [u8; DATAGRAM_BYTES_MAX] = [0; DATAGRAM_BYTES_MAX];
 pub(super) struct Prefix {
     bytes: [u8; PREFIX_BYTES_MAX],
     length: usize,
-    crc: Crc32c,
 }
 
 impl Prefix {
@@ -40,19 +39,12 @@ impl Prefix {
             bytes[length..][..COOKIE_FRAME_BYTES].copy_from_slice(&cookie_bytes(frame_type::COOKIE, cookie));
             length += COOKIE_FRAME_BYTES;
         }
-        Self::of(bytes, length)
+        Prefix { bytes, length }
     }
 
     /// The header alone.
-    pub(super) fn without_frames(&self) -> Self {
-        Self::of(self.bytes, ANSWER_HEADER_BYTES)
-    }
-
-    #[inline]
-    fn of(bytes: [u8; PREFIX_BYTES_MAX], length: usize) -> Self {
-        let mut crc = Crc32c::new();
-        crc.update(&bytes[4..length]);
-        Prefix { bytes, length, crc }
+    pub(super) const fn without_frames(&self) -> Self {
+        Prefix { length: ANSWER_HEADER_BYTES, ..*self }
     }
 
     /// Bytes every datagram begins with.
@@ -148,25 +140,37 @@ impl<'s, 'd, S: Sink<'d>> Trains<'s, S> {
         }
     }
 
-    /// One datagram with these frames.
+    /// One datagram with these frames; none without frames.
     #[inline]
-    pub(super) fn datagram(&mut self, frames: impl Iterator<Item = Piece<'d>> + Clone) {
-        let mut crc = self.prefix.crc;
-        let mut bytes = self.prefix.length;
+    pub(super) fn datagram(&mut self, mut frames: impl Iterator<Item = Piece<'d>> + Clone) {
+        let Some(first) = frames.next() else { return };
+        // Prefix and first head lie side by side: one checksum call and one copy for what all answers have.
+        let mut start = [0; PREFIX_BYTES_MAX + CHUNK_BYTES];
+        let start_bytes = self.prefix.length + first.head_bytes;
+        start[..PREFIX_BYTES_MAX].copy_from_slice(&self.prefix.bytes);
+        start[self.prefix.length..][..CHUNK_BYTES].copy_from_slice(&first.head);
+        let mut crc = Crc32c::of(&start[4..start_bytes]);
+        crc.update(first.body);
+        let mut bytes = start_bytes + first.body.len();
         for piece in frames.clone() {
             crc.update(piece.head());
             crc.update(piece.body);
             bytes += piece.len();
         }
         self.make_room(bytes);
-        let mut prefix = self.prefix.bytes;
-        prefix[..4].copy_from_slice(&crc.finish().to_be_bytes());
-        self.sink.copy(&prefix[..self.prefix.length]);
+        start[..4].copy_from_slice(&crc.finish().to_be_bytes());
+        self.sink.copy(&start[..start_bytes]);
+        self.borrow(first.body);
         for piece in frames {
             self.sink.copy(piece.head());
-            if !piece.body.is_empty() {
-                self.sink.borrow(piece.body);
-            }
+            self.borrow(piece.body);
+        }
+    }
+
+    #[inline]
+    fn borrow(&mut self, body: &'d [u8]) {
+        if !body.is_empty() {
+            self.sink.borrow(body);
         }
     }
 

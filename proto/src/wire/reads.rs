@@ -127,7 +127,7 @@ impl<'a> Ranges<'a> {
 pub struct Value<'a> {
     /// Id of the GET.
     pub id: u32,
-    /// The sealed value; see [`crate::seal`].
+    /// The sealed value ([`crate::seal`]), at most 65,535 bytes.
     pub sealed: &'a [u8],
 }
 
@@ -160,7 +160,7 @@ pub struct Chunk<'a> {
     pub total: u32,
     /// Where the piece lies in it; `offset + bytes.len() <= total`.
     pub offset: u32,
-    /// The piece, at least one byte.
+    /// The piece, 1 to 65,535 bytes.
     pub bytes: &'a [u8],
 }
 
