@@ -6,7 +6,7 @@ use std::time::Duration;
 /// 144 KiB, and a lost connection leaves no more than these and one batch unknown.
 pub const UPDATES_IN_FLIGHT_MAX: u64 = 4096;
 
-/// Bytes of updates gathered for one write: large enough that system calls do not show, small enough for the cache.
+/// Bytes gathered for one write: large enough that system calls do not show, small enough for the cache.
 pub const UPDATE_BATCH_BYTES: usize = 64 * 1024;
 
 /// Room the receive buffer of a TCP connection starts with; it grows with what has arrived, never with what a

@@ -66,10 +66,7 @@ pub(super) fn read_answer<'i>(
             }
         }
     };
-    // The prefix was counted by next_message; what is behind it is the message.
-    let Some((_, message)) = input.take(taken_bytes).split_first_chunk::<TCP_LENGTH_BYTES>() else {
-        return Err(link.invalid(request, "an incomplete message"));
-    };
+    let message = &input.take(taken_bytes)[TCP_LENGTH_BYTES..];
     Answer::parse(message, Carrier::Tcp).map_err(|reason| match reason {
         DropReason::Version => {
             link.close();

@@ -2,10 +2,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::error::ControlError;
-use crate::limits::{RECEIVE_STEP_BYTES, TIMEOUT_MIN};
+use crate::limits::{RECEIVE_STEP_BYTES, TIMEOUT_MIN, UPDATE_BATCH_BYTES};
 
 /// The connection itself. Shared by a thread that writes and one that reads.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Link {
     /// The server as the caller named it, for messages.
     pub(super) address: String,
     timeout: Duration,
+    /// Pieces written so far: a peer that takes a long value piece by piece is not silent.
+    pieces_written: AtomicU64,
 }
 
 impl Link {
@@ -26,9 +29,9 @@ impl Link {
         for candidate in address.to_socket_addrs().map_err(resolve)? {
             match TcpStream::connect_timeout(&candidate, timeout) {
                 Ok(stream) => {
-                    let link = Link { stream, address: address.to_owned(), timeout };
-                    link.prepare()
-                        .map_err(|source| ControlError::Io { address: address.to_owned(), source })?;
+                    let (address, pieces_written) = (address.to_owned(), AtomicU64::new(0));
+                    let link = Link { stream, address, timeout, pieces_written };
+                    link.prepare().map_err(|error| link.failed(error, "HELLO"))?;
                     return Ok(link);
                 }
                 Err(error) => failure = connect_error(candidate, timeout, error),
@@ -55,7 +58,11 @@ impl Link {
     }
 
     pub(super) fn write(&self, bytes: &[u8], request: &'static str) -> Result<(), ControlError> {
-        (&self.stream).write_all(bytes).map_err(|error| self.failed(error, request))
+        for piece in bytes.chunks(UPDATE_BATCH_BYTES) {
+            (&self.stream).write_all(piece).map_err(|error| self.failed(error, request))?;
+            self.pieces_written.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// An answer of another kind than the request has.
@@ -106,10 +113,11 @@ impl Input {
         &self.buffer[taken]
     }
 
-    /// Waits for at least one more byte.
+    /// Waits for at least one more byte. Silence counts from the last piece that another thread could write.
     pub(super) fn receive(&mut self, link: &Link, request: &'static str) -> Result<(), ControlError> {
         self.make_room();
         loop {
+            let pieces_written = link.pieces_written.load(Ordering::Relaxed);
             match (&link.stream).read(&mut self.buffer[self.end..]) {
                 Ok(0) => {
                     link.close();
@@ -120,6 +128,9 @@ impl Input {
                     return Ok(());
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && pieces_written != link.pieces_written.load(Ordering::Relaxed) => {}
                 Err(error) => return Err(link.failed(error, request)),
             }
         }

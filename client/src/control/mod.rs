@@ -11,7 +11,7 @@ mod welcome;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use shingle_proto::wire::{Control as Request, Flush, FlushWhat, Frame, Get, Hello, KeyRequest, Ping};
+use shingle_proto::wire::{Control as Request, Flush, Frame, Get, Hello, KeyRequest, Ping};
 
 use self::exchange::SET;
 use self::link::{Input, Link};
@@ -22,6 +22,7 @@ use crate::limits::PROTOCOL_VERSION;
 pub use self::error::ControlError;
 pub use self::receipts::ReceiptList;
 pub use self::welcome::Welcome;
+pub use shingle_proto::wire::{ErrorCode, FlushWhat, Outcome, Port, Receipt, Refusal, Strategy};
 
 /// One TCP connection to a server. Calls block; none waits longer than the timeout given to [`connect`](Self::connect)
 /// for the next byte. Buffers are kept and used again.
