@@ -1,2 +1,29 @@
-//! To be written in this issue.
+//! Shingle's load generator: open-loop reads at a chosen rate, the search for the highest rate that meets a service level, and the
+//! attribution of every lost read to one cause.
+//!
+//! A read's way through the code: [`workload`] says which item is read when, [`engine`] sends it on a flow and books how it ended,
+//! [`books`] read both hosts' counters around the stage, [`stage`] turns ledger and counters into figures with [`attribution`], and
+//! [`verdict`], [`record`] and [`report`] tell people.
+#![forbid(unsafe_code)]
+
+pub mod attribution;
+pub mod books;
+pub mod cli;
+pub mod commands;
+pub mod engine;
+pub mod error;
+pub mod hdr;
+pub mod limits;
+pub mod options;
+pub mod probe;
+pub mod progress;
+pub mod record;
+pub mod report;
+pub mod rig;
+pub mod search;
+pub mod seeding;
+pub mod slo;
+pub mod stage;
+pub mod target;
+pub mod verdict;
 pub mod workload;

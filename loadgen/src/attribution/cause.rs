@@ -1,0 +1,145 @@
+//! The causes a lost read can end on, their names, and what to do about each.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Why reads were lost. The serialised names are the same in records, reports and docs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The client's kernel refused or dropped the request on its way out (`ENOBUFS`, queue drops).
+    ClientSendQueue,
+    /// The answer reached the client's host and did not fit the socket's receive buffer.
+    ClientSocketBuffer,
+    /// The server's kernel refused or dropped the answer on its way out.
+    ServerSendQueue,
+    /// The request reached the server's host and did not fit the socket's receive buffer.
+    ServerSocketBuffer,
+    /// The answer spent most of its deadline in the server: in its socket buffer or in its worker.
+    ServerOverload,
+    /// The answer, or the rest of it, arrived after the deadline, and was not long in the server.
+    TimeoutTooShort,
+    /// A datagram arrived with wrong bytes and was rejected by a checksum.
+    PathCorruption,
+    /// The generator could not keep its schedule; the read says nothing about the server.
+    GeneratorLimited,
+    /// Nothing on either host speaks for a cause.
+    Unexplained,
+}
+
+/// Which way the lost datagrams were going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Client to server.
+    Up,
+    /// Server to client.
+    Down,
+    /// On a host, or it could not be told.
+    Host,
+}
+
+impl Cause {
+    /// The name used everywhere.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ClientSendQueue => "client_send_queue",
+            Self::ClientSocketBuffer => "client_socket_buffer",
+            Self::ServerSendQueue => "server_send_queue",
+            Self::ServerSocketBuffer => "server_socket_buffer",
+            Self::ServerOverload => "server_overload",
+            Self::TimeoutTooShort => "timeout_too_short",
+            Self::PathCorruption => "path_corruption",
+            Self::GeneratorLimited => "generator_limited",
+            Self::Unexplained => "unexplained",
+        }
+    }
+
+    /// Where it happens, in words.
+    pub fn place(self, direction: Direction) -> &'static str {
+        match (self, direction) {
+            (Self::ClientSendQueue, _) => "the client's kernel, before the request left",
+            (Self::ClientSocketBuffer, _) => "the client's socket receive buffer",
+            (Self::ServerSendQueue, _) => "the server's kernel, before the answer left",
+            (Self::ServerSocketBuffer, _) => "the server's socket receive buffer",
+            (Self::ServerOverload, _) => "the server's socket buffer and worker",
+            (Self::TimeoutTooShort, _) => "the deadline at the client",
+            (Self::PathCorruption, Direction::Up) => "between client and server, requests",
+            (Self::PathCorruption, _) => "between server and client, answers",
+            (Self::GeneratorLimited, _) => "the generator",
+            (Self::Unexplained, Direction::Up) => {
+                "after the client sent the request, before the server's worker saw it"
+            }
+            (Self::Unexplained, Direction::Down) => {
+                "after the server sent the answer, before the client saw it"
+            }
+            (Self::Unexplained, Direction::Host) => "could not be told",
+        }
+    }
+
+    /// What a person can do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::ClientSendQueue => {
+                "Raise the send buffer (sysctl net.core.wmem_max) and the queue length of the client's interface (ip link set DEV txqueuelen), or send from more hosts."
+            }
+            Self::ClientSocketBuffer => {
+                "Raise sysctl net.core.rmem_max on the client and use more flows (--flows), so that each socket takes fewer answers at once; the kernel charges buffer overhead, not payload."
+            }
+            Self::ServerSendQueue => {
+                "Raise sysctl net.core.wmem_max and the queue length of the server's interface (ip link set DEV txqueuelen); see tc -s qdisc for its drops."
+            }
+            Self::ServerSocketBuffer => {
+                "Raise sysctl net.core.rmem_max on the server and start it again, or give the port more workers (--workers-per-port); if drops come in bursts, look for pauses of the server."
+            }
+            Self::ServerOverload => {
+                "Give the port more workers (--workers-per-port) or the server more CPUs; if it comes in bursts, look for pauses of the server (CPU steal, swapping, other processes on its CPUs)."
+            }
+            Self::TimeoutTooShort => {
+                "The answers were under way: raise --timeout, or find what delays the path (queues, a slow link, the client's own CPU)."
+            }
+            Self::PathCorruption => {
+                "A device changes bits on the path, after or despite its own checksums. Compare flows and hosts to find it; check NICs (ethtool -S), switches and tunnels, and try with checksum offload off (ethtool -K DEV rx off tx off)."
+            }
+            Self::GeneratorLimited => {
+                "Give the generator more CPUs or threads (--threads), or run it on a host of its own, and measure again."
+            }
+            Self::Unexplained => {
+                "Neither host's sockets nor queues dropped these datagrams. Start the server with --receipts to tell the direction read by read; then look between the hosts: NIC counters (ethtool -S), rate limits of the provider, path MTU and fragments."
+            }
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Direction {
+    /// The name used in records and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Host => "host",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_use_the_same_names() {
+        for cause in
+            [Cause::ClientSendQueue, Cause::ServerOverload, Cause::Unexplained, Cause::GeneratorLimited]
+        {
+            let json = serde_json::to_string(&cause).expect("a unit variant serialises");
+            assert_eq!(json, format!("\"{}\"", cause.name()));
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Who lost each read: a pure function of the ledger of losses and both hosts' books.
+//!
+//! Each read that lost something on its first try gets one cause, so the sum over causes equals the reads lost, and the same holds
+//! for the reads that failed for good. What is known read by read is settled first; what only counters tell is drawn from
+//! the pool of reads lost in that direction, never more than the counter says; the rest is unexplained.
+
+mod cause;
+mod pools;
+
+use std::collections::{BTreeMap, HashMap};
+
+pub use cause::{Cause, Direction};
+
+use pools::{Pool, Suspect};
+
+/// One read that lost something on its first try.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss {
+    /// Flow its request went on.
+    pub flow: u32,
+    /// Sequence of its first request datagram.
+    pub sequence: u32,
+    /// It has no right answer in time.
+    pub failed: bool,
+    /// How it showed.
+    pub symptom: Symptom,
+}
+
+/// How a loss showed at the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Symptom {
+    /// The kernel refused the request.
+    NotSent,
+    /// The generator had no room for the read.
+    NoRoom,
+    /// Nothing came, or not all of it.
+    Silent {
+        /// Some of the answer arrived in time.
+        part_arrived: bool,
+    },
+    /// The answer, or the rest of it, came after the deadline.
+    Late {
+        /// Time it spent in the server, if the answer told.
+        residence_ns: Option<u64>,
+    },
+    /// An answer came whole, but its bytes failed the check.
+    Corrupt,
+    /// The server said it would not answer.
+    Refused,
+}
+
+/// What the server's receipts say of a request datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiptOutcome {
+    /// Answered; microseconds from arrival to send.
+    Answered {
+        /// Residence, microseconds.
+        residence_us: u32,
+    },
+    /// The kernel refused (a part of) the answer.
+    SendRefused,
+    /// A challenge was sent instead.
+    Challenged,
+}
+
+/// The server's receipts of a stage, by flow and sequence.
+#[derive(Clone, Debug, Default)]
+pub struct Receipts {
+    /// What became of each request datagram that arrived.
+    pub by_request: HashMap<(u32, u32), ReceiptOutcome>,
+    /// Receipts overwritten before they could be read: absence then proves nothing.
+    pub overwritten: u64,
+}
+
+/// Books of the client's side: what rose during the stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientBooks {
+    /// Request datagrams the kernel took.
+    pub datagrams_sent: u64,
+    /// Datagrams dropped at the flows' sockets for want of buffer.
+    pub socket_drops: u64,
+    /// Datagrams that failed the protocol's checksum.
+    pub checksum_drops: u64,
+    /// Datagrams the kernel dropped for a wrong UDP checksum.
+    pub kernel_checksum_drops: u64,
+    /// Datagrams the kernel dropped on the way out without telling the socket.
+    pub silent_send_drops: u64,
+}
+
+/// Books of the server's side: what rose during the stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ServerBooks {
+    /// Request datagrams its workers received and understood.
+    pub requests: u64,
+    /// Datagrams dropped at its workers' sockets for want of buffer.
+    pub socket_drops: u64,
+    /// Datagrams that failed the protocol's checksum.
+    pub checksum_drops: u64,
+    /// Datagrams the kernel dropped for a wrong UDP checksum.
+    pub kernel_checksum_drops: u64,
+    /// Answers the kernel refused.
+    pub sends_refused: u64,
+    /// Datagrams the kernel dropped on the way out without telling the socket.
+    pub silent_send_drops: u64,
+}
+
+/// Everything attribution may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Books<'a> {
+    /// Each read that lost something on its first try.
+    pub losses: &'a [Loss],
+    /// Reads lost beyond those listed (the ledger is bounded): lost on the first try, and of them failed.
+    pub unlisted: (u64, u64),
+    /// Receipts, where the server keeps them.
+    pub receipts: Option<&'a Receipts>,
+    /// The client's side.
+    pub client: ClientBooks,
+    /// The server's side, where it could be asked.
+    pub server: Option<ServerBooks>,
+    /// Timeout of a read.
+    pub timeout_ns: u64,
+}
+
+/// Reads put down to one cause and direction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Share {
+    /// Reads lost on the first try.
+    pub reads: u64,
+    /// Of them, those that failed for good.
+    pub failed: u64,
+    /// How sure this is, 0 to 1.
+    pub confidence: f64,
+    /// What speaks for it.
+    pub evidence: Vec<String>,
+}
+
+/// All causes of a stage.
+pub type Attribution = BTreeMap<(Cause, Direction), Share>;
+
+/// Confidence in a cause that each read itself proves.
+const PROVEN: f64 = 0.99;
+
+/// Puts each lost read down to one cause.
+pub fn attribute(books: &Books<'_>) -> Attribution {
+    let mut shares = Attribution::new();
+    let (mut up, mut down, mut untold) = (Pool::default(), Pool::default(), Pool::default());
+    for loss in books.losses {
+        match verdict_on(loss, books) {
+            Verdict::Proven(cause, direction, evidence) => {
+                prove(&mut shares, cause, direction, evidence, loss)
+            }
+            Verdict::Lost(Direction::Up) => up.add(loss),
+            Verdict::Lost(Direction::Down) => down.add(loss),
+            Verdict::Lost(Direction::Host) => untold.add(loss),
+        }
+    }
+    untold.add_counted(books.unlisted);
+    if let Some(server) = books.server {
+        let missing = books.client.datagrams_sent.saturating_sub(server.requests);
+        untold.split_off(missing.saturating_sub(up.reads()), &mut up);
+        untold.split_off(u64::MAX, &mut down);
+    }
+    up.settle(Direction::Up, &up_suspects(books), &mut shares);
+    down.settle(Direction::Down, &down_suspects(books), &mut shares);
+    let either: Vec<_> = up_suspects(books).into_iter().chain(down_suspects(books)).collect();
+    untold.settle(Direction::Host, &either, &mut shares);
+    shares.retain(|_, share| share.reads > 0);
+    shares
+}
+
+/// What one lost read itself tells.
+enum Verdict {
+    Proven(Cause, Direction, &'static str),
+    Lost(Direction),
+}
+
+fn verdict_on(loss: &Loss, books: &Books<'_>) -> Verdict {
+    let receipt = books
+        .receipts
+        .map(|receipts| (receipts.by_request.get(&(loss.flow, loss.sequence)), receipts.overwritten));
+    match (loss.symptom, receipt) {
+        (Symptom::NotSent, _) => Verdict::Proven(
+            Cause::ClientSendQueue,
+            Direction::Host,
+            "the kernel refused the send of these requests",
+        ),
+        (Symptom::NoRoom, _) => Verdict::Proven(
+            Cause::GeneratorLimited,
+            Direction::Host,
+            "the generator had no room for more reads in flight",
+        ),
+        (Symptom::Corrupt, _) => Verdict::Proven(
+            Cause::PathCorruption,
+            Direction::Down,
+            "whole answers arrived whose bytes fail the value's checksum",
+        ),
+        (Symptom::Refused, _) => {
+            Verdict::Proven(Cause::Unexplained, Direction::Host, "the server refused these reads")
+        }
+        (Symptom::Silent { .. } | Symptom::Late { .. }, Some((Some(ReceiptOutcome::SendRefused), _))) => {
+            Verdict::Proven(
+                Cause::ServerSendQueue,
+                Direction::Host,
+                "the server's receipts say that its kernel refused the send",
+            )
+        }
+        (
+            Symptom::Silent { .. } | Symptom::Late { .. },
+            Some((Some(ReceiptOutcome::Answered { residence_us }), _)),
+        ) if eats_deadline(u64::from(*residence_us) * 1000, books) => Verdict::Proven(
+            Cause::ServerOverload,
+            Direction::Host,
+            "the server's receipts say that the answers left after more than half of the timeout",
+        ),
+        (Symptom::Late { residence_ns: Some(residence) }, _) if eats_deadline(residence, books) => {
+            Verdict::Proven(
+                Cause::ServerOverload,
+                Direction::Host,
+                "late answers spent more than half of the timeout in the server",
+            )
+        }
+        (Symptom::Late { .. }, _) => Verdict::Proven(
+            Cause::TimeoutTooShort,
+            Direction::Down,
+            "the answers, or the rest of them, arrived after the deadline",
+        ),
+        (Symptom::Silent { .. }, Some((Some(_), _))) => Verdict::Lost(Direction::Down),
+        // A part of the answer proves that the request arrived, whatever receipts were overwritten.
+        (Symptom::Silent { part_arrived: true }, _) => Verdict::Lost(Direction::Down),
+        (Symptom::Silent { .. }, Some((None, 0))) => Verdict::Lost(Direction::Up),
+        (Symptom::Silent { .. }, _) => Verdict::Lost(Direction::Host),
+    }
+}
+
+fn eats_deadline(residence_ns: u64, books: &Books<'_>) -> bool {
+    residence_ns > books.timeout_ns / 2
+}
+
+fn prove(shares: &mut Attribution, cause: Cause, direction: Direction, evidence: &str, loss: &Loss) {
+    let share = shares.entry((cause, direction)).or_default();
+    share.reads += 1;
+    share.failed += u64::from(loss.failed);
+    share.confidence = if cause == Cause::Unexplained { 0.0 } else { PROVEN };
+    if !share.evidence.iter().any(|known| known == evidence) {
+        share.evidence.push(evidence.to_owned());
+    }
+}
+
+fn up_suspects(books: &Books<'_>) -> Vec<Suspect> {
+    let server = books.server.unwrap_or_default();
+    vec![
+        Suspect::new(
+            Cause::ServerSocketBuffer,
+            server.socket_drops,
+            "datagrams dropped at the sockets of the server's workers (SO_RXQ_OVFL)",
+        ),
+        Suspect::new(
+            Cause::PathCorruption,
+            server.checksum_drops + server.kernel_checksum_drops,
+            "requests that failed a checksum at the server",
+        ),
+        Suspect::new(
+            Cause::ClientSendQueue,
+            books.client.silent_send_drops,
+            "datagrams dropped on the client's way out (Udp.SndbufErrors, Ip.OutDiscards)",
+        ),
+    ]
+}
+
+fn down_suspects(books: &Books<'_>) -> Vec<Suspect> {
+    let server = books.server.unwrap_or_default();
+    vec![
+        Suspect::new(
+            Cause::ClientSocketBuffer,
+            books.client.socket_drops,
+            "datagrams dropped at the generator's sockets (SO_MEMINFO)",
+        ),
+        Suspect::new(
+            Cause::PathCorruption,
+            books.client.checksum_drops + books.client.kernel_checksum_drops,
+            "answers that failed a checksum at the client",
+        ),
+        Suspect::new(
+            Cause::ServerSendQueue,
+            // Where receipts told which reads these were, they are settled already.
+            if books.receipts.is_some() {
+                server.silent_send_drops
+            } else {
+                server.sends_refused + server.silent_send_drops
+            },
+            "answers refused or dropped on the server's way out (ENOBUFS, Udp.SndbufErrors, Ip.OutDiscards)",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Attribution against books made by hand: each cause, mixtures, and the balance.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn loss(sequence: u32, failed: bool, symptom: Symptom) -> Loss {
+    Loss { flow: 1, sequence, failed, symptom }
+}
+
+fn silent(sequence: u32) -> Loss {
+    loss(sequence, true, Symptom::Silent { part_arrived: false })
+}
+
+fn books(losses: &[Loss]) -> Books<'_> {
+    Books {
+        losses,
+        unlisted: (0, 0),
+        receipts: None,
+        client: ClientBooks::default(),
+        server: Some(ServerBooks::default()),
+        timeout_ns: 100_000_000,
+    }
+}
+
+fn reads(shares: &Attribution, cause: Cause, direction: Direction) -> u64 {
+    shares.get(&(cause, direction)).map_or(0, |share| share.reads)
+}
+
+#[test]
+fn receipts_tell_upstream_from_downstream() {
+    let losses: Vec<_> = (0..10).map(silent).collect();
+    let mut receipts = Receipts::default();
+    for sequence in 0..4 {
+        receipts.by_request.insert((1, sequence), ReceiptOutcome::Answered { residence_us: 20 });
+    }
+    receipts.by_request.insert((1, 4), ReceiptOutcome::SendRefused);
+    receipts.by_request.insert((1, 5), ReceiptOutcome::Answered { residence_us: 80_000 });
+    let mut books = Books { receipts: Some(&receipts), ..books(&losses) };
+    books.client.socket_drops = 3;
+    books.server = Some(ServerBooks { socket_drops: 100, ..ServerBooks::default() });
+    let shares = attribute(&books);
+    assert_eq!(reads(&shares, Cause::ClientSocketBuffer, Direction::Down), 3);
+    assert_eq!(reads(&shares, Cause::Unexplained, Direction::Down), 1);
+    assert_eq!(reads(&shares, Cause::ServerSendQueue, Direction::Host), 1);
+    assert_eq!(reads(&shares, Cause::ServerOverload, Direction::Host), 1);
+    assert_eq!(reads(&shares, Cause::ServerSocketBuffer, Direction::Up), 4);
+}
+
+#[test]
+fn without_receipts_counts_tell_the_direction() {
+    let losses: Vec<_> = (0..10).map(silent).collect();
+    let mut books = books(&losses);
+    books.client = ClientBooks { datagrams_sent: 1000, socket_drops: 50, ..ClientBooks::default() };
+    books.server = Some(ServerBooks { requests: 994, socket_drops: 6, ..ServerBooks::default() });
+    let shares = attribute(&books);
+    assert_eq!(reads(&shares, Cause::ServerSocketBuffer, Direction::Up), 6);
+    assert_eq!(reads(&shares, Cause::ClientSocketBuffer, Direction::Down), 4);
+}
+
+#[test]
+fn overwritten_receipts_prove_nothing() {
+    let losses = [silent(1)];
+    let receipts = Receipts { overwritten: 5, ..Receipts::default() };
+    let mut books = Books { receipts: Some(&receipts), ..books(&losses) };
+    books.client.datagrams_sent = 10;
+    books.server = Some(ServerBooks { requests: 10, ..ServerBooks::default() });
+    assert_eq!(reads(&attribute(&books), Cause::Unexplained, Direction::Down), 1);
+}
+
+#[test]
+fn late_answers_are_split_by_their_time_in_the_server() {
+    let losses = [
+        loss(1, true, Symptom::Late { residence_ns: Some(90_000_000) }),
+        loss(2, true, Symptom::Late { residence_ns: Some(30_000) }),
+        loss(3, true, Symptom::Late { residence_ns: None }),
+    ];
+    let shares = attribute(&books(&losses));
+    assert_eq!(reads(&shares, Cause::ServerOverload, Direction::Host), 1);
+    assert_eq!(reads(&shares, Cause::TimeoutTooShort, Direction::Down), 2);
+}
+
+#[test]
+fn corruption_is_told_per_direction() {
+    let losses: Vec<_> =
+        (0..20).map(|n| loss(n, n % 2 == 0, Symptom::Silent { part_arrived: n < 10 })).collect();
+    let mut books = books(&losses);
+    books.client = ClientBooks { datagrams_sent: 1000, checksum_drops: 10, ..ClientBooks::default() };
+    books.server = Some(ServerBooks { requests: 990, checksum_drops: 10, ..ServerBooks::default() });
+    let shares = attribute(&books);
+    assert_eq!(reads(&shares, Cause::PathCorruption, Direction::Up), 10);
+    assert_eq!(reads(&shares, Cause::PathCorruption, Direction::Down), 10);
+    assert!(!shares.keys().any(|(cause, _)| *cause == Cause::Unexplained));
+}
+
+#[test]
+fn nothing_known_is_called_unexplained() {
+    let losses = [silent(1), silent(2)];
+    let shares = attribute(&Books { server: None, ..books(&losses) });
+    assert_eq!(reads(&shares, Cause::Unexplained, Direction::Host), 2);
+    assert_eq!(shares[&(Cause::Unexplained, Direction::Host)].confidence, 0.0);
+}
+
+fn any_symptom() -> impl Strategy<Value = Symptom> {
+    prop_oneof![
+        Just(Symptom::NotSent),
+        Just(Symptom::NoRoom),
+        Just(Symptom::Corrupt),
+        Just(Symptom::Refused),
+        any::<bool>().prop_map(|part_arrived| Symptom::Silent { part_arrived }),
+        proptest::option::of(0..200_000_000u64).prop_map(|residence_ns| Symptom::Late { residence_ns }),
+    ]
+}
+
+proptest! {
+    /// The sum over causes is the reads lost, first-try and failed each, whatever the counters claim.
+    #[test]
+    fn the_books_balance(
+        symptoms in proptest::collection::vec((any_symptom(), any::<bool>()), 0..200),
+        counters in proptest::array::uniform12(0..300u64),
+        told in any::<(bool, bool)>(),
+        unlisted in (0..500u64, 0..500u64),
+    ) {
+        let losses: Vec<_> =
+            symptoms.iter().enumerate().map(|(n, (symptom, failed))| loss(n as u32, *failed, *symptom)).collect();
+        let unlisted = (unlisted.0 + unlisted.1, unlisted.1);
+        let mut receipts = Receipts { overwritten: counters[11] % 2, ..Receipts::default() };
+        for n in (0..losses.len() as u32).step_by(3) {
+            receipts.by_request.insert((1, n), ReceiptOutcome::Answered { residence_us: n * 1000 });
+        }
+        let books = Books {
+            losses: &losses,
+            unlisted,
+            receipts: told.0.then_some(&receipts),
+            client: ClientBooks {
+                datagrams_sent: counters[0], socket_drops: counters[1], checksum_drops: counters[2],
+                kernel_checksum_drops: counters[3], silent_send_drops: counters[4],
+            },
+            server: told.1.then_some(ServerBooks {
+                requests: counters[5], socket_drops: counters[6], checksum_drops: counters[7],
+                kernel_checksum_drops: counters[8], sends_refused: counters[9], silent_send_drops: counters[10],
+            }),
+            timeout_ns: 100_000_000,
+        };
+        let shares = attribute(&books);
+        let failed = losses.iter().filter(|loss| loss.failed).count() as u64;
+        prop_assert_eq!(shares.values().map(|share| share.reads).sum::<u64>(), losses.len() as u64 + unlisted.0);
+        prop_assert_eq!(shares.values().map(|share| share.failed).sum::<u64>(), failed + unlisted.1);
+    }
+}

@@ -1,0 +1,261 @@
+//! Both hosts' books around a stage: what every counter rose by, and the server's receipts.
+
+use std::collections::BTreeMap;
+
+use shingle_client::control::Control;
+use shingle_proto::wire::{DropReason, Outcome};
+use shingle_server::stats::{StatsReport, WorkerReport};
+use shingle_udp::counters::Snapshot;
+
+use crate::attribution::{ClientBooks, ReceiptOutcome, Receipts, ServerBooks};
+use crate::engine::Worker;
+
+/// Both hosts' counters at one moment.
+pub struct Reading {
+    kernel: Option<Snapshot>,
+    flows: FlowCounters,
+    server: Option<StatsReport>,
+    gaps: Vec<String>,
+}
+
+/// What the flows' sockets and cores counted since they were opened, by name.
+#[derive(Clone, Debug, Default)]
+struct FlowCounters(BTreeMap<&'static str, u64>);
+
+/// What rose between two readings.
+#[derive(Clone, Debug, Default)]
+pub struct Risen {
+    /// The generator's side, for attribution.
+    pub client: ClientBooks,
+    /// The server's side, if it could be asked at both ends.
+    pub server: Option<ServerBooks>,
+    /// Everything, for the record.
+    pub counters: BTreeMap<String, u64>,
+    /// What could not be had.
+    pub gaps: Vec<String>,
+    /// CPU time of the server's workers in microseconds and how many they are.
+    pub server_cpu_us: (u64, usize),
+}
+
+impl Reading {
+    /// Reads everything now. Whatever cannot be had is a gap, not an error: the load goes on.
+    pub fn take(workers: &[Worker], control: &mut Control) -> Self {
+        let mut gaps = Vec::new();
+        let kernel =
+            Snapshot::read().map_err(|error| gaps.push(format!("counters of this host: {error}"))).ok();
+        gaps.extend(
+            kernel
+                .iter()
+                .flat_map(|snapshot| &snapshot.missing)
+                .map(|file| format!("/proc/net/{file} of this host")),
+        );
+        let server = control
+            .stats()
+            .map_err(|error| error.to_string())
+            .and_then(|json| serde_json::from_str::<StatsReport>(&json).map_err(|error| error.to_string()))
+            .map_err(|error| gaps.push(format!("statistics of the server: {error}")))
+            .ok();
+        gaps.extend(
+            server
+                .iter()
+                .flat_map(|report| &report.missing)
+                .map(|name| format!("{name} of the server's host")),
+        );
+        Self { kernel, flows: FlowCounters::sum(workers), server, gaps }
+    }
+
+    /// What rose since `earlier`. `shared` says that both ends live in one namespace, whose counters then cannot be put down to
+    /// either; only per-socket counters are.
+    pub fn since(&self, earlier: &Self, shared: bool) -> Risen {
+        let mut risen = Risen { gaps: self.gaps.clone(), ..Risen::default() };
+        let flows = self.flows.since(&earlier.flows);
+        risen.counters.extend(flows.0.iter().map(|(name, value)| (format!("client.flow.{name}"), *value)));
+        if let (Some(now), Some(before)) = (&self.kernel, &earlier.kernel) {
+            let delta = now.since(before);
+            risen.gaps.extend(delta.reset.iter().map(|name| format!("{name} of this host went back")));
+            put(&mut risen.counters, "client.", &delta.counters);
+        }
+        risen.client = ClientBooks {
+            datagrams_sent: flows.get("datagrams_sent"),
+            socket_drops: flows.get("socket_drops"),
+            checksum_drops: flows.get("checksum_drops"),
+            ..ClientBooks::default()
+        };
+        if !shared {
+            risen.client.kernel_checksum_drops = both_families(&risen.counters, "client.", "InCsumErrors");
+            risen.client.silent_send_drops = both_families(&risen.counters, "client.", "SndbufErrors")
+                .saturating_sub(flows.get("sends_refused"));
+        }
+        self.server_since(earlier, shared, &mut risen);
+        risen
+    }
+
+    fn server_since(&self, earlier: &Self, shared: bool, risen: &mut Risen) {
+        let (Some(now), Some(before)) = (&self.server, &earlier.server) else { return };
+        if now.nonce != before.nonce {
+            risen
+                .gaps
+                .push("the server was restarted during the stage: its counters prove nothing".to_owned());
+            return;
+        }
+        let sum = |field: fn(&WorkerReport) -> u64| {
+            rise(now.workers().map(field).sum(), before.workers().map(field).sum())
+        };
+        let drops = |reason: &str| {
+            rise(now.drops.get(reason).copied().unwrap_or(0), before.drops.get(reason).copied().unwrap_or(0))
+        };
+        for (name, field) in WORKER_COUNTERS {
+            risen.counters.insert(format!("server.{name}"), sum(*field));
+        }
+        for reason in now.drops.keys() {
+            risen.counters.insert(format!("server.drops.{reason}"), drops(reason));
+        }
+        risen
+            .counters
+            .insert("server.store_evictions".to_owned(), rise(now.store.evictions, before.store.evictions));
+        let kernel: BTreeMap<_, _> = now
+            .kernel
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), rise(*value, *before.kernel.get(name)?))))
+            .collect();
+        if !shared {
+            put(&mut risen.counters, "server.", &kernel);
+        }
+        let all_drops: u64 = now.drops.keys().map(|reason| drops(reason)).sum();
+        let mut books = ServerBooks {
+            requests: sum(|worker| worker.requests).saturating_sub(all_drops),
+            socket_drops: sum(|worker| worker.socket_drops),
+            checksum_drops: drops("checksum"),
+            sends_refused: sum(|worker| worker.send_failed),
+            ..ServerBooks::default()
+        };
+        if !shared {
+            books.kernel_checksum_drops = both_families(&risen.counters, "server.", "InCsumErrors");
+            // A wrong checksum counts as a drop of the socket too.
+            books.socket_drops = books.socket_drops.saturating_sub(books.kernel_checksum_drops);
+            books.silent_send_drops =
+                both_families(&risen.counters, "server.", "SndbufErrors").saturating_sub(books.sends_refused);
+        }
+        risen.server = Some(books);
+        risen.server_cpu_us = (sum(|worker| worker.cpu_time_us), now.workers().count());
+    }
+}
+
+/// Name in the record and where it stands in the server's statistics.
+type WorkerCounter = (&'static str, fn(&WorkerReport) -> u64);
+
+const WORKER_COUNTERS: &[WorkerCounter] = &[
+    ("requests", |worker| worker.requests),
+    ("gets", |worker| worker.gets),
+    ("hits", |worker| worker.hits),
+    ("misses", |worker| worker.misses),
+    ("refused", |worker| worker.refused),
+    ("challenged", |worker| worker.challenged),
+    ("answers", |worker| worker.answers),
+    ("answer_bytes", |worker| worker.answer_bytes),
+    ("send_system_calls", |worker| worker.send_system_calls),
+    ("recv_system_calls", |worker| worker.recv_system_calls),
+    ("send_failed", |worker| worker.send_failed),
+    ("send_retried", |worker| worker.send_retried),
+    ("socket_drops", |worker| worker.socket_drops),
+    ("read_path_allocations", |worker| worker.allocations),
+    ("cpu_time_us", |worker| worker.cpu_time_us),
+];
+
+impl FlowCounters {
+    fn sum(workers: &[Worker]) -> Self {
+        let mut all = BTreeMap::new();
+        for flow in workers.iter().flat_map(|worker| &worker.flows) {
+            let core = flow.core.counters();
+            let checksum_drops = core.drops[DropReason::Checksum.index()];
+            for (name, count) in [
+                // 32 bits in the kernel, per socket.
+                ("socket_drops", flow.socket.mem_info().map_or(0, |info| u64::from(info.drops))),
+                ("datagrams_sent", flow.datagrams_sent),
+                ("sends_refused", flow.sends_refused),
+                ("datagrams_received", core.datagrams_in),
+                ("checksum_drops", checksum_drops),
+                ("other_drops", core.drops.iter().sum::<u64>() - checksum_drops),
+                ("rerequests", core.rerequests),
+                ("continuations", core.continuations),
+                ("retries", core.retries),
+                ("reordered", core.reordered),
+                ("duplicates", core.duplicates),
+                ("late", core.late),
+                ("challenges", core.challenges),
+                ("corrupt_values", core.corrupt_values),
+                ("version_restarts", core.version_restarts),
+                ("reassembly_full", core.reassembly_full),
+            ] {
+                *all.entry(name).or_default() += count;
+            }
+        }
+        Self(all)
+    }
+
+    fn since(&self, earlier: &Self) -> Self {
+        let rise = |(name, now): (&&'static str, &u64)| (*name, rise(*now, earlier.get(name)));
+        Self(self.0.iter().map(rise).collect())
+    }
+
+    fn get(&self, name: &str) -> u64 {
+        self.0.get(name).copied().unwrap_or(0)
+    }
+}
+
+/// Where each worker's receipts will go on: taken before a stage, used after it.
+#[derive(Clone, Debug)]
+pub struct ReceiptCursor {
+    next: Vec<(u8, u64)>,
+}
+
+impl ReceiptCursor {
+    /// Skips all receipts there are so far.
+    pub fn at_end(report: Option<&StatsReport>) -> Option<Self> {
+        let next: Vec<_> = report?.workers().map(|worker| (worker.worker, worker.receipts)).collect();
+        Some(Self { next })
+    }
+
+    /// Fetches what came since; a failing fetch is a gap.
+    pub fn fetch(&self, control: &mut Control, gaps: &mut Vec<String>) -> Option<Receipts> {
+        let mut receipts = Receipts::default();
+        for (worker, from) in &self.next {
+            let list = control
+                .all_receipts(*worker, *from)
+                .map_err(|error| gaps.push(format!("receipts of the server: {error}")))
+                .ok()?;
+            receipts.overwritten += list.overwritten;
+            for receipt in list.receipts {
+                let outcome = match receipt.outcome {
+                    Outcome::Answered => ReceiptOutcome::Answered { residence_us: receipt.residence_us },
+                    Outcome::SendRefused => ReceiptOutcome::SendRefused,
+                    Outcome::Challenged => ReceiptOutcome::Challenged,
+                };
+                receipts.by_request.insert((receipt.flow, receipt.sequence), outcome);
+            }
+        }
+        Some(receipts)
+    }
+}
+
+impl Reading {
+    /// The server's statistics, if they could be had.
+    pub fn server(&self) -> Option<&StatsReport> {
+        self.server.as_ref()
+    }
+}
+
+fn both_families(counters: &BTreeMap<String, u64>, side: &str, name: &str) -> u64 {
+    ["Udp", "Udp6"].iter().filter_map(|udp| counters.get(&format!("{side}{udp}.{name}"))).sum()
+}
+
+fn put(counters: &mut BTreeMap<String, u64>, side: &str, risen: &BTreeMap<String, u64>) {
+    counters.extend(
+        risen.iter().filter(|(_, value)| **value > 0).map(|(name, value)| (format!("{side}{name}"), *value)),
+    );
+}
+
+/// How much a counter rose; one that went back was reset, and what it shows now is all that is known.
+fn rise(now: u64, before: u64) -> u64 {
+    now.checked_sub(before).unwrap_or(now)
+}

@@ -1,0 +1,154 @@
+//! The command line as it is typed. What follows from it is in [`crate::options`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use shingle_proto::wire::Strategy;
+
+use crate::limits;
+use crate::slo::Slo;
+use crate::workload::units::{self, Rate};
+use crate::workload::{Arrivals, KeySpec, ValueSpec};
+
+/// Proves how much a machine and its network path carry, and says who lost each read.
+#[derive(Debug, Parser)]
+#[command(name = "loadgen", version, arg_required_else_help = true)]
+#[command(
+    after_help = "Without --server a server is started inside this process; the first thing to try is `loadgen qualify`.\n\
+Exit status: 0 service level met, 1 not met, 2 bad usage or set-up, 3 the generator itself was the limit."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Store the items in a server.
+    Seed(Common),
+    /// Offer a fixed rate for a time.
+    Run(Run),
+    /// Search for the highest rate that meets the service level, and say what broke first.
+    Qualify(Qualify),
+    /// Show a record again: its table, and its page with --html.
+    Report(Report),
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "flattened")]
+    pub common: Common,
+    /// Reads per second, such as 50k; or `max`: as many as --in-flight allow (closed loop).
+    #[arg(long, default_value = "50k", help_heading = "Load")]
+    pub rate: Rate,
+    /// How long to offer the rate.
+    #[arg(long, default_value = "10s", value_parser = units::parse_duration, help_heading = "Load")]
+    pub duration: Duration,
+    /// Reads in flight with --rate max.
+    #[arg(long, default_value_t = 128, help_heading = "Load")]
+    pub in_flight: usize,
+}
+
+/// Flags of `qualify`.
+#[derive(Debug, Args)]
+pub struct Qualify {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "flattened")]
+    pub common: Common,
+    /// First and lowest rate tried, reads per second.
+    #[arg(long, default_value = "5k", value_parser = units::parse_count, help_heading = "Load")]
+    pub rate: u64,
+    /// Length of each stage of the search.
+    #[arg(long, default_value = "3s", value_parser = units::parse_duration, help_heading = "Load")]
+    pub duration: Duration,
+    /// Rate that must meet the service level for exit status 0, reads per second.
+    #[arg(long, value_parser = units::parse_count, help_heading = "Load")]
+    pub target: Option<u64>,
+}
+
+/// Flags of `report`.
+#[derive(Debug, Args)]
+pub struct Report {
+    /// A record written with --json.
+    pub record: PathBuf,
+    /// Write a self-contained page to this file.
+    #[arg(long)]
+    pub html: Option<PathBuf>,
+}
+
+/// Flags common to the commands.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// The server's TCP address, HOST:PORT; its UDP ports are learned from it.
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Server")]
+    pub server: Option<String>,
+    /// File with the token that updates from another host need.
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub token_file: Option<PathBuf>,
+    /// Load only ports with this strategy (chunked, kernel-pmtud, df-off, df-strict, interface, compressed).
+    #[arg(long, value_name = "NAME", value_parser = parse_strategy, help_heading = "Server")]
+    pub strategy: Option<Strategy>,
+    /// Largest IP packet to announce to the server; never more than the interface's MTU.
+    #[arg(long, value_name = "BYTES", default_value_t = limits::PATH_MTU_DEFAULT, value_parser = clap::value_parser!(u32).range(1228..=65535), help_heading = "Server")]
+    pub path_mtu: u32,
+
+    /// Items stored and read.
+    #[arg(long, default_value = "100k", value_parser = units::parse_count, help_heading = "Workload")]
+    pub items: u64,
+    /// Values: object-metadata, etc, usr, fixed:N, bimodal:SMALL,LARGE,SHARE, histogram:FILE, trace:FILE, twitter:clusterNN.
+    #[arg(long, value_name = "SPEC", default_value = "object-metadata", help_heading = "Workload")]
+    pub values: ValueSpec,
+    /// Keys: uniform, zipf:S, or trace (the trace's order). Default: what the values bring, else uniform.
+    #[arg(long, value_name = "SPEC", help_heading = "Workload")]
+    pub keys: Option<KeySpec>,
+    /// Seed of all random numbers.
+    #[arg(long, default_value_t = 1, help_heading = "Workload")]
+    pub seed: u64,
+
+    /// Arrivals: poisson or constant.
+    #[arg(long, default_value = "poisson", help_heading = "Load")]
+    pub arrivals: Arrivals,
+    /// Timeout of a read, from its intended time.
+    #[arg(long, default_value = "100ms", value_parser = units::parse_duration, help_heading = "Load")]
+    pub timeout: Duration,
+    /// Whole requests sent again when nothing of an answer arrived.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=10), help_heading = "Load")]
+    pub retries: u8,
+    /// Gets in one request datagram.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Load")]
+    pub gets_per_datagram: u8,
+    /// Generator threads, each pinned to a CPU from the highest down. Default: half of the CPUs, with --server all but one.
+    #[arg(long, help_heading = "Load")]
+    pub threads: Option<usize>,
+    /// Flows (source ports) of each thread.
+    #[arg(long, default_value_t = limits::FLOWS_DEFAULT, help_heading = "Load")]
+    pub flows: usize,
+    /// Service level.
+    #[arg(long, default_value = "failures=0.5%,p99=1ms", help_heading = "Load")]
+    pub slo: Slo,
+
+    /// Write the record of the run to this file.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub json: Option<PathBuf>,
+    /// Write a self-contained page with the curves to this file.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<PathBuf>,
+    /// Write the latency of each interval as an HdrHistogram V2 interval log to this file.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub hdr: Option<PathBuf>,
+    /// No progress, only the final table.
+    #[arg(long, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+fn parse_strategy(name: &str) -> Result<Strategy, String> {
+    Strategy::from_name(name).ok_or_else(|| {
+        let names = Strategy::ALL.map(Strategy::name).join(", ");
+        format!("`{name}` is no strategy; choose one of {names}")
+    })
+}

@@ -1,0 +1,70 @@
+//! The commands, and what they have in common at their end: writing the record, the page, the log and the table.
+
+mod qualify;
+mod run;
+mod seed;
+mod show;
+
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::cli::{Cli, Command};
+use crate::error::Error;
+use crate::hdr;
+use crate::options::Output;
+use crate::record::{CauseReport, Record, SCHEMA, Stage, Verdict};
+use crate::report::{html, terminal};
+use crate::rig::Rig;
+
+/// Runs what was typed; returns the exit status.
+///
+/// # Errors
+/// Bad usage or failing set-up: exit status 2.
+pub fn run(cli: &Cli) -> Result<u8, Error> {
+    match &cli.command {
+        Command::Seed(args) => seed::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Qualify(args) => qualify::run(args),
+        Command::Report(args) => show::run(args),
+    }
+}
+
+/// Puts a record together.
+fn record(
+    rig: &Rig,
+    command: String,
+    verdict: Verdict,
+    stages: Vec<Stage>,
+    causes: Vec<CauseReport>,
+) -> Record {
+    Record {
+        schema: SCHEMA.to_owned(),
+        program: format!("shingle-loadgen {}", env!("CARGO_PKG_VERSION")),
+        command,
+        started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        host: rig.host().clone(),
+        server: rig.target.facts(),
+        shared_namespace: rig.target.shares_namespace(),
+        slo: rig.options.slo,
+        workload: rig.workload(),
+        verdict,
+        stages,
+        causes,
+    }
+}
+
+/// Writes what was asked for, prints the table, and tells the exit status.
+fn finish(record: &Record, output: &Output, log: &hdr::Log) -> Result<u8, Error> {
+    if let Some(path) = &output.json {
+        let json = serde_json::to_string_pretty(record).expect("a record serialises");
+        fs::write(path, json + "\n").map_err(|error| Error::file("write", path, error))?;
+    }
+    if let Some(path) = &output.html {
+        fs::write(path, html::page(record)).map_err(|error| Error::file("write", path, error))?;
+    }
+    if let Some(path) = &output.hdr {
+        log.write(path)?;
+    }
+    print!("{}", terminal::table(record));
+    Ok(record.verdict.outcome.exit_status())
+}

@@ -1,0 +1,45 @@
+//! `run`: one rate for one time.
+
+use crate::cli::Run;
+use crate::engine::Pace;
+use crate::error::Error;
+use crate::hdr;
+use crate::limits;
+use crate::options::{self, Options};
+use crate::progress::Progress;
+use crate::rig::{self, Rig};
+use crate::verdict::{self, Findings};
+use crate::workload::units::{self, Rate};
+
+pub(super) fn run(args: &Run) -> Result<u8, Error> {
+    let options = Options::resolve(&args.common)?;
+    options::check_load(args.rate, args.duration)?;
+    options::check_range("--in-flight", args.in_flight, 1, limits::READS_PER_THREAD_MAX)?;
+    let progress = Progress::new(options.output.quiet);
+    let (target, space) = rig::prepare(&options, false, &progress)?;
+    let mut rig = Rig::new(&options, target, space)?;
+    let threads = options.generator_cpus.len();
+    let (pace, load) = match args.rate {
+        Rate::PerSecond(tps) => (Pace::PerSecond(tps as f64), format!("--rate {tps}")),
+        Rate::Max => (
+            Pace::InFlight(args.in_flight.div_ceil(threads)),
+            format!("--rate max --in-flight {}", args.in_flight),
+        ),
+    };
+    rig.stage(pace, limits::WARM_UP, &Progress::new(true))?;
+    let result = rig.stage(pace, args.duration, &progress)?;
+    let mut log = hdr::Log::default();
+    log.add(&result);
+    let verdict = verdict::judge(&Findings {
+        slo: options.slo,
+        best: result.broke.is_none().then_some(&result.stage),
+        broken: result.broke.map(|broke| (&result.stage, broke)),
+        causes: &result.causes,
+        target_tps: None,
+        shared_namespace: rig.target.shares_namespace(),
+        single: true,
+    });
+    let command = rig.command("run", &format!("{load} --duration {}", units::format_duration(args.duration)));
+    let record = super::record(&rig, command, verdict, vec![result.stage], result.causes);
+    super::finish(&record, &options.output, &log)
+}

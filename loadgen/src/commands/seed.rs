@@ -1,0 +1,17 @@
+//! `seed`: store the items in a server.
+
+use crate::cli::Common;
+use crate::error::Error;
+use crate::options::Options;
+use crate::progress::Progress;
+use crate::rig;
+
+pub(super) fn run(args: &Common) -> Result<u8, Error> {
+    let options = Options::resolve(args)?;
+    if options.server.is_none() {
+        return Err(Error::SeedNeedsServer);
+    }
+    let (_, space) = rig::prepare(&options, true, &Progress::new(options.output.quiet))?;
+    println!("{} items stored", space.items());
+    Ok(0)
+}

@@ -1,0 +1,126 @@
+//! The load engine: workers pinned to CPUs, several flows each, one stage at a time.
+//!
+//! A stage is a rate held for a time. Every thread runs its loop ([`worker`]), keeps its own ledger ([`tally`]), and an idle thread
+//! watches for stalls of the host; the ledgers are put together when all reads have ended.
+
+mod flow;
+mod stalls;
+mod tally;
+mod worker;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+pub use flow::{Flow, FlowSpec};
+use shingle_udp::monotonic_ns;
+pub use stalls::Stall;
+pub use tally::{Counts, IntervalTally, SizeTally, Tally, interval_ns};
+pub use worker::Worker;
+
+use crate::error::Error;
+use crate::limits;
+use crate::workload::{Arrivals, ItemSpace, Schedule, Stream};
+
+/// How reads are paced.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Pace {
+    /// Open loop: reads per second over all workers.
+    PerSecond(f64),
+    /// Closed loop: reads in flight of each worker.
+    InFlight(usize),
+}
+
+/// One stage.
+#[derive(Clone, Copy, Debug)]
+pub struct StageSpec {
+    /// Pace.
+    pub pace: Pace,
+    /// Arrival process of an open loop.
+    pub arrivals: Arrivals,
+    /// Time during which reads are issued.
+    pub duration_ns: u64,
+    /// When it starts, on the monotonic clock; the same for all workers.
+    pub start_ns: u64,
+    /// Timeout of a read from its intended time.
+    pub timeout_ns: u64,
+    /// How long late answers are waited for.
+    pub linger_ns: u64,
+    /// Gets in one datagram.
+    pub gets_per_datagram: usize,
+    /// Seed of the arrivals.
+    pub seed: u64,
+}
+
+/// What a stage brought.
+pub struct StageOutcome {
+    /// All workers' books.
+    pub tally: Tally,
+    /// Stalls of the host.
+    pub stalls: Vec<Stall>,
+    /// When the stage started, on the monotonic clock.
+    pub start_ns: u64,
+}
+
+/// Time the threads get to come up before a stage begins.
+const LEAD_NS: u64 = 20_000_000;
+
+/// Size class bounds, bytes of value.
+pub fn size_classes() -> &'static [u64] {
+    &tally::SIZE_CLASSES
+}
+
+/// Runs one stage on all workers. `on_tick` is called about ten times a second with the seconds gone by.
+///
+/// # Errors
+/// A worker that could not be pinned, or a kernel error no read can be blamed for.
+pub fn run_stage(
+    workers: &mut [Worker],
+    spec: &StageSpec,
+    space: &ItemSpace,
+    on_tick: &dyn Fn(f64),
+) -> Result<StageOutcome, Error> {
+    let spec = StageSpec { start_ns: monotonic_ns() + LEAD_NS, ..*spec };
+    let stop = AtomicBool::new(false);
+    let schedules = schedules(&spec, workers.len() as u32)?;
+    let outcome = thread::scope(|scope| {
+        let watcher = scope.spawn(|| stalls::watch(&stop));
+        let running: Vec<_> = workers
+            .iter_mut()
+            .zip(schedules)
+            .map(|(worker, schedule)| scope.spawn(move || worker.run(&spec, schedule, space)))
+            .collect();
+        while running.iter().any(|worker| !worker.is_finished()) {
+            thread::sleep(std::time::Duration::from_millis(100));
+            on_tick(monotonic_ns().saturating_sub(spec.start_ns) as f64 / 1e9);
+        }
+        stop.store(true, Ordering::Relaxed);
+        let tallies: std::io::Result<Vec<_>> =
+            running.into_iter().map(|worker| worker.join().expect("a worker does not panic")).collect();
+        let stalls = watcher.join().expect("the stall watch does not panic");
+        let tallies = tallies.map_err(|error| Error::system("a generator thread failed", error))?;
+        let tally = tallies.into_iter().reduce(|mut all, tally| {
+            all.merge(tally);
+            all
+        });
+        Ok::<_, Error>(StageOutcome {
+            tally: tally.expect("at least one worker"),
+            stalls,
+            start_ns: spec.start_ns,
+        })
+    });
+    let mut outcome = outcome?;
+    outcome.tally.settle_late();
+    thread::sleep(limits::DRAIN);
+    Ok(outcome)
+}
+
+/// Each worker's part of the stage's arrivals; none for a closed loop.
+fn schedules(spec: &StageSpec, workers: u32) -> Result<Vec<Option<Schedule>>, Error> {
+    let schedule = |index| match spec.pace {
+        Pace::PerSecond(tps) => {
+            Ok(Some(Schedule::new(tps, spec.arrivals, spec.seed, Stream::new(index, workers))?))
+        }
+        Pace::InFlight(_) => Ok(None),
+    };
+    (0..workers).map(schedule).collect()
+}

@@ -1,0 +1,247 @@
+//! The ledger of one worker and stage: counts, distributions and the list of lost reads, in memory taken before the stage.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use crate::attribution::{Loss, Symptom};
+use crate::limits;
+
+/// Latencies from 1 us to 100 s to three significant digits: 220 kB.
+const LATENCY_NS: (u64, u64) = (1_000, 100_000_000_000);
+
+/// A histogram of nanoseconds that never grows.
+pub(super) fn histogram(digits: u8) -> Histogram<u64> {
+    Histogram::new_with_bounds(LATENCY_NS.0, LATENCY_NS.1, digits)
+        .expect("bounds and digits are constants in range")
+}
+
+/// Largest value size of each class; the last takes the rest. 1456 is what fits one datagram at path MTU 1500.
+pub(super) const SIZE_CLASSES: [u64; 9] = [64, 256, 512, 1024, 1456, 4096, 16_384, 65_536, u64::MAX];
+
+/// What one worker saw in one stage.
+pub struct Tally {
+    /// Reads scheduled.
+    pub scheduled: u64,
+    /// Reads answered rightly and in time.
+    pub answered: u64,
+    /// Of them, misses.
+    pub misses: u64,
+    /// Reads that lost something on the first try.
+    pub first_try_lost: u64,
+    /// Reads without a right answer in time.
+    pub failed: u64,
+    /// Of them, those with other bytes than stored.
+    pub wrong: u64,
+    /// Bytes of values delivered.
+    pub value_bytes: u64,
+    /// Reads issued after the stage's time was over.
+    pub backlog: u64,
+    /// Latency from the send, answered reads.
+    pub service: Histogram<u64>,
+    /// Send time less intended time.
+    pub slip: Histogram<u64>,
+    /// Time in the server.
+    pub residence: Histogram<u64>,
+    /// Figures over time, latency from the intended time included.
+    pub intervals: Vec<IntervalTally>,
+    /// Figures by size class.
+    pub by_size: Vec<SizeTally>,
+    /// Figures by flow of this worker.
+    pub by_flow: Vec<Counts>,
+    /// Each read lost on the first try, up to a bound.
+    pub losses: Vec<Loss>,
+    /// Lost reads beyond the list: on the first try, and of them failed.
+    pub unlisted: (u64, u64),
+    /// Late answers of listed losses: flow and sequence to residence.
+    pub late: Vec<(u32, u32, Option<u64>)>,
+    /// CPU time the worker used, ns.
+    pub cpu_ns: u64,
+    /// Time it ran, ns.
+    pub wall_ns: u64,
+    interval_ns: u64,
+}
+
+/// Reads ended, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Reads that ended.
+    pub reads: u64,
+    /// Of them, those that lost something on the first try.
+    pub first_try_lost: u64,
+    /// Of them, those that failed.
+    pub failed: u64,
+}
+
+/// Figures of one interval of a stage.
+#[derive(Clone)]
+pub struct IntervalTally {
+    /// How reads ended.
+    pub counts: Counts,
+    /// Latency from the intended time; failed reads count as their timeout.
+    pub latency: Histogram<u64>,
+}
+
+/// Figures of one size class.
+#[derive(Clone)]
+pub struct SizeTally {
+    /// How reads ended.
+    pub counts: Counts,
+    /// Latency to two digits.
+    pub latency: Histogram<u64>,
+}
+
+/// How one read ended, ready for the books.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    /// Index of the flow within the worker.
+    pub(super) flow_index: usize,
+    /// Size of the item's value.
+    pub(super) value_bytes: usize,
+    /// Intended time from the start of the stage.
+    pub(super) intended_ns: u64,
+    /// Latency from it, for failed reads the timeout.
+    pub(super) latency_ns: u64,
+    /// What was lost, if anything.
+    pub(super) loss: Option<Loss>,
+}
+
+impl Counts {
+    fn add(&mut self, loss: Option<Loss>) {
+        self.reads += 1;
+        self.first_try_lost += u64::from(loss.is_some());
+        self.failed += u64::from(loss.is_some_and(|loss| loss.failed));
+    }
+
+    /// Adds another's counts.
+    pub fn merge(&mut self, other: &Self) {
+        self.reads += other.reads;
+        self.first_try_lost += other.first_try_lost;
+        self.failed += other.failed;
+    }
+}
+
+/// Length of an interval of a stage this long: at least a second, at most 120 of them.
+pub fn interval_ns(duration_ns: u64) -> u64 {
+    duration_ns.div_ceil(limits::INTERVALS_MAX).max(limits::INTERVAL_NS_MIN)
+}
+
+impl Tally {
+    /// Takes all memory a stage of this length needs.
+    pub(super) fn new(duration_ns: u64, flows: usize) -> Self {
+        let interval_ns = interval_ns(duration_ns);
+        let interval = IntervalTally { counts: Counts::default(), latency: histogram(3) };
+        let size = SizeTally { counts: Counts::default(), latency: histogram(2) };
+        Self {
+            scheduled: 0,
+            answered: 0,
+            misses: 0,
+            first_try_lost: 0,
+            failed: 0,
+            wrong: 0,
+            value_bytes: 0,
+            backlog: 0,
+            service: histogram(3),
+            slip: histogram(3),
+            residence: histogram(3),
+            intervals: vec![interval; duration_ns.div_ceil(interval_ns).max(1) as usize],
+            by_size: vec![size; SIZE_CLASSES.len()],
+            by_flow: vec![Counts::default(); flows],
+            losses: Vec::with_capacity(limits::LOSSES_PER_THREAD_MAX),
+            unlisted: (0, 0),
+            late: Vec::with_capacity(limits::LOSSES_PER_THREAD_MAX),
+            cpu_ns: 0,
+            wall_ns: 0,
+            interval_ns,
+        }
+    }
+
+    /// Books the end of a read; allocates nothing.
+    pub(super) fn end(&mut self, end: &End) {
+        match end.loss {
+            Some(loss) if loss.failed => self.failed += 1,
+            _ => self.answered += 1,
+        }
+        if let Some(loss) = end.loss {
+            self.first_try_lost += 1;
+            if self.losses.len() < limits::LOSSES_PER_THREAD_MAX {
+                self.losses.push(loss);
+            } else {
+                self.unlisted.0 += 1;
+                self.unlisted.1 += u64::from(loss.failed);
+            }
+        }
+        self.by_flow[end.flow_index].add(end.loss);
+        let last = self.intervals.len() - 1;
+        let interval = &mut self.intervals[last.min((end.intended_ns / self.interval_ns) as usize)];
+        interval.counts.add(end.loss);
+        interval.latency.saturating_record(end.latency_ns);
+        let class = SIZE_CLASSES.partition_point(|max| *max < end.value_bytes as u64);
+        self.by_size[class].counts.add(end.loss);
+        self.by_size[class].latency.saturating_record(end.latency_ns);
+    }
+
+    /// Notes that an answer came after its read had timed out.
+    pub(super) fn late(&mut self, flow: u32, sequence: u32, residence_ns: Option<u64>) {
+        if self.late.len() < limits::LOSSES_PER_THREAD_MAX {
+            self.late.push((flow, sequence, residence_ns));
+        }
+    }
+
+    /// Adds another worker's tally of the same stage; its flows follow this one's.
+    pub fn merge(&mut self, other: Self) {
+        self.scheduled += other.scheduled;
+        self.answered += other.answered;
+        self.misses += other.misses;
+        self.first_try_lost += other.first_try_lost;
+        self.failed += other.failed;
+        self.wrong += other.wrong;
+        self.value_bytes += other.value_bytes;
+        self.backlog += other.backlog;
+        self.unlisted.0 += other.unlisted.0;
+        self.unlisted.1 += other.unlisted.1;
+        self.cpu_ns = self.cpu_ns.max(other.cpu_ns);
+        self.wall_ns = self.wall_ns.max(other.wall_ns);
+        for (mine, theirs) in [
+            (&mut self.service, &other.service),
+            (&mut self.slip, &other.slip),
+            (&mut self.residence, &other.residence),
+        ] {
+            mine.add(theirs).expect("the same bounds");
+        }
+        for (mine, theirs) in self.intervals.iter_mut().zip(&other.intervals) {
+            mine.counts.merge(&theirs.counts);
+            mine.latency.add(&theirs.latency).expect("the same bounds");
+        }
+        for (mine, theirs) in self.by_size.iter_mut().zip(&other.by_size) {
+            mine.counts.merge(&theirs.counts);
+            mine.latency.add(&theirs.latency).expect("the same bounds");
+        }
+        self.by_flow.extend(other.by_flow);
+        self.losses.extend(other.losses);
+        self.late.extend(other.late);
+    }
+
+    /// Latency from the intended time over the whole stage.
+    pub fn latency(&self) -> Histogram<u64> {
+        let mut whole = histogram(3);
+        for interval in &self.intervals {
+            whole.add(&interval.latency).expect("the same bounds");
+        }
+        whole
+    }
+
+    /// Lets reads whose answer came after all be late rather than silent.
+    pub fn settle_late(&mut self) {
+        let late: BTreeMap<_, _> =
+            self.late.iter().map(|(flow, sequence, ns)| ((*flow, *sequence), *ns)).collect();
+        for loss in &mut self.losses {
+            if let Symptom::Silent { .. } = loss.symptom
+                && loss.failed
+                && let Some(residence_ns) = late.get(&(loss.flow, loss.sequence))
+            {
+                loss.symptom = Symptom::Late { residence_ns: *residence_ns };
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What can go wrong before there is a result: bad usage and failing set-up. All end with exit status 2.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use shingle_client::control::ControlError;
+use shingle_server::StartError;
+
+use crate::workload::WorkloadError;
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say what the fields are")]
+pub enum Error {
+    #[error("{flag} {value} is out of range; allowed are {range}")]
+    OutOfRange { flag: String, value: String, range: String },
+    #[error("the token in {} has {bytes} bytes; a token has 1 to 255 (white space around it does not count)", path.display())]
+    Token { path: PathBuf, bytes: usize },
+    #[error("cannot {what} {}: {source}", path.display())]
+    File { what: &'static str, path: PathBuf, source: io::Error },
+    #[error("{} is not a record of this program ({detail}); give a file written with --json", path.display())]
+    Record { path: PathBuf, detail: String },
+    #[error("{0}")]
+    Workload(#[from] WorkloadError),
+    #[error("{0}")]
+    Control(#[from] ControlError),
+    #[error("the server inside this process did not start: {0}")]
+    Embedded(#[from] StartError),
+    #[error(
+        "the server has no UDP port with strategy {wanted}; it has {offered}: leave --strategy out, or start the server with --udp-port PORT={wanted}"
+    )]
+    NoSuchStrategy { wanted: String, offered: String },
+    #[error(
+        "{server} does not answer over UDP on port {port}: TCP reaches it, so look for a firewall or security group that drops UDP"
+    )]
+    NoUdpAnswer { server: String, port: u16 },
+    #[error(
+        "{server} does not hold the items of this workload and does not take updates from this host; seed it with --token-file FILE (the token it was started with), or from its own host"
+    )]
+    NotSeeded { server: String },
+    #[error(
+        "`seed` needs --server HOST:PORT; without a server, `run` and `qualify` start one inside themselves and seed it"
+    )]
+    SeedNeedsServer,
+    #[error("{what}: {source}")]
+    System { what: String, source: io::Error },
+}
+
+impl Error {
+    /// A failing system call, with what it was for.
+    pub fn system(what: impl Into<String>, source: io::Error) -> Self {
+        Self::System { what: what.into(), source }
+    }
+
+    /// A file that cannot be used.
+    pub fn file(what: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File { what, path: path.to_owned(), source }
+    }
+}

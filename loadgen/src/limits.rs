@@ -1,0 +1,69 @@
+//! Limits of the generator, each with its unit last in the name and the reason beside it.
+
+use std::time::Duration;
+
+/// Items offered by default: enough that a read rarely finds its value in a CPU cache, seeded in a second.
+pub const ITEMS_DEFAULT: u64 = 100_000;
+/// Most generator threads: more than any host this was thought for has CPUs to spare.
+pub const THREADS_MAX: usize = 256;
+/// Most flows of one thread: each takes a socket, its buffers and a slot in `ppoll`.
+pub const FLOWS_MAX: usize = 1024;
+/// Flows of one thread by default: enough to spread over a server's queues and its workers.
+pub const FLOWS_DEFAULT: usize = 8;
+/// Reads one thread can have in flight over all its flows, lingering ones included: 300,000 reads/s times 200 ms.
+pub const READS_PER_THREAD_MAX: usize = 65_536;
+/// Lost reads one thread lists one by one; beyond it they are only counted (40 B each: 8 MB).
+pub const LOSSES_PER_THREAD_MAX: usize = 200_000;
+/// Reads issued in one turn of a worker's loop before it looks for answers again.
+pub const BURST_READS_MAX: usize = 64;
+/// Datagrams received in one system call.
+pub const RECV_SLOTS: usize = 32;
+/// Receive buffer asked of the kernel for each flow. What it grants is read back and reported.
+pub const RECV_BUFFER_BYTES: usize = 4 << 20;
+/// Send buffer asked of the kernel for each flow: requests are small.
+pub const SEND_BUFFER_BYTES: usize = 1 << 20;
+/// A worker with nothing due for this long sleeps; below it, it polls. About a wake-up's cost on a virtual machine.
+pub const SPIN_NS: u64 = 50_000;
+/// Shortest interval of a record, and how many a stage has at most: their histograms take 220 kB each and thread.
+pub const INTERVAL_NS_MIN: u64 = 1_000_000_000;
+/// See [`INTERVAL_NS_MIN`].
+pub const INTERVALS_MAX: u64 = 120;
+/// Silence after the last chunk of a partly received answer before the missing ranges are asked for: a few times the
+/// latency aimed at, so that reordering and batches of a busy receiver do not look like loss.
+pub const GAP_NS: u64 = 4_000_000;
+/// Re-requests for one read: with the gap doubling each time the timeout ends most reads first.
+pub const REREQUESTS_MAX: u8 = 6;
+/// How long a read is remembered beyond its timeout, to recognise late answers.
+pub const LINGER_NS_MIN: u64 = 100_000_000;
+/// The stall watch sleeps this long and measures how long it slept.
+pub const STALL_WATCH_SLEEP: Duration = Duration::from_millis(1);
+/// An idle thread that slept this much too long saw a stall of the host. Above a scheduler's slice under full load (3 to 4 ms).
+pub const STALL_NS_MIN: u64 = 10_000_000;
+/// Share of a stage lost in stalls above which its figures are not the service's. Half of the failure rate allowed by default.
+pub const STALL_SHARE_MAX: f64 = 0.0025;
+/// Share of reads that left later than their stage ended, above which the generator did not offer the rate.
+pub const BACKLOG_SHARE_MAX: f64 = 0.01;
+/// First rate `qualify` tries, reads/s.
+pub const QUALIFY_RATE_TPS: f64 = 5_000.0;
+/// Highest rate `qualify` tries, reads/s: beyond what one host's sockets carry.
+pub const QUALIFY_RATE_MAX_TPS: f64 = 10_000_000.0;
+/// `qualify` ends when the lowest failing rate is within this factor of the knee.
+pub const QUALIFY_RESOLUTION: f64 = 1.05;
+/// Stages in which a rate may break the service level before it counts as broken.
+pub const TRIES_A_RATE: usize = 2;
+/// Times `qualify` repeats a stage that a stall of the host made invalid.
+pub const INVALID_REPEATS_MAX: usize = 3;
+/// Length of a stage of `qualify` by default.
+pub const QUALIFY_STAGE: Duration = Duration::from_secs(3);
+/// Quiet time between two stages, beside the wait for answers: queues and buffers run empty.
+pub const DRAIN: Duration = Duration::from_millis(200);
+/// Warm-up before the first stage: page faults, caches, learned routes.
+pub const WARM_UP: Duration = Duration::from_millis(500);
+/// How long a TCP connection to the server may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Largest IP packet a generator expects by default: jumbo frames, so that chunking is exercised on loopback too.
+pub const PATH_MTU_DEFAULT: u32 = 9001;
+/// Memory of one flow for values partly there; touched only as far as it is used.
+pub const REASSEMBLY_BYTES: usize = 8 << 20;
+/// Values of one flow partly there at a time: 2,000 large reads/s times a round trip of 100 ms, with room to spare.
+pub const PARTIAL_MAX: usize = 512;

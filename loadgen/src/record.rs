@@ -1,0 +1,303 @@
+//! The record of a run: one JSON document, `shingle.run/1`, that reports are made from and others script against.
+//!
+//! Readers ignore fields they do not know; fields are added, never renamed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::attribution::{Cause, Direction};
+use crate::slo::{Broke, Slo};
+
+/// The schema every record of this version names.
+pub const SCHEMA: &str = "shingle.run/1";
+
+/// One run: what was asked, on what, every stage, and the verdict.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Version of the program that wrote it.
+    pub program: String,
+    /// The command with its resolved options, enough to run it again.
+    pub command: String,
+    /// Seconds since 1970 when it began.
+    pub started_unix_s: u64,
+    /// The generator's host.
+    pub host: Host,
+    /// The server under load.
+    pub server: ServerFacts,
+    /// Both ends ran in one network namespace and shared its CPUs: figures speak for both together.
+    pub shared_namespace: bool,
+    /// The service level asked for.
+    pub slo: Slo,
+    /// The workload.
+    pub workload: Workload,
+    /// The outcome.
+    pub verdict: Verdict,
+    /// Every stage, in order of time.
+    pub stages: Vec<Stage>,
+    /// Who lost the reads of the stage that broke the service level (of the only stage for `run`).
+    pub causes: Vec<CauseReport>,
+}
+
+/// Facts about a host.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Host {
+    /// Kernel release.
+    pub kernel: String,
+    /// CPU model as the kernel names it.
+    pub cpu_model: String,
+    /// CPUs the process may use.
+    pub cpus: Vec<usize>,
+    /// Generator threads.
+    pub threads: usize,
+    /// Flows (source ports) of each thread.
+    pub flows_per_thread: usize,
+    /// Receive buffer the kernel granted a flow, in bytes as it accounts them.
+    pub recv_buffer_granted_bytes: usize,
+    /// MTU of the interface towards the server.
+    pub interface_mtu: u32,
+}
+
+/// Facts about the server.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ServerFacts {
+    /// TCP address of its control port.
+    pub address: String,
+    /// It was started inside this process.
+    pub embedded: bool,
+    /// Instance nonce.
+    pub instance: u32,
+    /// UDP ports under load, with their strategies.
+    pub ports: Vec<String>,
+    /// Workers over those ports.
+    pub workers: usize,
+    /// It keeps receipts: losses are told apart read by read.
+    pub receipts: bool,
+}
+
+/// What was stored and read.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Workload {
+    /// Stored items.
+    pub items: u64,
+    /// `--values` as resolved.
+    pub values: String,
+    /// `--keys` as resolved.
+    pub keys: String,
+    /// `--arrivals`.
+    pub arrivals: String,
+    /// Seed of all random numbers.
+    pub seed: u64,
+    /// Mean value size in bytes over the items.
+    pub value_bytes_mean: f64,
+    /// Gets in one request datagram.
+    pub gets_per_datagram: usize,
+    /// Timeout of a read, microseconds from its intended time.
+    pub timeout_us: u64,
+    /// Whole requests sent again when nothing arrived.
+    pub retries: u8,
+}
+
+/// Whether the service level was met, and up to which rate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Highest rate that met the service level, reads/s; 0 if none did.
+    pub tps_at_slo: u64,
+    /// What broke first above it.
+    pub broke_first: Option<Broke>,
+    /// Hosts needed for a fleet's load; not computed in this version.
+    pub hosts_needed: Option<u64>,
+    /// The same in words a person can act on.
+    pub words: Vec<String>,
+}
+
+/// The outcome of a run; the process's exit status follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Service level met (exit status 0).
+    Pass,
+    /// Not met (exit status 1).
+    Fail,
+    /// The generator could not offer the load: nothing is said about the server (exit status 3).
+    GeneratorLimited,
+}
+
+impl Outcome {
+    /// The process's exit status.
+    pub fn exit_status(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Fail => 1,
+            Self::GeneratorLimited => 3,
+        }
+    }
+}
+
+/// One stage: a rate held for a time.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Stage {
+    /// Rate asked for, reads/s; 0 for a closed loop (`--rate max`).
+    pub offered_tps: f64,
+    /// Rate at which answers arrived in time, reads/s.
+    pub achieved_tps: f64,
+    /// Seconds during which reads were scheduled.
+    pub duration_s: f64,
+    /// False if a stall of the host fell into it: its figures are not the service's.
+    pub valid: bool,
+    /// Reads scheduled; each ends in exactly one of `answered` and `failed`.
+    pub sent: u64,
+    /// Reads answered rightly and in time, misses included.
+    pub answered: u64,
+    /// Of the answered ones, those whose key was not stored.
+    pub misses: u64,
+    /// Reads whose first exchange lost something, whether they were saved or not.
+    pub first_try_lost: u64,
+    /// Reads without a right answer in time.
+    pub failed: u64,
+    /// Of the failed ones, those whose answer was not the bytes stored. Must be 0.
+    pub wrong: u64,
+    /// failed / sent.
+    pub failure_rate: f64,
+    /// Latency from the intended time over all reads; a failed read counts as its timeout.
+    pub latency_us: Percentiles,
+    /// Latency from the send of the request, answered reads only.
+    pub service_us: Percentiles,
+    /// How late requests left, against their intended time.
+    pub slip_us: Percentiles,
+    /// Time spent in the server, from its kernel's receive timestamp to the send.
+    pub residence_us: Percentiles,
+    /// Failed reads by cause; their sum is `failed`.
+    pub losses: BTreeMap<Cause, u64>,
+    /// Reads lost on the first try by cause; their sum is `first_try_lost`.
+    pub first_try_losses: BTreeMap<Cause, u64>,
+    /// The generator, not the server or the path, set the limit.
+    pub generator_limited: bool,
+    /// Why it is thought so.
+    pub generator_limited_because: Vec<String>,
+    /// Re-requests for missing parts.
+    pub rerequests: u64,
+    /// Answers that came out of order within their flow.
+    pub reordered: u64,
+    /// Answers that came twice.
+    pub duplicates: u64,
+    /// Challenge round trips.
+    pub challenges: u64,
+    /// Bytes of values delivered a second (goodput).
+    pub goodput_bytes_per_s: f64,
+    /// By size of the answer.
+    pub by_size: Vec<SizeClass>,
+    /// By flow.
+    pub by_flow: Vec<FlowFigures>,
+    /// Over time.
+    pub intervals: Vec<Interval>,
+    /// Longest stalls of the host seen by an idle thread.
+    pub stalls: Vec<Stall>,
+    /// What counters on both hosts rose by, `client.` and `server.` before their names.
+    pub counters: BTreeMap<String, u64>,
+    /// Facts that could not be had, and so were not used.
+    pub gaps: Vec<String>,
+}
+
+/// A latency distribution in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names are the percentiles")]
+pub struct Percentiles {
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
+}
+
+/// Figures of the reads whose values are of like size.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SizeClass {
+    /// Largest value size of the class, bytes.
+    pub value_bytes_max: u64,
+    /// Reads that ended.
+    pub reads: u64,
+    /// Of them, those that lost something on the first try.
+    pub first_try_lost: u64,
+    /// Of them, those that failed.
+    pub failed: u64,
+    /// 99th percentile of latency, microseconds.
+    pub p99_us: f64,
+}
+
+/// Figures of one flow.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct FlowFigures {
+    /// Flow number.
+    pub flow: u32,
+    /// Source port.
+    pub source_port: u16,
+    /// Server port.
+    pub server_port: u16,
+    /// Reads that ended.
+    pub reads: u64,
+    /// Of them, those that lost something on the first try.
+    pub first_try_lost: u64,
+    /// Of them, those that failed.
+    pub failed: u64,
+}
+
+/// Figures of a stretch of time, by the reads' intended times.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Interval {
+    /// Start, seconds from the start of the stage.
+    pub start_s: f64,
+    /// Length, seconds.
+    pub length_s: f64,
+    /// Reads that ended.
+    pub reads: u64,
+    /// Of them, those that lost something on the first try.
+    pub first_try_lost: u64,
+    /// Of them, those that failed.
+    pub failed: u64,
+    /// Median latency, microseconds.
+    pub p50_us: f64,
+    /// 99th percentile of latency, microseconds.
+    pub p99_us: f64,
+    /// False if the host stalled meanwhile.
+    pub valid: bool,
+}
+
+/// A time during which the host ran nothing for this process.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Stall {
+    /// Start, seconds from the start of the stage.
+    pub start_s: f64,
+    /// Length, milliseconds.
+    pub length_ms: f64,
+}
+
+/// One cause of lost reads, with what speaks for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CauseReport {
+    /// Its name.
+    pub cause: Cause,
+    /// Which way the lost datagrams went.
+    pub direction: Direction,
+    /// Where they were lost, in words.
+    #[serde(rename = "where")]
+    pub place: String,
+    /// Reads lost on the first try.
+    pub reads: u64,
+    /// Of them, those that failed for good.
+    pub failed: u64,
+    /// Share of all reads lost on the first try, 0 to 1.
+    pub share: f64,
+    /// How sure this is, 0 to 1.
+    pub confidence: f64,
+    /// Counters, sizes, flows and times that speak for it.
+    pub evidence: Vec<String>,
+    /// Numbers estimated for it, by name; empty for the causes of this version.
+    pub estimate: BTreeMap<String, f64>,
+    /// What to do.
+    pub remedy: String,
+}

@@ -1,0 +1,257 @@
+//! The page: one self-contained file with the verdict, the curves, the stages and the causes of a record.
+
+use std::fmt::Write as _;
+
+use plotters::style::RGBColor;
+
+use super::plot::{self, Chart, Curve};
+use super::terminal::{by_rate, latency, percent, rate};
+use crate::record::{Outcome, Percentiles, Record, Stage};
+
+const BLUE: RGBColor = RGBColor(30, 90, 170);
+const GREEN: RGBColor = RGBColor(40, 130, 90);
+const ORANGE: RGBColor = RGBColor(215, 120, 20);
+const PURPLE: RGBColor = RGBColor(120, 70, 150);
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:960px;margin:2em auto;padding:0 1em}\
+h1{font-size:1.5em;margin-bottom:.2em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse;font-size:.92em}\
+th,td{padding:.25em .7em;text-align:right;border-bottom:1px solid #ddd}th{background:#f4f4f4}.words{text-align:left}\
+.pass{border-left:6px solid #28825a}.fail{border-left:6px solid #be1e2d}.generator_limited{border-left:6px solid #d77814}\
+.verdict{background:#f7f7f7;padding:.6em 1em}.verdict p{margin:.3em 0}.facts{color:#555;font-size:.92em}svg{max-width:100%;height:auto}\
+.scroll{overflow-x:auto}code{background:#f4f4f4;padding:.1em .3em;overflow-wrap:anywhere}";
+
+/// The whole page.
+pub fn page(record: &Record) -> String {
+    let mut html = String::new();
+    let _ = write!(
+        html,
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>Shingle: {} reads/s</title><style>{STYLE}</style></head><body><h1>Shingle load report</h1>",
+        rate(record.verdict.tps_at_slo as f64)
+    );
+    facts(&mut html, record);
+    verdict(&mut html, record);
+    charts(&mut html, record);
+    stages(&mut html, record);
+    causes(&mut html, record);
+    html.push_str("</body></html>\n");
+    html
+}
+
+/// Text that came from outside (hosts, files, flags) must not become markup.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn facts(html: &mut String, record: &Record) {
+    let workload = &record.workload;
+    let _ = write!(
+        html,
+        "<p class=\"facts\">Server {} ({}), {} worker(s). Generator: {} thread(s) with {} flows each on {}, Linux {}. {} items, values {}, keys {}, {} arrivals, \
+         timeout {}. Latency counts from the intended time; a failed read counts as its timeout.</p><p class=\"facts\"><code>{}</code></p>",
+        escape(&record.server.address),
+        escape(&record.server.ports.join(", ")),
+        record.server.workers,
+        record.host.threads,
+        record.host.flows_per_thread,
+        escape(&record.host.cpu_model),
+        escape(&record.host.kernel),
+        workload.items,
+        escape(&workload.values),
+        escape(&workload.keys),
+        escape(&workload.arrivals),
+        latency(workload.timeout_us as f64),
+        escape(&record.command),
+    );
+}
+
+fn verdict(html: &mut String, record: &Record) {
+    let class = match record.verdict.outcome {
+        Outcome::Pass => "pass",
+        Outcome::Fail => "fail",
+        Outcome::GeneratorLimited => "generator_limited",
+    };
+    let _ = write!(html, "<div class=\"verdict {class}\">");
+    for words in &record.verdict.words {
+        let _ = write!(html, "<p>{}</p>", escape(words));
+    }
+    html.push_str("</div>");
+}
+
+fn charts(html: &mut String, record: &Record) {
+    let stages = by_rate(&record.stages);
+    let (failures, latencies) =
+        if stages.len() > 1 { over_rate(record, &stages) } else { over_time(record, &stages) };
+    let _ = write!(
+        html,
+        "<h2>Failure rate</h2>{}<h2>Latency</h2>{}",
+        plot::svg(&failures),
+        plot::svg(&latencies)
+    );
+}
+
+fn rate_label(tps: f64) -> String {
+    rate(tps)
+}
+
+fn percent_label(value: f64) -> String {
+    format!("{value:.2}")
+}
+
+fn seconds_label(value: f64) -> String {
+    format!("{value:.0}")
+}
+
+fn failure_chart(
+    record: &Record,
+    x: &'static str,
+    log_x: bool,
+    x_label: fn(f64) -> String,
+    curves: Vec<Curve>,
+) -> Chart {
+    let bound = record.slo.failure_rate * 100.0;
+    Chart {
+        x,
+        y: "reads, %",
+        curves,
+        bound: Some((bound, format!("bound {bound} %"))),
+        log_x,
+        log_y: false,
+        x_label,
+        y_label: percent_label,
+    }
+}
+
+fn latency_chart(
+    record: &Record,
+    x: &'static str,
+    log_x: bool,
+    x_label: fn(f64) -> String,
+    curves: Vec<Curve>,
+) -> Chart {
+    let bound = record.slo.p99_us as f64;
+    Chart {
+        x,
+        y: "latency",
+        curves,
+        bound: Some((bound, format!("p99 bound {}", latency(bound)))),
+        log_x,
+        log_y: true,
+        x_label,
+        y_label: latency,
+    }
+}
+
+/// A search: every stage is a point.
+fn over_rate(record: &Record, stages: &[&Stage]) -> (Chart, Chart) {
+    let curve = |name, colour, of: fn(&Stage) -> f64| Curve {
+        name,
+        colour,
+        points: stages.iter().map(|stage| (stage.offered_tps, of(stage))).collect(),
+    };
+    let failed = curve("failed", BLUE, |stage| stage.failure_rate * 100.0);
+    let first = curve("lost on the first try", ORANGE, |stage| {
+        100.0 * stage.first_try_lost as f64 / stage.sent.max(1) as f64
+    });
+    let x = "offered reads/s";
+    (
+        failure_chart(record, x, true, rate_label, vec![first, failed]),
+        latency_chart(
+            record,
+            x,
+            true,
+            rate_label,
+            vec![
+                curve("p50", GREEN, |stage| stage.latency_us.p50),
+                curve("p99", BLUE, |stage| stage.latency_us.p99),
+                curve("p99.9", PURPLE, |stage| stage.latency_us.p999),
+            ],
+        ),
+    )
+}
+
+/// A single stage: every interval is a point.
+fn over_time(record: &Record, stages: &[&Stage]) -> (Chart, Chart) {
+    let intervals = || stages.iter().flat_map(|stage| &stage.intervals);
+    let curve = |name, colour, of: fn(&crate::record::Interval) -> f64| Curve {
+        name,
+        colour,
+        points: intervals()
+            .map(|interval| (interval.start_s + interval.length_s / 2.0, of(interval)))
+            .collect(),
+    };
+    let failed =
+        curve("failed", BLUE, |interval| 100.0 * interval.failed as f64 / interval.reads.max(1) as f64);
+    let first = curve("lost on the first try", ORANGE, |interval| {
+        100.0 * interval.first_try_lost as f64 / interval.reads.max(1) as f64
+    });
+    let x = "seconds";
+    (
+        failure_chart(record, x, false, seconds_label, vec![first, failed]),
+        latency_chart(
+            record,
+            x,
+            false,
+            seconds_label,
+            vec![
+                curve("p50", GREEN, |interval| interval.p50_us),
+                curve("p99", BLUE, |interval| interval.p99_us),
+            ],
+        ),
+    )
+}
+
+fn stages(html: &mut String, record: &Record) {
+    html.push_str(
+        "<h2>Stages</h2><div class=\"scroll\"><table><tr><th>offered/s</th><th>in time/s</th><th>lost first</th><th>failed</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th>\
+         <th>max</th><th>in server p99</th><th>goodput</th><th class=\"words\">service level</th></tr>",
+    );
+    for stage in by_rate(&record.stages) {
+        let broke = record.slo.broken_by(stage.failure_rate, stage.latency_us.p99.ceil() as u64);
+        let Percentiles { p50, p90, p99, p999, max } = stage.latency_us;
+        let _ = write!(
+            html,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1} MB/s</td><td class=\"words\">{}{}</td></tr>",
+            if stage.offered_tps > 0.0 { rate(stage.offered_tps) } else { "max".to_owned() },
+            rate(stage.achieved_tps),
+            percent(stage.first_try_lost as f64 / stage.sent.max(1) as f64),
+            percent(stage.failure_rate),
+            latency(p50),
+            latency(p90),
+            latency(p99),
+            latency(p999),
+            latency(max),
+            latency(stage.residence_us.p99),
+            stage.goodput_bytes_per_s / 1e6,
+            broke.map_or("met", |broke| broke.words()),
+            if stage.valid { "" } else { " (invalid: the host stalled)" },
+        );
+    }
+    html.push_str("</table></div>");
+}
+
+fn causes(html: &mut String, record: &Record) {
+    if record.causes.is_empty() {
+        return;
+    }
+    html.push_str(
+        "<h2>Who lost reads</h2><div class=\"scroll\"><table><tr><th class=\"words\">cause</th><th>way</th><th>lost</th><th>failed</th><th>share</th><th>confidence</th>\
+         <th class=\"words\">where, evidence and remedy</th></tr>",
+    );
+    for cause in &record.causes {
+        let _ = write!(
+            html,
+            "<tr><td class=\"words\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1} %</td><td>{:.2}</td><td class=\"words\">{}. Evidence: {}. {}</td></tr>",
+            cause.cause.name(),
+            cause.direction.name(),
+            cause.reads,
+            cause.failed,
+            cause.share * 100.0,
+            cause.confidence,
+            escape(&cause.place),
+            escape(&cause.evidence.join("; ")),
+            escape(&cause.remedy),
+        );
+    }
+    html.push_str("</table></div>");
+}

@@ -1,0 +1,5 @@
+//! Reports from a record: the table and words of the terminal, and the self-contained page.
+
+pub mod html;
+mod plot;
+pub mod terminal;

@@ -1,0 +1,157 @@
+//! The terminal: a line a stage while the run goes on, and at the end the table, the causes and the verdict.
+
+use std::fmt::Write as _;
+
+use crate::record::{Record, Stage};
+use crate::slo::Broke;
+
+/// A rate to three digits: `950`, `40.0k`, `1.25M`.
+pub fn rate(tps: f64) -> String {
+    match tps {
+        ..999.5 => format!("{tps:.0}"),
+        ..9_995.0 => format!("{:.2}k", tps / 1e3),
+        ..99_950.0 => format!("{:.1}k", tps / 1e3),
+        ..999_500.0 => format!("{:.0}k", tps / 1e3),
+        _ => format!("{:.2}M", tps / 1e6),
+    }
+}
+
+/// A latency given in microseconds, to three digits: `87 us`, `1.24 ms`, `2.00 s`.
+pub fn latency(us: f64) -> String {
+    match us {
+        ..99.95 => format!("{us:.1} us"),
+        ..999.5 => format!("{us:.0} us"),
+        ..9_995.0 => format!("{:.2} ms", us / 1e3),
+        ..999_500.0 => format!("{:.1} ms", us / 1e3),
+        _ => format!("{:.2} s", us / 1e6),
+    }
+}
+
+/// A share as a percentage: `0 %`, `0.0012 %`, `3.5 %`.
+pub fn percent(share: f64) -> String {
+    match share * 100.0 {
+        0.0 => "0 %".to_owned(),
+        tiny @ ..0.01 => format!("{tiny:.4} %"),
+        percent => format!("{percent:.2} %"),
+    }
+}
+
+const WIDTHS: [usize; 9] = [9, 11, 12, 10, 10, 10, 10, 10, 0];
+
+fn row(cells: [&str; 9]) -> String {
+    let mut line = String::new();
+    for (cell, width) in cells.iter().zip(WIDTHS) {
+        // The last column is words.
+        let _ = if width == 0 { write!(line, "  {cell}") } else { write!(line, "{cell:>width$}") };
+    }
+    line.trim_end().to_owned()
+}
+
+/// Header over [`stage_line`]s.
+pub fn stage_header() -> String {
+    row(["offered/s", "in time/s", "lost first", "failed", "p50", "p99", "p99.9", "max", "service level"])
+}
+
+/// One stage as a line.
+pub fn stage_line(stage: &Stage, broke: Option<Broke>) -> String {
+    let offered = if stage.offered_tps > 0.0 { rate(stage.offered_tps) } else { "max".to_owned() };
+    let mut remark = match broke {
+        None => "met".to_owned(),
+        Some(broke) => format!("broken: {}", broke.words()),
+    };
+    if stage.generator_limited {
+        remark.push_str(", generator short of CPU");
+    }
+    if !stage.valid {
+        remark.push_str(", invalid: the host stalled");
+    }
+    let us = &stage.latency_us;
+    row([
+        &offered,
+        &rate(stage.achieved_tps),
+        &percent(stage.first_try_lost as f64 / stage.sent.max(1) as f64),
+        &percent(stage.failure_rate),
+        &latency(us.p50),
+        &latency(us.p99),
+        &latency(us.p999),
+        &latency(us.max),
+        &remark,
+    ])
+}
+
+/// The final table with causes and verdict.
+pub fn table(record: &Record) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}", stage_header());
+    for stage in by_rate(&record.stages) {
+        let broke = record.slo.broken_by(stage.failure_rate, stage.latency_us.p99.ceil() as u64);
+        let _ = writeln!(text, "{}", stage_line(stage, broke));
+    }
+    if !record.causes.is_empty() {
+        let _ = writeln!(
+            text,
+            "\n{:<22}{:<6}{:>9}{:>9}{:>8}{:>12}  evidence",
+            "who lost reads", "way", "lost", "failed", "share", "confidence"
+        );
+        for cause in &record.causes {
+            let _ = writeln!(
+                text,
+                "{:<22}{:<6}{:>9}{:>9}{:>8}{:>12.2}  {}",
+                cause.cause.name(),
+                cause.direction.name(),
+                cause.reads,
+                cause.failed,
+                format!("{:.1} %", cause.share * 100.0),
+                cause.confidence,
+                cause.evidence.join("; ")
+            );
+        }
+    }
+    let gaps: std::collections::BTreeSet<_> = record.stages.iter().flat_map(|stage| &stage.gaps).collect();
+    if !gaps.is_empty() {
+        let list: Vec<_> = gaps.into_iter().map(String::as_str).collect();
+        let _ = writeln!(text, "\nCould not be had, and so was not used: {}.", list.join("; "));
+    }
+    let wrong: u64 = record.stages.iter().map(|stage| stage.wrong).sum();
+    if wrong > 0 {
+        let _ =
+            writeln!(text, "\n{wrong} answers brought other bytes than were stored; each counts as failed.");
+    }
+    let (reads, misses) =
+        record.stages.iter().fold((0, 0), |sum, stage| (sum.0 + stage.sent, sum.1 + stage.misses));
+    if misses > 0 {
+        let _ = writeln!(
+            text,
+            "\n{misses} of {reads} reads found nothing stored: does the server's memory hold all {} items?",
+            record.workload.items
+        );
+    }
+    let _ = writeln!(text);
+    for words in &record.verdict.words {
+        let _ = writeln!(text, "{words}");
+    }
+    text
+}
+
+/// Stages by rising rate; those of a closed loop as they came.
+pub(super) fn by_rate(stages: &[Stage]) -> Vec<&Stage> {
+    let mut sorted: Vec<_> = stages.iter().collect();
+    sorted.sort_by(|a, b| a.offered_tps.total_cmp(&b.offered_tps));
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_three_digits() {
+        assert_eq!([rate(0.0), rate(999.4), rate(40_000.0), rate(151_300.0)], ["0", "999", "40.0k", "151k"]);
+        assert_eq!([rate(9_994.0), rate(999_600.0)], ["9.99k", "1.00M"]);
+        assert_eq!(
+            [latency(12.34), latency(999.6), latency(99_000.0), latency(2e6)],
+            ["12.3 us", "1.00 ms", "99.0 ms", "2.00 s"]
+        );
+        assert_eq!([percent(0.0), percent(0.00001), percent(0.035)], ["0 %", "0.0010 %", "3.50 %"]);
+    }
+}

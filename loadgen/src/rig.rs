@@ -1,0 +1,270 @@
+//! The rig: a seeded target, the generator's workers, and the running of one stage with both hosts' books around it.
+
+use std::time::Duration;
+
+use shingle_proto::client::ClientConfig;
+use shingle_proto::limits::datagram_bytes;
+
+use crate::books::{Reading, ReceiptCursor};
+use crate::engine::{self, Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
+use crate::error::Error;
+use crate::limits;
+use crate::options::Options;
+use crate::progress::Progress;
+use crate::record::{Host, Workload};
+use crate::seeding;
+use crate::stage::{self, StageResult};
+use crate::target::{Plan, Target};
+use crate::workload::{ItemSpace, KeySampler, KeySpec, Sizing, Stream, units};
+
+/// Bytes of an answer datagram beside a small value: header, telemetry, VALUE frame (PROTOCOL.md 2.1, 5, 3.2).
+const ANSWER_OVERHEAD_BYTES: u32 = 16 + 24 + 16;
+
+/// Everything a stage needs.
+pub struct Rig {
+    /// The options it was built from.
+    pub options: Options,
+    /// The server.
+    pub target: Target,
+    /// What is stored.
+    pub space: ItemSpace,
+    keys: KeySpec,
+    workers: Vec<Worker>,
+    host: Host,
+    /// Stages run so far: each gets arrivals of its own.
+    stages: u64,
+}
+
+/// Connects or starts the server, and stores the items where they are not.
+///
+/// # Errors
+/// Whatever keeps the command from doing its work.
+pub fn prepare(options: &Options, reseed: bool, progress: &Progress) -> Result<(Target, ItemSpace), Error> {
+    let plan = Plan::new(options)?;
+    let sizing =
+        Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max: plan.value_bytes_max() };
+    let space = ItemSpace::new(&options.values, options.items, options.seed, sizing)?;
+    if let Some(trace) = space.trace().filter(|trace| trace.reads_left_out > 0) {
+        progress.note(&format!(
+            "the trace has more keys than --items {}: {} of its reads are left out",
+            options.items, trace.reads_left_out
+        ));
+    }
+    let mut target = plan.realise(options, &space)?;
+    let facts = target.facts();
+    progress.note(&format!(
+        "server {}: UDP {} with {} worker(s), answers of up to {} B a datagram{}",
+        facts.address,
+        facts.ports.join(", "),
+        facts.workers,
+        target.datagram_max,
+        if facts.receipts {
+            ", receipts kept"
+        } else {
+            ", no receipts (start it with --receipts to tell losses apart read by read)"
+        },
+    ));
+    if !reseed && seeding::holds_items(&mut target.control, &space)? {
+        progress.note(&format!("{} items are stored already", space.items()));
+    } else if target.welcome().may_update {
+        let bar = progress.bar("storing items", space.items().into());
+        let stored = seeding::store_items(&mut target.control, &space, |done| bar.set(done))?;
+        bar.finish_with(&format!(
+            "{stored} items stored ({} of keys and values)",
+            human_bytes(space.stored_bytes())
+        ));
+    } else {
+        return Err(Error::NotSeeded { server: facts.address });
+    }
+    Ok((target, space))
+}
+
+/// A size with one decimal in the unit people think in.
+fn human_bytes(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+impl Rig {
+    /// A rig on a prepared target.
+    ///
+    /// # Errors
+    /// No sockets, or keys that do not go with the values.
+    pub fn new(options: &Options, target: Target, space: ItemSpace) -> Result<Self, Error> {
+        let keys = options.keys.unwrap_or(space.default_keys());
+        let spec = flow_spec(options, &target);
+        let threads = options.generator_cpus.len();
+        let mut workers = Vec::with_capacity(threads);
+        for (thread, cpu) in options.generator_cpus.iter().enumerate() {
+            let flow = |number: usize| {
+                let (server, _) = target.ports[number % target.ports.len()];
+                Flow::open(number as u32, server, &spec)
+            };
+            let numbers = thread * options.flows..(thread + 1) * options.flows;
+            let flows = numbers.map(flow).collect::<Result<Vec<_>, _>>()?;
+            let sampler =
+                KeySampler::new(&keys, &space, options.seed, Stream::new(thread as u32, threads as u32))?;
+            workers.push(Worker::new(*cpu, flows, sampler));
+        }
+        let host = host_facts(options, &target, &workers);
+        Ok(Self { options: options.clone(), target, space, keys, workers, host, stages: 0 })
+    }
+
+    /// Runs a stage and puts both hosts' books to it.
+    ///
+    /// # Errors
+    /// A generator thread that could not go on.
+    pub fn stage(
+        &mut self,
+        pace: Pace,
+        duration: Duration,
+        progress: &Progress,
+    ) -> Result<StageResult, Error> {
+        self.stages += 1;
+        let timeout_ns = self.options.timeout.as_nanos() as u64;
+        let spec = StageSpec {
+            pace,
+            arrivals: self.options.arrivals,
+            duration_ns: duration.as_nanos() as u64,
+            start_ns: 0,
+            timeout_ns,
+            linger_ns: linger_ns(timeout_ns),
+            gets_per_datagram: self.options.gets_per_datagram.into(),
+            seed: self.options.seed.wrapping_add(self.stages),
+        };
+        let before = Reading::take(&self.workers, &mut self.target.control);
+        let cursor = self.target.welcome().receipts.then(|| ReceiptCursor::at_end(before.server())).flatten();
+        let ticker = progress.stage(pace, duration);
+        let outcome =
+            engine::run_stage(&mut self.workers, &spec, &self.space, &|elapsed_s| ticker.at(elapsed_s))?;
+        ticker.finish_quietly();
+        Ok(self.settle(&spec, outcome, &before, cursor))
+    }
+
+    fn settle(
+        &mut self,
+        spec: &StageSpec,
+        outcome: StageOutcome,
+        before: &Reading,
+        cursor: Option<ReceiptCursor>,
+    ) -> StageResult {
+        let after = Reading::take(&self.workers, &mut self.target.control);
+        let shared = self.target.shares_namespace();
+        let mut risen = after.since(before, shared);
+        // Receipts are only looked at where something was lost.
+        let receipts = cursor
+            .filter(|_| outcome.tally.first_try_lost > 0)
+            .and_then(|cursor| cursor.fetch(&mut self.target.control, &mut risen.gaps));
+        stage::settle(&stage::Facts {
+            spec,
+            outcome,
+            risen,
+            receipts,
+            slo: self.options.slo,
+            flows: self.flows(),
+        })
+    }
+
+    fn flows(&self) -> Vec<(u32, u16, u16)> {
+        let port = |flow: &Flow| flow.socket.local_addr().map_or(0, |addr| addr.port());
+        let flows = self.workers.iter().flat_map(|worker| &worker.flows);
+        flows.map(|flow| (flow.number, port(flow), flow.server.port())).collect()
+    }
+
+    /// Facts of this host, for the record.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The workload, for the record.
+    pub fn workload(&self) -> Workload {
+        let items = u64::from(self.space.items());
+        Workload {
+            items,
+            values: self.options.values.to_string(),
+            keys: self.keys.to_string(),
+            arrivals: self.options.arrivals.to_string(),
+            seed: self.options.seed,
+            value_bytes_mean: (0..self.space.items())
+                .map(|item| self.space.value_bytes(item) as f64)
+                .sum::<f64>()
+                / items as f64,
+            gets_per_datagram: self.options.gets_per_datagram.into(),
+            timeout_us: self.options.timeout.as_micros() as u64,
+            retries: self.options.retries,
+        }
+    }
+
+    /// The options as words, for the record.
+    pub fn command(&self, name: &str, load: &str) -> String {
+        let options = &self.options;
+        let server = options.server.as_ref().map_or(String::new(), |server| format!(" --server {server}"));
+        format!(
+            "loadgen {name}{server} {load} --items {} --values {} --keys {} --arrivals {} --timeout {} --retries {} --gets-per-datagram {} --threads {} --flows {} --seed {} --path-mtu {} --slo {}",
+            options.items,
+            options.values,
+            self.keys,
+            options.arrivals,
+            units::format_duration(options.timeout),
+            options.retries,
+            options.gets_per_datagram,
+            options.generator_cpus.len(),
+            options.flows,
+            options.seed,
+            options.path_mtu,
+            options.slo,
+        )
+    }
+}
+
+fn linger_ns(timeout_ns: u64) -> u64 {
+    timeout_ns.max(limits::LINGER_NS_MIN)
+}
+
+fn flow_spec(options: &Options, target: &Target) -> FlowSpec {
+    let timeout_ns = options.timeout.as_nanos() as u64;
+    let value_bytes_max = target.welcome().value_bytes_max as usize;
+    let ipv6 = target.ports[0].0.is_ipv6();
+    let base_datagram = datagram_bytes(shingle_proto::limits::PATH_MTU_BYTES_MIN, ipv6) as u16;
+    let core = ClientConfig {
+        in_flight_max: (limits::READS_PER_THREAD_MAX / options.flows).max(64),
+        value_bytes_max,
+        reassembly_bytes: limits::REASSEMBLY_BYTES.max(4 * (value_bytes_max + 8).next_power_of_two()),
+        partial_max: limits::PARTIAL_MAX,
+        datagram_max: target.datagram_max.max(base_datagram),
+        base_datagram,
+        timeout_ns,
+        gap_ns: limits::GAP_NS.min(timeout_ns / 4).max(1),
+        rerequests_max: limits::REREQUESTS_MAX,
+        retries: options.retries,
+        linger_ns: linger_ns(timeout_ns),
+        telemetry: true,
+        gets_per_datagram_max: options.gets_per_datagram,
+        ..ClientConfig::default()
+    };
+    FlowSpec { core, cookie: target.welcome().cookie }
+}
+
+fn host_facts(options: &Options, target: &Target, workers: &[Worker]) -> Host {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown", |pair| pair.1);
+    let first_flow = workers.iter().flat_map(|worker| &worker.flows).next();
+    Host {
+        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        cpu_model: model.to_owned(),
+        cpus: shingle_udp::allowed_cpus().unwrap_or_default(),
+        threads: options.generator_cpus.len(),
+        flows_per_thread: options.flows,
+        recv_buffer_granted_bytes: first_flow
+            .and_then(|flow| flow.socket.recv_buffer_granted_bytes().ok())
+            .unwrap_or(0),
+        interface_mtu: target.interface_mtu,
+    }
+}

@@ -1,0 +1,223 @@
+//! From a stage's ledger and books to its figures: pure.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use crate::attribution::{self, Attribution, Books, Cause, Direction, Receipts};
+use crate::books::Risen;
+use crate::engine::{self, IntervalTally, Pace, StageOutcome, StageSpec, Stall, Tally};
+use crate::limits;
+use crate::record::{CauseReport, FlowFigures, Interval, Percentiles, SizeClass, Stage};
+use crate::slo::{Broke, Slo};
+
+/// Everything known of a stage.
+pub struct Facts<'a> {
+    /// What was asked for.
+    pub spec: &'a StageSpec,
+    /// The generator's ledger and the stalls seen.
+    pub outcome: StageOutcome,
+    /// What both hosts' counters rose by.
+    pub risen: Risen,
+    /// The server's receipts, where they were kept and needed.
+    pub receipts: Option<Receipts>,
+    /// The service level.
+    pub slo: Slo,
+    /// Flow number, source port and server port of every flow, in the ledger's order.
+    pub flows: Vec<(u32, u16, u16)>,
+}
+
+/// A stage, judged.
+pub struct StageResult {
+    /// Its figures.
+    pub stage: Stage,
+    /// Who lost its reads.
+    pub causes: Vec<CauseReport>,
+    /// What of the service level it broke.
+    pub broke: Option<Broke>,
+    /// Latency of each interval, for the interval log.
+    pub latencies: Vec<Histogram<u64>>,
+}
+
+/// Puts figures, causes and judgement of a stage together.
+pub fn settle(facts: &Facts<'_>) -> StageResult {
+    let tally = &facts.outcome.tally;
+    let attribution = attribution::attribute(&Books {
+        losses: &tally.losses,
+        unlisted: tally.unlisted,
+        receipts: facts.receipts.as_ref(),
+        client: facts.risen.client,
+        server: facts.risen.server,
+        timeout_ns: facts.spec.timeout_ns,
+    });
+    let mut stage = figures(facts);
+    for ((cause, _), share) in &attribution {
+        *stage.losses.entry(*cause).or_default() += share.failed;
+        *stage.first_try_losses.entry(*cause).or_default() += share.reads;
+    }
+    stage.losses.retain(|_, reads| *reads > 0);
+    stage.generator_limited_because = generator_limits(facts, &stage);
+    stage.generator_limited = !stage.generator_limited_because.is_empty();
+    let broke = facts.slo.broken_by(stage.failure_rate, stage.latency_us.p99.ceil() as u64);
+    let causes = causes(&attribution, stage.first_try_lost);
+    let latencies = tally.intervals.iter().map(|interval| interval.latency.clone()).collect();
+    StageResult { stage, causes, broke, latencies }
+}
+
+fn figures(facts: &Facts<'_>) -> Stage {
+    let Facts { spec, outcome, risen, .. } = facts;
+    let tally = &outcome.tally;
+    let duration_s = spec.duration_ns as f64 / 1e9;
+    let stall_ns: u64 = outcome.stalls.iter().map(|stall| stall.length_ns).sum();
+    let counter = |name: &str| risen.counters.get(name).copied().unwrap_or(0);
+    Stage {
+        offered_tps: if let Pace::PerSecond(tps) = spec.pace { tps } else { 0.0 },
+        achieved_tps: tally.answered as f64 / duration_s,
+        duration_s,
+        valid: stall_ns as f64 <= limits::STALL_SHARE_MAX * spec.duration_ns as f64,
+        sent: tally.scheduled,
+        answered: tally.answered,
+        misses: tally.misses,
+        first_try_lost: tally.first_try_lost,
+        failed: tally.failed,
+        wrong: tally.wrong,
+        failure_rate: if tally.scheduled == 0 { 0.0 } else { tally.failed as f64 / tally.scheduled as f64 },
+        latency_us: percentiles(&tally.latency()),
+        service_us: percentiles(&tally.service),
+        slip_us: percentiles(&tally.slip),
+        residence_us: percentiles(&tally.residence),
+        losses: BTreeMap::new(),
+        first_try_losses: BTreeMap::new(),
+        generator_limited: false,
+        generator_limited_because: Vec::new(),
+        rerequests: counter("client.flow.rerequests"),
+        reordered: counter("client.flow.reordered"),
+        duplicates: counter("client.flow.duplicates"),
+        challenges: counter("client.flow.challenges"),
+        goodput_bytes_per_s: tally.value_bytes as f64 / duration_s,
+        by_size: by_size(tally),
+        by_flow: by_flow(tally, &facts.flows),
+        intervals: intervals(tally, facts),
+        stalls: outcome.stalls.iter().map(|stall| stall_in_stage(stall, outcome.start_ns)).collect(),
+        counters: risen.counters.clone(),
+        gaps: risen.gaps.clone(),
+    }
+}
+
+fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
+    let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
+    if histogram.is_empty() {
+        return Percentiles::default();
+    }
+    Percentiles {
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        p999: at(0.999),
+        max: histogram.max() as f64 / 1000.0,
+    }
+}
+
+fn by_size(tally: &Tally) -> Vec<SizeClass> {
+    let classes = tally.by_size.iter().zip(engine::size_classes());
+    let classes = classes.filter(|(class, _)| class.counts.reads > 0).map(|(class, max)| SizeClass {
+        value_bytes_max: *max,
+        reads: class.counts.reads,
+        first_try_lost: class.counts.first_try_lost,
+        failed: class.counts.failed,
+        p99_us: percentiles(&class.latency).p99,
+    });
+    classes.collect()
+}
+
+fn by_flow(tally: &Tally, flows: &[(u32, u16, u16)]) -> Vec<FlowFigures> {
+    let figures =
+        tally.by_flow.iter().zip(flows).map(|(counts, (flow, source_port, server_port))| FlowFigures {
+            flow: *flow,
+            source_port: *source_port,
+            server_port: *server_port,
+            reads: counts.reads,
+            first_try_lost: counts.first_try_lost,
+            failed: counts.failed,
+        });
+    figures.collect()
+}
+
+fn intervals(tally: &Tally, facts: &Facts<'_>) -> Vec<Interval> {
+    let length_ns = engine::interval_ns(facts.spec.duration_ns);
+    let interval = |(index, interval): (usize, &IntervalTally)| {
+        let start_ns = index as u64 * length_ns;
+        let length_ns = length_ns.min(facts.spec.duration_ns - start_ns);
+        let (from, to) = (facts.outcome.start_ns + start_ns, facts.outcome.start_ns + start_ns + length_ns);
+        let stalled = facts
+            .outcome
+            .stalls
+            .iter()
+            .any(|stall| stall.start_ns < to && stall.start_ns + stall.length_ns > from);
+        let latency = percentiles(&interval.latency);
+        Interval {
+            start_s: start_ns as f64 / 1e9,
+            length_s: length_ns as f64 / 1e9,
+            reads: interval.counts.reads,
+            first_try_lost: interval.counts.first_try_lost,
+            failed: interval.counts.failed,
+            p50_us: latency.p50,
+            p99_us: latency.p99,
+            valid: !stalled,
+        }
+    };
+    tally.intervals.iter().enumerate().map(interval).collect()
+}
+
+fn stall_in_stage(stall: &Stall, start_ns: u64) -> crate::record::Stall {
+    crate::record::Stall {
+        start_s: (stall.start_ns as f64 - start_ns as f64) / 1e9,
+        length_ms: stall.length_ns as f64 / 1e6,
+    }
+}
+
+/// Why the generator, and not the server or the path, set this stage's limit: empty if it did not.
+fn generator_limits(facts: &Facts<'_>, stage: &Stage) -> Vec<String> {
+    let tally = &facts.outcome.tally;
+    let mut because = Vec::new();
+    let slip_max_us = facts.slo.p99_us as f64 / 2.0;
+    if stage.slip_us.p99 > slip_max_us {
+        because.push(format!(
+            "1 % of the requests left more than {:.0} us after their time (allowed: half of the p99 bound, {slip_max_us:.0} us)",
+            stage.slip_us.p99
+        ));
+    }
+    let backlog = tally.backlog as f64 / tally.scheduled.max(1) as f64;
+    if backlog > limits::BACKLOG_SHARE_MAX {
+        because.push(format!(
+            "{:.1} % of the requests were still to be sent when the time was over",
+            backlog * 100.0
+        ));
+    }
+    if let Some(reads) = stage.first_try_losses.get(&Cause::GeneratorLimited) {
+        because.push(format!("{reads} reads found no room: too many were in flight"));
+    }
+    if !because.is_empty() {
+        let busy = tally.cpu_ns as f64 / tally.wall_ns.max(1) as f64;
+        because.push(format!("its busiest thread used {:.0} % of a CPU", busy * 100.0));
+    }
+    because
+}
+
+fn causes(attribution: &Attribution, lost: u64) -> Vec<CauseReport> {
+    let report = |((cause, direction), share): (&(Cause, Direction), &attribution::Share)| CauseReport {
+        cause: *cause,
+        direction: *direction,
+        place: cause.place(*direction).to_owned(),
+        reads: share.reads,
+        failed: share.failed,
+        share: share.reads as f64 / lost.max(1) as f64,
+        confidence: share.confidence,
+        evidence: share.evidence.clone(),
+        estimate: BTreeMap::new(),
+        remedy: cause.remedy().to_owned(),
+    };
+    let mut causes: Vec<_> = attribution.iter().map(report).collect();
+    causes.sort_by_key(|cause| std::cmp::Reverse(cause.reads));
+    causes
+}

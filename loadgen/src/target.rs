@@ -1,0 +1,167 @@
+//! The server under load: one given by address, or one started inside this process.
+
+use std::net::SocketAddr;
+
+use shingle_client::control::{Control, Welcome};
+use shingle_proto::limits::{VALUE_BYTES_MAX_DEFAULT, datagram_bytes};
+use shingle_proto::wire::{Port, Strategy};
+use shingle_server::{Config, PortConfig, Server};
+
+use crate::error::Error;
+use crate::limits;
+use crate::options::Options;
+use crate::probe::{self, Proved};
+use crate::record::ServerFacts;
+use crate::workload::ItemSpace;
+
+/// A server, a control connection to it, and what was learned of it.
+pub struct Target {
+    /// The control connection.
+    pub control: Control,
+    /// The UDP ports under load.
+    pub ports: Vec<(SocketAddr, Port)>,
+    /// Largest datagram the path from it brings here.
+    pub datagram_max: u16,
+    /// MTU of the interface towards it.
+    pub interface_mtu: u32,
+    /// The server, if it lives in this process. Dropped last.
+    embedded: Option<Server>,
+    address: String,
+}
+
+/// The server of this name, or none yet: an embedded one is sized by what it is to hold.
+pub enum Plan {
+    /// Connected to.
+    Remote(Box<Target>),
+    /// To be started.
+    Embedded,
+}
+
+impl Plan {
+    /// Connects to the server given, if one was.
+    ///
+    /// # Errors
+    /// No server there, or not one this generator can load.
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        match &options.server {
+            None => Ok(Self::Embedded),
+            Some(address) => {
+                Target::connect(address, options, None).map(|target| Self::Remote(Box::new(target)))
+            }
+        }
+    }
+
+    /// Longest value the server takes.
+    pub fn value_bytes_max(&self) -> u32 {
+        match self {
+            Self::Remote(target) => target.welcome().value_bytes_max,
+            Self::Embedded => VALUE_BYTES_MAX_DEFAULT as u32,
+        }
+    }
+
+    /// The server, started now if it was not.
+    ///
+    /// # Errors
+    /// It cannot be started: most likely the items do not fit the memory there is.
+    pub fn realise(self, options: &Options, space: &ItemSpace) -> Result<Target, Error> {
+        if let Self::Remote(target) = self {
+            return Ok(*target);
+        }
+        let config = Config {
+            udp_ports: vec![PortConfig::new(0, options.strategy.unwrap_or(Strategy::Chunked))],
+            tcp_port: 0,
+            memory_bytes: memory_for(space),
+            workers_per_port: options.server_cpus.len(),
+            receipts: true,
+            ..Config::default()
+        };
+        let server = Server::start(config)?;
+        let address = server.tcp_addr().to_string();
+        Target::connect(&address, options, Some(server))
+    }
+}
+
+/// Room for all items with what the store charges beside them (160 B) and the seal (8 B), and a tenth to spare.
+fn memory_for(space: &ItemSpace) -> usize {
+    const BESIDE_BYTES: u64 = 168;
+    const LEAST_BYTES: u64 = 16 << 20;
+    let bytes = space.stored_bytes() + u64::from(space.items()) * BESIDE_BYTES;
+    (bytes + bytes / 10 + LEAST_BYTES) as usize
+}
+
+impl Target {
+    fn connect(address: &str, options: &Options, embedded: Option<Server>) -> Result<Self, Error> {
+        let control = Control::connect(address, &options.token, limits::CONNECT_TIMEOUT)?;
+        let peer = control.peer()?;
+        let ports = chosen_ports(control.welcome(), options.strategy, peer)?;
+        let interface_mtu = shingle_udp::interface_mtu(peer.ip())
+            .map_err(|error| Error::system(format!("cannot find the interface towards {peer}"), error))?;
+        let path_mtu = options.path_mtu.min(interface_mtu);
+        let server = ports[0].0;
+        let proved = probe::datagram_from(server, control.welcome().cookie, path_mtu)
+            .map_err(|error| Error::system(format!("cannot probe the path from {server}"), error))?;
+        let datagram_max = match proved {
+            Proved::Size(size) => size,
+            Proved::NotServed => datagram_bytes(path_mtu as usize, server.is_ipv6()) as u16,
+            Proved::Silence => {
+                return Err(Error::NoUdpAnswer { server: peer.ip().to_string(), port: server.port() });
+            }
+        };
+        let address =
+            if embedded.is_some() { format!("{address} (inside this process)") } else { address.to_owned() };
+        Ok(Self { control, ports, datagram_max, interface_mtu, embedded, address })
+    }
+
+    /// What the server said of itself.
+    pub fn welcome(&self) -> &Welcome {
+        self.control.welcome()
+    }
+
+    /// Whether both ends share a namespace, and so its counters and CPUs.
+    pub fn shares_namespace(&self) -> bool {
+        self.embedded.is_some() || self.ports[0].0.ip().is_loopback()
+    }
+
+    /// Whether the server lives in this process.
+    pub fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// For the record.
+    pub fn facts(&self) -> ServerFacts {
+        ServerFacts {
+            address: self.address.clone(),
+            embedded: self.is_embedded(),
+            instance: self.welcome().nonce,
+            ports: self
+                .ports
+                .iter()
+                .map(|(_, port)| format!("{}={}", port.port, port.strategy.name()))
+                .collect(),
+            workers: self.ports.iter().map(|(_, port)| usize::from(port.workers)).sum(),
+            receipts: self.welcome().receipts,
+        }
+    }
+}
+
+fn chosen_ports(
+    welcome: &Welcome,
+    strategy: Option<Strategy>,
+    peer: SocketAddr,
+) -> Result<Vec<(SocketAddr, Port)>, Error> {
+    let wanted = strategy.or(welcome.ports.first().map(|port| port.strategy));
+    let ports: Vec<_> = welcome
+        .ports
+        .iter()
+        .filter(|port| Some(port.strategy) == wanted)
+        .map(|port| (SocketAddr::new(peer.ip(), port.port), *port))
+        .collect();
+    if ports.is_empty() {
+        let names: Vec<_> =
+            welcome.ports.iter().map(|port| format!("{}={}", port.port, port.strategy.name())).collect();
+        let wanted = wanted.map_or("any", Strategy::name).to_owned();
+        let offered = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        return Err(Error::NoSuchStrategy { wanted, offered });
+    }
+    Ok(ports)
+}
