@@ -1,0 +1,136 @@
+//! The real binary: the ready line, signals, and how it refuses to start.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::process::{Child, Command, Output, Stdio};
+
+use common::Tcp;
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cache-server"));
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("RUST_LOG");
+    command
+}
+
+/// A server that printed its ready line.
+struct Running {
+    child: Child,
+    ready: String,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Running {
+        let mut child = command(arguments).spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+        Running { child, ready }
+    }
+
+    fn signal(&self, name: &str) {
+        let killed = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// Waits for the end; exit status and what was printed on stderr.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut errors = String::new();
+        self.child.stderr.as_mut().unwrap().read_to_string(&mut errors).unwrap();
+        (self.child.wait().unwrap().code(), errors)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asserts status 2, nothing on stdout, and one error with all of `named` in it.
+fn refused(arguments: &[&str], named: &[&str]) {
+    let Output { status, stdout, stderr } = command(arguments).output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), stdout.as_slice()), (Some(2), &b""[..]), "{arguments:?}: {stderr}");
+    assert_eq!(stderr.matches("error").count(), 1, "{stderr}");
+    named.iter().for_each(|text| assert!(stderr.contains(text), "{arguments:?}: no `{text}` in {stderr}"));
+}
+
+const FREE: [&str; 4] = ["--udp-port=0", "--udp-port=0=df-off", "--tcp-port=0", "--drain-for=50ms"];
+
+#[test]
+fn says_when_it_is_ready_and_leaves_in_order_on_a_signal() {
+    for signal in ["TERM", "INT"] {
+        let running = Running::start(&FREE);
+        let words: Vec<_> = running.ready.split_whitespace().collect();
+        let ["ready", tcp, udp] = words[..] else { panic!("{:?}", running.ready) };
+        let tcp: SocketAddr = tcp.strip_prefix("tcp=").unwrap().parse().unwrap();
+        let ports: Vec<_> = udp.strip_prefix("udp=").unwrap().split(',').collect();
+        let [chunked, df_off] = ports[..] else { panic!("{udp}") };
+        let number = |port: &str, strategy| port.strip_suffix(strategy).unwrap().parse::<u16>().unwrap();
+        assert!(number(chunked, "=chunked") != 0 && number(df_off, "=df-off") != 0);
+        Tcp::hello(tcp).set(b"k", b"v");
+        running.signal(signal);
+        assert_eq!(running.end(), (Some(0), String::new()), "SIG{signal}");
+    }
+}
+
+#[test]
+fn the_installed_allocator_counts_nothing_on_an_idle_and_a_busy_worker() {
+    let running = Running::start(&FREE);
+    let tcp = running.ready.split_whitespace().nth(1).unwrap().strip_prefix("tcp=").unwrap();
+    let mut tcp = Tcp::hello(tcp.parse().unwrap());
+    let stats = tcp.stats();
+    assert!(stats.workers().all(|worker| worker.allocations == 0), "{stats:?}");
+    assert!(stats.kernel.contains_key("Udp.InDatagrams"), "{:?}", stats.kernel);
+}
+
+#[test]
+fn ports_in_use_are_named_with_who_holds_them() {
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = udp.local_addr().unwrap().port().to_string();
+    for workers in ["--workers-per-port=1", "--workers-per-port=2"] {
+        refused(&["--tcp-port=0", &format!("--udp-port={port}"), workers], &["UDP", &port, "ss -ulpn"]);
+    }
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = tcp.local_addr().unwrap().port().to_string();
+    refused(&["--udp-port=0", &format!("--tcp-port={port}")], &["TCP", &port, "ss -tlpn"]);
+    refused(&["--udp-port=0", "--tcp-port=0", &format!("--metrics=127.0.0.1:{port}")], &["TCP", &port]);
+}
+
+#[test]
+fn a_second_server_does_not_share_the_ports_of_the_first() {
+    let running =
+        Running::start(&["--udp-port=0", "--tcp-port=0", "--workers-per-port=2", "--drain-for=0ms"]);
+    let port = running.ready.split("udp=").nth(1).unwrap().split('=').next().unwrap();
+    refused(&["--tcp-port=0", &format!("--udp-port={port}"), "--workers-per-port=2"], &["UDP", port]);
+}
+
+#[test]
+fn bad_usage_is_refused_with_status_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (unknown, empty) = (file("unknown.toml", "udp-prot = 7400\n"), file("token", ""));
+    refused(&["--fast"], &["--fast"]);
+    refused(&["--udp-port=7400=fast"], &["`fast`", "chunked"]);
+    refused(&["--udp-port=70000"], &["`70000`", "65535"]);
+    refused(&["--udp-port=1", "--udp-port=1"], &["udp-port 1 is given twice"]);
+    refused(&["--memory=1KiB"], &["memory", "1024 B"]);
+    refused(&["--memory=400GiB"], &["memory", "429496729600 B"]);
+    refused(&["--memory=9999999GiB"], &["memory", "9999999GiB"]);
+    refused(&["--value-max=17MiB"], &["value-max is 17825792 B", "16777216 B"]);
+    refused(&["--path-mtu=100"], &["path-mtu is 100 B", "1200 B"]);
+    refused(&["--workers-per-port=0"], &["workers-per-port is 0"]);
+    refused(&["--inject-pause=2s/1s"], &["inject-pause"]);
+    refused(&["--listen=nowhere"], &["nowhere"]);
+    refused(&["--listen=192.0.2.1", "--udp-port=0", "--tcp-port=0"], &["192.0.2.1", "0.0.0.0"]);
+    refused(&["--config", &unknown], &["udp-prot", "unknown.toml", "udp-port"]);
+    refused(&["--config=/nonexistent"], &["/nonexistent"]);
+    refused(&["--token-file", &empty], &["token", "0 bytes"]);
+    refused(&["--token-file=/nonexistent"], &["/nonexistent"]);
+}
