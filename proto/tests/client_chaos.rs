@@ -188,6 +188,65 @@ fn a_newer_version_takes_over_and_an_older_one_is_ignored() {
 }
 
 #[test]
+fn old_chunks_and_old_refusals_do_not_disturb_the_version_that_follows() {
+    let mut world = World::new(ClientConfig { credit: 4_000, ..ClientConfig::default() });
+    let mut out = [0; 2048];
+    let old = value_of(b"key", 1, 10_000);
+    let new = value_of(b"key", 2, 10_000);
+    world.server.set(b"key", 1, &old);
+    world.get(b"key", 1, SECOND);
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("the first window").bytes;
+    let first = world.server.answer(&out[..bytes]);
+    first.iter().for_each(|datagram| world.feed(datagram));
+    world.server.set(b"key", 2, &new);
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("the second window").bytes;
+    let gone = world.server.answer(&out[..bytes]);
+    world.feed(&gone[0]);
+    first.iter().for_each(|datagram| world.feed(datagram));
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("from the start").bytes;
+    let second = world.server.answer(&out[..bytes]);
+    world.feed(&second[0]);
+    world.feed(&gone[0]);
+    second[1..].iter().for_each(|datagram| world.feed(datagram));
+    world.run(MS * 10);
+    assert_eq!((world.events.len(), &world.events[0].end), (1, &End::Value(new)));
+    let counters = world.client.counters();
+    assert_eq!(
+        (counters.version_restarts, counters.rerequests, counters.duplicates),
+        (1, 0, 1 + first.len() as u64)
+    );
+}
+
+#[test]
+fn a_newer_version_that_overtakes_a_re_request_is_waited_for() {
+    let config = ClientConfig { retries: 1, timeout_ns: 20 * MS, ..ClientConfig::default() };
+    let mut world = World::new(config);
+    let mut out = [0; 2048];
+    let mut answers = Vec::new();
+    world.get(b"key", 1, SECOND);
+    for version in [1, 2] {
+        let bytes = world.client.poll_transmit(world.now, &mut out).expect("request and retry").bytes;
+        world.server.set(b"key", version, &value_of(b"key", version, 10_000));
+        answers.push(world.server.answer(&out[..bytes]));
+        world.now += 11 * MS;
+        world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
+    }
+    world.feed(&answers[0][0]);
+    world.now += 11 * MS;
+    world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
+    assert!(
+        world.client.poll_transmit(world.now, &mut out).is_some(),
+        "what is missing of the first version"
+    );
+    for datagram in &answers[1] {
+        assert!(world.client.poll_transmit(world.now, &mut out).is_none(), "asked for what is on its way");
+        world.feed(datagram);
+    }
+    assert_eq!(world.events[0].end, End::Value(value_of(b"key", 2, 10_000)));
+    assert_eq!((world.events[0].attempts, world.events[0].continuations), (2, 0));
+}
+
+#[test]
 fn a_corrupt_value_is_asked_for_again_and_never_delivered() {
     for bytes in [100, 20_000] {
         let mut world = World::new(ClientConfig { rerequests_max: 2, ..ClientConfig::default() });

@@ -261,6 +261,63 @@ fn a_full_table_refuses_unless_a_read_only_lingers() {
 }
 
 #[test]
+fn the_read_that_ended_longest_ago_is_forgotten_first() {
+    let mut world = world(ClientConfig { in_flight_max: 2, gap_ns: SECOND, ..ClientConfig::default() });
+    let mut out = [0; 2048];
+    let mut answers = Vec::new();
+    for (token, timeout) in [(1, 5 * MS), (2, 6 * MS)] {
+        world.get(b"large", token, timeout);
+        let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+        answers.push(world.server.answer(&out[..bytes]));
+    }
+    world.feed(&answers[0][0]);
+    world.run(7 * MS);
+    world.get(b"small", 3, SECOND);
+    world.run(MS);
+    answers.concat().iter().for_each(|datagram| world.feed(datagram));
+    let ends: Vec<_> = world.events.iter().map(|event| event.token).collect();
+    assert_eq!(ends, [1, 2, 3, 2], "the first, though it had a part, is not known any more");
+}
+
+#[test]
+fn a_read_that_timed_out_keeps_no_memory_that_another_needs() {
+    for partial_max in [1, 2] {
+        let config = ClientConfig {
+            value_bytes_max: 30_000,
+            reassembly_bytes: 32 << 10,
+            partial_max,
+            ..ClientConfig::default()
+        };
+        let mut world = world(config);
+        world.get(b"large", 1, MS);
+        let mut out = [0; 2048];
+        let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+        let first = world.server.answer(&out[..bytes]).swap_remove(0);
+        world.feed(&first);
+        world.run(2 * MS);
+        world.get(b"large", 2, SECOND);
+        world.run(20 * MS);
+        assert_eq!((world.events[1].token, world.events[1].attempts), (2, 0));
+        assert_eq!(world.client.counters().reassembly_full, 0);
+    }
+}
+
+#[test]
+fn a_new_read_does_not_join_one_that_is_asked_again() {
+    let mut world = world(ClientConfig { gets_per_datagram_max: 8, ..ClientConfig::default() });
+    world.server.cookies = Some(CookieKeys::new([7; 16]));
+    world.get(b"large", 1, SECOND);
+    let mut out = [0; 2048];
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+    let challenge = world.server.answer(&out[..bytes]).swap_remove(0);
+    world.feed(&challenge);
+    world.client.get(world.now, b"small", 2, world.now + SECOND, Join::WithPrevious).expect("accepted");
+    let sent: Vec<_> = std::iter::from_fn(|| world.client.poll_transmit(0, &mut out)).collect();
+    let sent: Vec<_> = sent.iter().map(|sent| (sent.first_token, sent.attempt, sent.reads)).collect();
+    assert_eq!(sent, [(1, 1, 1), (2, 0, 1)]);
+}
+
+#[test]
 fn a_full_arena_leaves_chunks_out_and_the_read_succeeds_later() {
     let config =
         ClientConfig { value_bytes_max: 30_000, reassembly_bytes: 32 << 10, ..ClientConfig::default() };

@@ -181,21 +181,17 @@ impl Client {
     /// Whether the chunk belongs to the version held, or begins one; nothing of another version is held then.
     fn admit_version(&mut self, index: u32, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) -> bool {
         let slot = self.slots.get(index);
-        let stale = slot.restarts > 0 && version_is_before(chunk.version, slot.version_floor);
-        if slot.part == NONE && !stale {
-            return true;
-        }
-        let held = if slot.part == NONE { None } else { Some(self.parts.get(slot.part)) };
-        match held {
-            Some(part) if part.takes(chunk.version, chunk.total) => true,
-            Some(part) if !stale && version_is_before(part.version, chunk.version) => {
-                self.restart(index, chunk.version, sink)
+        let stale = if slot.part == NONE {
+            slot.restarts > 0 && version_is_before(chunk.version, slot.version_floor)
+        } else {
+            let part = self.parts.get(slot.part);
+            if version_is_before(part.version, chunk.version) {
+                return self.restart(index, chunk.version, sink);
             }
-            _ => {
-                self.counters.duplicates += 1;
-                false
-            }
-        }
+            !part.takes(chunk.version, chunk.total)
+        };
+        self.counters.duplicates += u64::from(stale);
+        !stale
     }
 
     /// Adds a chunk to what is held; delivers the value, or asks on, when that completes what was expected.
