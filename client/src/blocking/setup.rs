@@ -73,7 +73,8 @@ pub(super) fn core_config(
         credit: credit.clamp(datagram_max, CREDIT_BYTES_MAX) as u32,
         timeout_ns: nanoseconds(options),
         retries: options.retries,
-        rerequests_max: options.retries.max(ClientConfig::default().rerequests_max),
+        // A long value may lose a chunk many times over; its deadline ends the read, not a count.
+        rerequests_max: u8::MAX,
         ..ClientConfig::default()
     }
 }
