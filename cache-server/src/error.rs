@@ -15,7 +15,7 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The store refuses its budget.
-    #[error("memory: {0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// A port is taken.
     #[error(

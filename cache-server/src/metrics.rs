@@ -60,7 +60,7 @@ async fn answer(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
 type Figure = (&'static str, &'static str, fn(&WorkerReport) -> u64);
 
 /// Name, help and value of each counter a worker has.
-const WORKER_COUNTERS: [Figure; 15] = [
+const WORKER_COUNTERS: [Figure; 16] = [
     ("requests", "Datagrams received", |w| w.requests),
     ("gets", "Reads in them", |w| w.gets),
     ("hits", "Reads answered with a value", |w| w.hits),
@@ -73,6 +73,7 @@ const WORKER_COUNTERS: [Figure; 15] = [
     ("recv_system_calls", "System calls that received", |w| w.recv_system_calls),
     ("send_failed", "Messages the kernel refused", |w| w.send_failed),
     ("send_retried", "Messages sent again after an error", |w| w.send_retried),
+    ("socket_errors", "Entries of the socket's error queue", |w| w.socket_errors),
     ("socket_drops", "Datagrams dropped at the socket", |w| w.socket_drops),
     ("allocations", "Allocations on the read path", |w| w.allocations),
     ("cpu_time_us", "CPU time in microseconds", |w| w.cpu_time_us),

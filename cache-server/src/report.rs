@@ -90,6 +90,7 @@ fn worker_report(worker: &WorkerState) -> WorkerReport {
         recv_system_calls: counters.recv_system_calls.get(),
         send_failed: counters.send_failed.get(),
         send_retried: counters.send_retried.get(),
+        socket_errors: counters.socket_errors.get(),
         drops: drops(&counters.drops),
         socket_drops: counters.socket_drops.get(),
         recv_buffer_granted_bytes: worker.recv_buffer_granted_bytes,

@@ -102,6 +102,8 @@ pub struct WorkerReport {
     pub send_failed: u64,
     /// Messages sent again after an error, most often somebody else's.
     pub send_retried: u64,
+    /// Entries of the socket's error queue: ICMP errors and local ones that earlier datagrams caused.
+    pub socket_errors: u64,
     /// Datagrams not answered, by reason, as in [`StatsReport::drops`].
     pub drops: BTreeMap<String, u64>,
     /// Datagrams the kernel dropped at this worker's socket, for want of buffer or for a wrong checksum.

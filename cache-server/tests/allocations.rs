@@ -22,8 +22,12 @@ fn key(number: u32) -> [u8; 8] {
 /// Stores what is read: small values, and large ones that compress well.
 fn seed(server: &Server) {
     let mut tcp = Tcp::hello(server.tcp_addr());
-    (0..SMALL).for_each(|number| drop(tcp.set(&key(number), &noise(number as usize))));
-    (0..LARGE).for_each(|number| drop(tcp.set(&key(1000 + number), &vec![number as u8; 20_000])));
+    for number in 0..SMALL {
+        tcp.set(&key(number), &noise(number as usize));
+    }
+    for number in 0..LARGE {
+        tcp.set(&key(1000 + number), &vec![number as u8; 20_000]);
+    }
 }
 
 /// One flow's request datagrams: full ones of hits and misses, one of chunked values, malformed ones.

@@ -53,7 +53,7 @@ fn refused(arguments: &[&str], named: &[&str]) {
     let Output { status, stdout, stderr } = command(arguments).output().unwrap();
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!((status.code(), stdout.as_slice()), (Some(2), &b""[..]), "{arguments:?}: {stderr}");
-    assert_eq!(stderr.matches("error").count(), 1, "{stderr}");
+    assert_eq!(stderr.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{stderr}");
     named.iter().for_each(|text| assert!(stderr.contains(text), "{arguments:?}: no `{text}` in {stderr}"));
 }
 
@@ -121,8 +121,7 @@ fn bad_usage_is_refused_with_status_2() {
     refused(&["--udp-port=70000"], &["`70000`", "65535"]);
     refused(&["--udp-port=1", "--udp-port=1"], &["udp-port 1 is given twice"]);
     refused(&["--memory=1KiB"], &["memory", "1024 B"]);
-    refused(&["--memory=400GiB"], &["memory", "429496729600 B"]);
-    refused(&["--memory=9999999GiB"], &["memory", "9999999GiB"]);
+    refused(&["--memory=9999999GiB"], &["memory", "10737417166258176 B", "687194767040 B"]);
     refused(&["--value-max=17MiB"], &["value-max is 17825792 B", "16777216 B"]);
     refused(&["--path-mtu=100"], &["path-mtu is 100 B", "1200 B"]);
     refused(&["--workers-per-port=0"], &["workers-per-port is 0"]);

@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::{PATIENCE, Read1, Tcp, Udp, config, noise, start};
 use shingle_proto::limits::DATAGRAM_BYTES_MIN;
-use shingle_proto::wire::{
-    Answer, AnswerHeader, Carrier, DropReason, Frame, Get, Probe, Refusal, RequestHeader,
-};
+use shingle_proto::wire::{Answer, AnswerHeader, Carrier, DropReason, Frame, Get, Probe, Refusal};
 use shingle_server::stats::StatsReport;
 use shingle_server::{Config, Pause, Server, Strategy};
 

@@ -4,13 +4,15 @@ use std::io;
 use std::net::SocketAddr;
 
 use shingle_proto::cookie::CookieKeys;
-use shingle_proto::server::{AnswerSummary, Facts, Found, PortLimits, Sink, answer};
-use shingle_proto::wire::{Carrier, DropReason, Outcome, Receipt, Request, Telemetry};
+use shingle_proto::limits::DATAGRAM_BYTES_MIN;
+use shingle_proto::server::{Facts, Found, PortLimits, Sink, answer};
+use shingle_proto::wire::{Carrier, DropReason, Request, Telemetry};
 use shingle_store::{Reader, Seconds};
-use shingle_udp::{Datagram, Outgoing, SendCounts, Socket, realtime_ns};
+use shingle_udp::{Datagram, Outgoing, Socket, realtime_ns};
 
+use super::Counters;
 use super::decode::Decoder;
-use super::{Counters, WorkerState};
+use super::queued::{Queued, note_refusal, residence_us};
 use crate::limits::{COPIED_PER_REQUEST_BYTES, MESSAGES_PER_REQUEST, SEND_MESSAGES, SLICES_PER_REQUEST};
 
 /// What a worker knows that no request changes.
@@ -21,6 +23,8 @@ pub(super) struct Place {
     pub(super) worker: u8,
     /// For IPv4 peers, then for IPv6 peers.
     pub(super) limits: [PortLimits; 2],
+    /// A value that does not fit is refused, so that the client reads it over TCP.
+    pub(super) refuses: bool,
     /// Values are sent in the encoding they are stored in.
     pub(super) as_stored: bool,
     /// The server's own UDP ports: whoever sends from one of these is not a client.
@@ -28,17 +32,28 @@ pub(super) struct Place {
 }
 
 /// What the worker looks up once a batch.
-pub(super) struct Moment<'a> {
+pub(super) struct Moment {
     pub(super) now: Seconds,
     pub(super) unix_s: u32,
     pub(super) draining: bool,
-    pub(super) keys: &'a CookieKeys,
+    pub(super) keys: CookieKeys,
+}
+
+/// Why a batch is answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// It was received.
+    First,
+    /// Answers were longer than the kernel thinks the path carries: what fits the smallest path is sent, the rest
+    /// refused as too big, so that clients need not wait for their timeouts.
+    Again,
 }
 
 /// A batch of answers on its way.
 pub(super) struct Answers<'a, 'b, 'd> {
+    pub(super) pass: Pass,
     pub(super) place: &'a Place,
-    pub(super) moment: &'a Moment<'a>,
+    pub(super) moment: &'a Moment,
     pub(super) counters: &'a Counters,
     pub(super) reader: &'d Reader<'d>,
     pub(super) decoder: Decoder<'d>,
@@ -48,13 +63,6 @@ pub(super) struct Answers<'a, 'b, 'd> {
     pub(super) datagrams: u64,
 }
 
-/// An answer that waits for the send, and its messages in the send batch.
-pub(super) struct Queued {
-    receipt: Receipt,
-    arrival_ns: u64,
-    messages_end: usize,
-}
-
 /// Whether a request was dealt with, or needs an empty batch.
 #[derive(PartialEq, Eq)]
 pub(super) enum Room {
@@ -62,9 +70,9 @@ pub(super) enum Room {
     SendFirst,
 }
 
-impl<'d> Answers<'_, '_, 'd> {
-    /// Answers one datagram, or drops and counts it.
-    pub(super) fn take(&mut self, datagram: &Datagram<'_>) -> Room {
+impl<'a, 'd> Answers<'a, '_, 'd> {
+    /// Answers the datagram at this place of the receive batch, or drops and counts it.
+    pub(super) fn take(&mut self, index: usize, datagram: &Datagram<'_>) -> Room {
         if !self.has_room() {
             return Room::SendFirst;
         }
@@ -73,8 +81,8 @@ impl<'d> Answers<'_, '_, 'd> {
                 return Room::SendFirst;
             }
             Ok(request) => {
-                self.counters.requests.add(1);
-                self.answer(datagram, &request);
+                self.counters.requests.add(u64::from(self.pass == Pass::First));
+                self.answer(index, datagram, &request);
             }
             Err(reason) => {
                 self.counters.requests.add(1);
@@ -101,7 +109,7 @@ impl<'d> Answers<'_, '_, 'd> {
         Ok(request)
     }
 
-    fn answer(&mut self, datagram: &Datagram<'_>, request: &Request<'_>) {
+    fn answer(&mut self, index: usize, datagram: &Datagram<'_>, request: &Request<'_>) {
         let ip = datagram.source.ip();
         let arrival_ns = datagram.kernel_time_ns.unwrap_or_else(realtime_ns);
         let facts = Facts {
@@ -109,7 +117,10 @@ impl<'d> Answers<'_, '_, 'd> {
             draining: self.moment.draining,
             telemetry: request.header.telemetry.then(|| self.telemetry(arrival_ns)),
         };
-        let limits = &self.place.limits[usize::from(ip.to_canonical().is_ipv6())];
+        let mut limits = self.place.limits[usize::from(ip.to_canonical().is_ipv6())];
+        if self.pass == Pass::Again {
+            limits.datagram_max = DATAGRAM_BYTES_MIN as u16;
+        }
         let (reader, now, as_stored) = (self.reader, self.moment.now, self.place.as_stored);
         let decoder = &mut self.decoder;
         let lookup = |key: &[u8]| match reader.get(key, now) {
@@ -118,13 +129,10 @@ impl<'d> Answers<'_, '_, 'd> {
             Some(item) => decoder.decode(item),
         };
         let mut sink = Train { outgoing: &mut self.outgoing, to: datagram.source };
-        let summary = answer(request, limits, &facts, lookup, &mut sink);
-        self.count(&summary);
-        self.queued.push(Queued {
-            receipt: receipt(request, &summary, arrival_ns, self.place.port),
-            arrival_ns,
-            messages_end: self.outgoing.len(),
-        });
+        let summary = answer(request, &limits, &facts, lookup, &mut sink);
+        self.datagrams += u64::from(summary.datagrams);
+        let messages_end = self.outgoing.len();
+        self.queued.push(Queued::new(request, index, arrival_ns, self.place.port, summary, messages_end));
     }
 
     fn telemetry(&self, arrival_ns: u64) -> Telemetry {
@@ -139,66 +147,22 @@ impl<'d> Answers<'_, '_, 'd> {
         }
     }
 
-    fn count(&mut self, summary: &AnswerSummary) {
-        self.datagrams += u64::from(summary.datagrams);
-        self.counters.gets.add(summary.gets.into());
-        self.counters.hits.add(summary.hits.into());
-        self.counters.misses.add(summary.misses.into());
-        self.counters.refused.add(summary.refused.into());
-        self.counters.challenged.add(summary.challenged.into());
-        self.counters.classify(summary.bytes.into());
-    }
-
-    /// Sends everything and writes the receipts. What the kernel refuses is counted and costs no other answer.
+    /// Sends everything and says what there is to settle. What the kernel refuses costs no other answer.
     ///
     /// # Errors
     /// Only what makes the socket useless.
-    pub(super) fn send(self, socket: &Socket, state: &WorkerState) -> io::Result<()> {
-        let (queued, counters) = (self.queued, self.counters);
-        let counts = self.outgoing.send(socket, &mut |message, _error| {
-            let index = queued.partition_point(|queued| queued.messages_end <= message);
-            if let Some(queued) = queued.get_mut(index) {
-                queued.receipt.outcome = Outcome::SendRefused;
-            }
-        })?;
-        count_sent(counters, &counts);
-        if let Some(ring) = &state.receipts {
-            let sent_ns = realtime_ns();
-            for queued in queued.iter_mut() {
-                queued.receipt.residence_us = residence_us(queued.arrival_ns, sent_ns);
-                ring.push(&queued.receipt);
-            }
-        }
-        Ok(())
+    pub(super) fn send(self, socket: &Socket) -> io::Result<&'a mut Vec<Queued>> {
+        let queued = self.queued;
+        let counts =
+            self.outgoing.send(socket, &mut |message, error| note_refusal(queued, message, &error))?;
+        self.counters.answers.add(counts.datagrams);
+        self.counters.answer_bytes.add(counts.bytes);
+        self.counters.send_system_calls.add(counts.system_calls);
+        self.counters.send_retried.add(counts.retried);
+        self.counters.send_failed.add(counts.failed);
+        self.counters.socket_errors.add(counts.errors_drained);
+        Ok(queued)
     }
-}
-
-fn count_sent(counters: &Counters, counts: &SendCounts) {
-    counters.answers.add(counts.datagrams);
-    counters.answer_bytes.add(counts.bytes);
-    counters.send_system_calls.add(counts.system_calls);
-    counters.send_retried.add(counts.retried);
-    counters.send_failed.add(counts.failed);
-}
-
-fn receipt(request: &Request<'_>, summary: &AnswerSummary, arrival_ns: u64, port: u16) -> Receipt {
-    Receipt {
-        flow: request.header.flow,
-        sequence: request.header.sequence,
-        attempt: request.header.attempt,
-        outcome: if summary.challenged { Outcome::Challenged } else { Outcome::Answered },
-        answer_datagrams: summary.datagrams as u16,
-        answer_bytes: summary.bytes,
-        arrival_unix_us: arrival_ns / 1000,
-        residence_us: 0,
-        port,
-        gets: summary.gets,
-    }
-}
-
-/// From arrival to send in microseconds; 0 when the clock was set back in between.
-fn residence_us(arrival_ns: u64, sent_ns: u64) -> u32 {
-    u32::try_from(sent_ns.saturating_sub(arrival_ns) / 1000).unwrap_or(u32::MAX)
 }
 
 /// Puts the trains of one answer into the send batch.

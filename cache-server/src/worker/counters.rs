@@ -43,6 +43,7 @@ pub(crate) struct Counters {
     pub(crate) recv_system_calls: Counter,
     pub(crate) send_failed: Counter,
     pub(crate) send_retried: Counter,
+    pub(crate) socket_errors: Counter,
     pub(crate) drops: [Counter; DropReason::COUNT],
     pub(crate) socket_drops: Counter,
     pub(crate) allocations: Counter,

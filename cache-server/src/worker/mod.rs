@@ -3,6 +3,7 @@
 mod answer;
 mod counters;
 mod decode;
+mod queued;
 mod receipts;
 mod serve;
 

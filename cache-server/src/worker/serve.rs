@@ -1,15 +1,19 @@
 //! A worker's loop: sleep, receive a batch, answer it, send a batch.
 
 use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
+use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use shingle_proto::wire::Strategy;
 use shingle_store::counting::thread_allocations;
 use shingle_udp::{RecvBatch, SendBatch, Socket, monotonic_ns, pin_thread_to, realtime_ns, thread_cpu_time};
 
-use super::answer::{Answers, Moment, Place, Queued, Room};
+use super::answer::{Answers, Moment, Pass, Place, Room};
 use super::decode::{Decoder, scratch};
+use super::queued::Queued;
 use super::{Counters, WorkerState};
 use crate::cookies::WorkerKeys;
 use crate::limits::{
@@ -22,6 +26,10 @@ use crate::strategy;
 const SOCKET: Token = Token(0);
 /// The token of the worker's waker.
 pub(crate) const WAKER: Token = Token(1);
+
+/// A set of datagrams of one receive batch, a bit for each.
+type Datagrams = u64;
+const _: () = assert!(RECV_SLOTS <= Datagrams::BITS as usize);
 
 /// A worker before and while it runs. Everything it needs is allocated by [`Worker::new`].
 pub(crate) struct Worker {
@@ -54,11 +62,7 @@ impl Worker {
     ) -> io::Result<Worker> {
         let (port_index, index) = at;
         let port = &shared.ports[port_index];
-        poll.registry().register(
-            &mut SourceFd(&std::os::fd::AsRawFd::as_raw_fd(&socket)),
-            SOCKET,
-            Interest::READABLE,
-        )?;
+        poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), SOCKET, Interest::READABLE)?;
         let place = place(shared, port_index, index);
         Ok(Worker {
             port_index,
@@ -109,11 +113,18 @@ impl Worker {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
+            if self.events.iter().any(Event::is_error) {
+                self.drain_errors(&state.counters);
+            }
         }
         self.pause();
         let counters = &state.counters;
         counters.recv_system_calls.add(1);
-        let received = self.incoming.recv(&self.socket)?;
+        let received = self.incoming.recv(&self.socket).unwrap_or_else(|error| {
+            // The kernel is short of memory, most likely: what is waiting is still there at the next turn.
+            tracing::warn!("worker {} could not receive: {error}", state.number);
+            0
+        });
         if let Some(drops) = self.incoming.drops() {
             set_drops(counters, drops);
         }
@@ -124,21 +135,40 @@ impl Worker {
         Ok(received == RECV_SLOTS)
     }
 
-    /// Answers what was received, in as many send batches as it takes.
+    /// Answers what was received.
     fn answer(&mut self, state: &WorkerState) -> io::Result<()> {
         let moment = Moment {
             now: self.shared.now(),
             unix_s: (realtime_ns() / 1_000_000_000) as u32,
             draining: self.shared.is_draining(),
-            keys: self.keys.refresh(&self.shared.secrets),
+            keys: *self.keys.refresh(&self.shared.secrets),
         };
-        let mut datagrams = self.incoming.iter().peekable();
+        let too_long = self.pass(state, &moment, Pass::First, Datagrams::MAX)?;
+        if too_long != 0 {
+            self.pass(state, &moment, Pass::Again, too_long)?;
+        }
+        Ok(())
+    }
+
+    /// Answers these datagrams of the receive batch in as many send batches as it takes. Returns those that are to be
+    /// answered again, and are not settled yet.
+    fn pass(
+        &mut self,
+        state: &WorkerState,
+        moment: &Moment,
+        pass: Pass,
+        wanted: Datagrams,
+    ) -> io::Result<Datagrams> {
+        let mut too_long = 0;
+        let received = self.incoming.iter().enumerate();
+        let mut datagrams = received.filter(|(index, _)| wanted >> index & 1 == 1).peekable();
         while datagrams.peek().is_some() {
             let reader = self.shared.store.pin();
             self.queued.clear();
             let mut answers = Answers {
+                pass,
                 place: &self.place,
-                moment: &moment,
+                moment,
                 counters: &state.counters,
                 reader: &reader,
                 decoder: Decoder::new(&mut self.scratch, self.shared.value_bytes_max),
@@ -146,15 +176,23 @@ impl Worker {
                 queued: &mut self.queued,
                 datagrams: 0,
             };
-            while let Some(datagram) = datagrams.peek() {
-                if answers.take(datagram) == Room::SendFirst {
+            while let Some((index, datagram)) = datagrams.peek() {
+                if answers.take(*index, datagram) == Room::SendFirst {
                     break;
                 }
                 datagrams.next();
             }
-            answers.send(&self.socket, state)?;
+            let queued = answers.send(&self.socket)?;
+            let sent_ns = realtime_ns();
+            for queued in queued {
+                if queued.is_too_long() && self.place.refuses && pass == Pass::First {
+                    too_long |= 1 << queued.datagram;
+                } else {
+                    queued.settle(&state.counters, state.receipts.as_ref(), sent_ns);
+                }
+            }
         }
-        Ok(())
+        Ok(too_long)
     }
 
     /// Stands still where a pause was asked for.
@@ -166,6 +204,14 @@ impl Worker {
         }
     }
 
+    /// Empties the error queue, whose entries are charged to the receive buffer: clients that vanish (ICMP port
+    /// unreachable) must not take the room of others.
+    fn drain_errors(&self, counters: &Counters) {
+        if let Ok(drained) = self.socket.drain_errors(&mut |_| ()) {
+            counters.socket_errors.add(drained as u64);
+        }
+    }
+
     /// Publishes what costs a system call to learn, now and then.
     fn publish(&mut self, counters: &Counters) {
         let now_ns = monotonic_ns();
@@ -174,6 +220,7 @@ impl Worker {
         }
         self.published_ns = now_ns;
         counters.cpu_time_us.set(thread_cpu_time().as_micros() as u64);
+        self.drain_errors(counters);
         if let Ok(info) = self.socket.mem_info() {
             set_drops(counters, info.drops);
         }
@@ -197,8 +244,9 @@ fn place(shared: &Shared, port_index: usize, index: usize) -> Place {
         port: port.port,
         port_index: port_index as u16,
         worker: port.workers[index].number,
+        refuses: strategy::limits(port.strategy, 0).too_big_is_refused,
         limits: [false, true].map(|ipv6| strategy::limits(port.strategy, port.datagram_bytes_max(ipv6))),
-        as_stored: !shared.compress || port.strategy == shingle_proto::wire::Strategy::Compressed,
+        as_stored: !shared.compress || port.strategy == Strategy::Compressed,
         own_ports: shared.ports.iter().map(|port| port.port).collect(),
     }
 }
