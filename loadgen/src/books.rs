@@ -9,12 +9,14 @@ use shingle_udp::counters::Snapshot;
 
 use crate::attribution::{ClientBooks, ReceiptOutcome, Receipts, ServerBooks};
 use crate::engine::Worker;
+use crate::hostload::{CpuTimes, HostLoad};
 
 /// Both hosts' counters at one moment.
 pub struct Reading {
     kernel: Option<Snapshot>,
     flows: FlowCounters,
     server: Option<StatsReport>,
+    cpu: Option<CpuTimes>,
     gaps: Vec<String>,
 }
 
@@ -33,8 +35,8 @@ pub struct Risen {
     pub counters: BTreeMap<String, u64>,
     /// What could not be had.
     pub gaps: Vec<String>,
-    /// CPU time of the server's workers in microseconds and how many they are.
-    pub server_cpu_us: (u64, usize),
+    /// What else this host's CPUs did.
+    pub host_load: HostLoad,
 }
 
 impl Reading {
@@ -61,7 +63,7 @@ impl Reading {
                 .flat_map(|report| &report.missing)
                 .map(|name| format!("{name} of the server's host")),
         );
-        Self { kernel, flows: FlowCounters::sum(workers), server, gaps }
+        Self { kernel, flows: FlowCounters::sum(workers), server, cpu: CpuTimes::read(), gaps }
     }
 
     /// What rose since `earlier`. `shared` says that both ends live in one namespace, whose counters then cannot be put down to
@@ -85,6 +87,9 @@ impl Reading {
             risen.client.kernel_checksum_drops = both_families(&risen.counters, "client.", "InCsumErrors");
             risen.client.silent_send_drops = both_families(&risen.counters, "client.", "SndbufErrors")
                 .saturating_sub(flows.get("sends_refused"));
+        }
+        if let (Some(now), Some(before)) = (self.cpu, earlier.cpu) {
+            risen.host_load = now.since(before);
         }
         self.server_since(earlier, shared, &mut risen);
         risen
@@ -137,7 +142,6 @@ impl Reading {
                 both_families(&risen.counters, "server.", "SndbufErrors").saturating_sub(books.sends_refused);
         }
         risen.server = Some(books);
-        risen.server_cpu_us = (sum(|worker| worker.cpu_time_us), now.workers().count());
     }
 }
 

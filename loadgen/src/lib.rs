@@ -13,6 +13,7 @@ pub mod commands;
 pub mod engine;
 pub mod error;
 pub mod hdr;
+pub mod hostload;
 pub mod limits;
 pub mod options;
 pub mod probe;

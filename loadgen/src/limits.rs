@@ -51,6 +51,8 @@ pub const QUALIFY_RATE_MAX_TPS: f64 = 10_000_000.0;
 pub const QUALIFY_RESOLUTION: f64 = 1.05;
 /// Stages in which a rate may break the service level before it counts as broken.
 pub const TRIES_A_RATE: usize = 2;
+/// Share of the host's CPU time that others may take before the verdict says so: what little daemons use is below it.
+pub const CPU_OTHERS_MAX: f64 = 0.1;
 /// Times `qualify` repeats a stage that a stall of the host made invalid.
 pub const INVALID_REPEATS_MAX: usize = 3;
 /// Length of a stage of `qualify` by default.

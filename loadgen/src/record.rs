@@ -195,6 +195,10 @@ pub struct Stage {
     pub by_flow: Vec<FlowFigures>,
     /// Over time.
     pub intervals: Vec<Interval>,
+    /// Share of this host's CPU time that other processes took, 0 to 1 (rough: sampled by the kernel).
+    pub cpu_others: f64,
+    /// Share of it that the hypervisor took.
+    pub cpu_stolen: f64,
     /// Longest stalls of the host seen by an idle thread.
     pub stalls: Vec<Stall>,
     /// What counters on both hosts rose by, `client.` and `server.` before their names.

@@ -60,7 +60,8 @@ impl Slo {
 
 impl fmt::Display for Slo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "failures={}%,p99={}us", self.failure_rate * 100.0, self.p99_us)
+        let p99 = units::format_duration(Duration::from_micros(self.p99_us));
+        write!(f, "failures={},p99={p99}", units::format_percent(self.failure_rate))
     }
 }
 

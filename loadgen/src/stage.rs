@@ -98,6 +98,8 @@ fn figures(facts: &Facts<'_>) -> Stage {
         by_size: by_size(tally),
         by_flow: by_flow(tally, &facts.flows),
         intervals: intervals(tally, facts),
+        cpu_others: risen.host_load.others,
+        cpu_stolen: risen.host_load.stolen,
         stalls: outcome.stalls.iter().map(|stall| stall_in_stage(stall, outcome.start_ns)).collect(),
         counters: risen.counters.clone(),
         gaps: risen.gaps.clone(),

@@ -1,5 +1,6 @@
 //! The verdict: whether the service level was met, up to which rate, and what to do, in plain words. Pure.
 
+use crate::limits;
 use crate::record::{CauseReport, Outcome, Stage, Verdict};
 use crate::report::terminal::{latency, percent, rate};
 use crate::slo::{Broke, Slo};
@@ -78,6 +79,16 @@ fn words(findings: &Findings<'_>, outcome: Outcome, tps_at_slo: u64) -> Vec<Stri
         words.push(who_words(stage, broke, findings.causes));
         if stage.generator_limited {
             words.push(generator_words(findings, stage));
+        }
+        let taken = stage.cpu_others + stage.cpu_stolen;
+        if taken > limits::CPU_OTHERS_MAX {
+            words.push(format!(
+                "This host was not quiet: others took {:.0} % of its CPU time meanwhile (other processes {:.0} %, the hypervisor {:.0} %). \
+                 Stop them and measure again.",
+                taken * 100.0,
+                stage.cpu_others * 100.0,
+                stage.cpu_stolen * 100.0
+            ));
         }
     } else if findings.best.is_some() && !findings.single {
         words.push("Nothing broke up to the highest rate tried.".to_owned());

@@ -35,9 +35,20 @@ pub(super) struct Chart {
 }
 
 const SIZE: (u32, u32) = (900, 380);
+const BOUND: RGBColor = RGBColor(190, 30, 45);
 
-/// Draws a chart; empty if there is nothing to draw.
-pub(super) fn svg(chart: &Chart) -> String {
+/// A chart with its legend above, where it covers nothing; empty if there is nothing to draw.
+pub(super) fn figure(chart: &Chart) -> String {
+    let colour = |RGBColor(r, g, b): RGBColor| format!("rgb({r},{g},{b})");
+    let entry = |colour: String, line: &str, name: &str| {
+        format!("<span><i style=\"border-top:2px {line} {colour}\"></i>{name}</span>")
+    };
+    let curves = chart.curves.iter().map(|curve| entry(colour(curve.colour), "solid", curve.name));
+    let bound = chart.bound.iter().map(|(_, words)| entry(colour(BOUND), "dashed", words));
+    format!("<p class=\"legend\">{}</p>{}", curves.chain(bound).collect::<String>(), svg(chart))
+}
+
+fn svg(chart: &Chart) -> String {
     let mut text = String::new();
     let points = || chart.curves.iter().flat_map(|curve| &curve.points);
     if points().count() == 0 {
@@ -96,27 +107,18 @@ where
         .draw()?;
     for curve in &chart.curves {
         let style = curve.colour.stroke_width(2);
-        let colour = curve.colour;
+        context.draw_series(LineSeries::new(curve.points.iter().copied(), style))?;
         context
-            .draw_series(LineSeries::new(curve.points.iter().copied(), style))?
-            .label(curve.name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
-        context.draw_series(curve.points.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
+            .draw_series(curve.points.iter().map(|point| Circle::new(*point, 3, curve.colour.filled())))?;
     }
-    if let Some((bound, words)) = &chart.bound {
-        let red = RGBColor(190, 30, 45);
-        context
-            .draw_series(DashedLineSeries::new([(x.0, *bound), (x.1, *bound)], 6, 4, red.stroke_width(1)))?
-            .label(words.as_str())
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], red));
+    if let Some((bound, _)) = &chart.bound {
+        context.draw_series(DashedLineSeries::new(
+            [(x.0, *bound), (x.1, *bound)],
+            6,
+            4,
+            BOUND.stroke_width(1),
+        ))?;
     }
-    context
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .background_style(WHITE.mix(0.85))
-        .border_style(grey)
-        .label_font(("sans-serif", 13))
-        .draw()?;
     Ok(())
 }
 

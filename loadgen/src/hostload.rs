@@ -1,0 +1,80 @@
+//! What else the host's CPUs did during a stage: other processes, and time stolen by the hypervisor (proc(5), /proc/stat).
+
+use std::fs;
+
+/// CPU time of the host and of this process at one moment, in clock ticks since their start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTimes {
+    /// All time of all CPUs.
+    total: u64,
+    /// Time in which they did something.
+    busy: u64,
+    /// Time the hypervisor gave to others.
+    stolen: u64,
+    /// Time of this process.
+    own: u64,
+}
+
+/// Shares of the host's CPU time, 0 to 1. Tick sampling makes them rough: a few percent mean nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct HostLoad {
+    /// Spent by other processes.
+    pub others: f64,
+    /// Stolen by the hypervisor.
+    pub stolen: f64,
+}
+
+impl CpuTimes {
+    /// Reads them now; `None` where procfs does not tell.
+    pub fn read() -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/stat").ok()?, &fs::read_to_string("/proc/self/stat").ok()?)
+    }
+
+    fn parse(host: &str, process: &str) -> Option<Self> {
+        let fields = host.lines().find_map(|line| line.strip_prefix("cpu "))?;
+        // user nice system idle iowait irq softirq steal; guest time is part of user.
+        let ticks: Vec<u64> =
+            fields.split_whitespace().take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
+        let [_, _, _, idle, iowait, _, _, stolen] = ticks[..] else { return None };
+        let total = ticks.iter().sum();
+        // The name of the process may hold spaces and brackets: fields begin after the last one.
+        let mut after_name = process.rsplit_once(')')?.1.split_whitespace().skip(11);
+        let own = after_name.next()?.parse::<u64>().ok()? + after_name.next()?.parse::<u64>().ok()?;
+        Some(Self { total, busy: total - idle - iowait - stolen, stolen, own })
+    }
+
+    /// Shares since `earlier`.
+    pub fn since(self, earlier: Self) -> HostLoad {
+        let total = self.total.saturating_sub(earlier.total).max(1) as f64;
+        let own = self.own.saturating_sub(earlier.own);
+        HostLoad {
+            others: self.busy.saturating_sub(earlier.busy).saturating_sub(own) as f64 / total,
+            stolen: self.stolen.saturating_sub(earlier.stolen) as f64 / total,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROCESS: &str = "12 (load ) gen) S 1 2 3 4 5 6 7 8 9 10 30 20 0 0 20 0 1 0 5";
+
+    #[test]
+    fn shares_are_of_all_cpus() {
+        let before =
+            CpuTimes::parse("cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 1\n", "1 (x) S 1 2 3 4 5 6 7 8 9 10 0 0 0")
+                .expect("parses");
+        let after = CpuTimes::parse("cpu  160 0 140 880 0 0 0 20 0 0\n", PROCESS).expect("parses");
+        assert_eq!(after.own, 50);
+        assert_eq!(after.since(before), HostLoad { others: 0.25, stolen: 0.1 });
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_guessed() {
+        assert_eq!(CpuTimes::parse("", PROCESS), None);
+        assert_eq!(CpuTimes::parse("cpu  1 2 3 4 5\n", PROCESS), None);
+        assert_eq!(CpuTimes::parse("cpu  1 2 3 4 5 6 7 8\n", "12 (x) S 1"), None);
+        assert!(CpuTimes::read().is_some(), "this host has procfs");
+    }
+}
