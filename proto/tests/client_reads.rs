@@ -261,6 +261,24 @@ fn a_full_table_refuses_unless_a_read_only_lingers() {
 }
 
 #[test]
+fn late_chunks_of_another_version_do_not_complete_an_answer() {
+    for (chunks_of_new, complete) in [(1.., false), (0.., true)] {
+        let mut world = world(ClientConfig { gap_ns: SECOND, ..ClientConfig::default() });
+        world.get(b"large", 1, MS);
+        let mut out = [0; 2048];
+        let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+        let old = world.server.answer(&out[..bytes]);
+        world.server.set(b"large", 2, &value_of(b"large", 2, 20_000));
+        let new = world.server.answer(&out[..bytes]);
+        world.feed(&old[0]);
+        world.run(2 * MS);
+        new[chunks_of_new].iter().for_each(|datagram| world.feed(datagram));
+        world.run(2 * SECOND);
+        assert_eq!(world.events[1].end, End::Late { complete, after_ns: MS });
+    }
+}
+
+#[test]
 fn the_read_that_ended_longest_ago_is_forgotten_first() {
     let mut world = world(ClientConfig { in_flight_max: 2, gap_ns: SECOND, ..ClientConfig::default() });
     let mut out = [0; 2048];
@@ -311,6 +329,8 @@ fn a_new_read_does_not_join_one_that_is_asked_again() {
     let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
     let challenge = world.server.answer(&out[..bytes]).swap_remove(0);
     world.feed(&challenge);
+    world.feed(&challenge);
+    assert_eq!(world.client.counters().challenges, 1, "a doubled challenge is one");
     world.client.get(world.now, b"small", 2, world.now + SECOND, Join::WithPrevious).expect("accepted");
     let sent: Vec<_> = std::iter::from_fn(|| world.client.poll_transmit(0, &mut out)).collect();
     let sent: Vec<_> = sent.iter().map(|sent| (sent.first_token, sent.attempt, sent.reads)).collect();
