@@ -73,6 +73,8 @@ pub(crate) const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time a peer may take to read a batch of answers.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time a connection that is being closed may still send, so that it sees why.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// Bytes a connection reads at once, and what its buffer shrinks to after a long message.
 pub(crate) const READ_BUFFER_BYTES: usize = 64 << 10;
 /// Answers are written out once this many bytes are waiting, so that pipelined reads do not pile up in memory.

@@ -141,7 +141,7 @@ pub struct ControlReport {
     pub accepted: u64,
     /// Connections closed for being idle longest when the limit was reached.
     pub evicted: u64,
-    /// Messages that were malformed, too long or too slow, each of which closed its connection.
+    /// Connections closed for a message that was malformed, too long or too slow, or for answers not read.
     pub malformed: u64,
 }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{PATIENCE, Tcp, Udp, config, noise};
+use common::{PATIENCE, Tcp, Udp, config, noise, settled_stats};
 use shingle_proto::limits::GETS_PER_DATAGRAM_MAX;
 use shingle_proto::wire::{Answer, Carrier, Frame, Get};
 use shingle_server::{Config, Server, Strategy};
@@ -90,7 +90,7 @@ fn a_million_mixed_reads_allocate_nothing() {
         reads += mixes.iter_mut().map(|mix| mix.round(8)).sum::<u64>();
         rounds += 1;
     }
-    let stats = server.stats();
+    let stats = settled_stats(&server, 0);
     let sum =
         |figure: fn(&shingle_server::stats::WorkerReport) -> u64| stats.workers().map(figure).sum::<u64>();
     assert_eq!(sum(|worker| worker.gets), reads);

@@ -127,7 +127,7 @@ fn bad_usage_is_refused_with_status_2() {
     refused(&["--workers-per-port=0"], &["workers-per-port is 0"]);
     refused(&["--inject-pause=2s/1s"], &["inject-pause"]);
     refused(&["--listen=nowhere"], &["nowhere"]);
-    refused(&["--listen=192.0.2.1", "--udp-port=0", "--tcp-port=0"], &["192.0.2.1", "0.0.0.0"]);
+    refused(&["--listen=203.0.113.1", "--udp-port=0", "--tcp-port=0"], &["203.0.113.1", "0.0.0.0"]);
     refused(&["--config", &unknown], &["udp-prot", "unknown.toml", "udp-port"]);
     refused(&["--config=/nonexistent"], &["/nonexistent"]);
     refused(&["--token-file", &empty], &["token", "0 bytes"]);

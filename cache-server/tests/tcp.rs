@@ -6,6 +6,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use common::{HEADER, PATIENCE, Read1, Tcp, Udp, config, control, done, noise, set, start};
+use shingle_proto::cookie::Cookie;
 use shingle_proto::limits::{KEY_BYTES_MAX, TCP_MESSAGE_BYTES_MAX};
 use shingle_proto::seal;
 use shingle_proto::wire::{
@@ -161,6 +162,8 @@ fn many_gets_in_one_message_come_back_in_order() {
     tcp.set(b"large", &noise(900_000));
     let mut bytes = Vec::new();
     let mut message = MessageWriter::request(&mut bytes, &HEADER);
+    // A cookie means nothing over TCP, and does no harm.
+    message.push(&Frame::Cookie(Cookie([0; 16])));
     for id in 0..64 {
         message.push(&Frame::Get(Get { id, key: b"large" }));
     }
@@ -318,6 +321,18 @@ impl ToOwnedError for Control<'_> {
             _ => None,
         }
     }
+}
+
+#[test]
+fn a_peer_that_is_sent_away_while_it_sends_still_learns_why() {
+    let server = start(CHUNKED);
+    let mut tcp = Tcp::open(server.tcp_addr());
+    tcp.stream.write_all(&(1u32 << 20).to_be_bytes()).unwrap();
+    for _ in 0..16 {
+        tcp.stream.write_all(&[0; 64 << 10]).unwrap();
+    }
+    let (code, text) = tcp.receive(|answer| done(control(answer))).unwrap().unwrap_err();
+    assert!(code == ErrorCode::TokenNeeded && text.contains("1048576 bytes"), "{code:?} {text}");
 }
 
 #[test]

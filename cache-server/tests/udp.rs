@@ -5,24 +5,10 @@ mod common;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, Read1, Tcp, Udp, config, noise, start};
+use common::{PATIENCE, Read1, Tcp, Udp, config, noise, settled_stats, start};
 use shingle_proto::limits::DATAGRAM_BYTES_MIN;
 use shingle_proto::wire::{Answer, AnswerHeader, Carrier, DropReason, Frame, Get, Probe, Refusal};
-use shingle_server::stats::StatsReport;
 use shingle_server::{Config, Pause, Server, Strategy};
-
-/// The statistics once the workers have counted `requests` datagrams.
-fn stats_after(server: &Server, requests: u64) -> StatsReport {
-    let start = Instant::now();
-    loop {
-        let stats = server.stats();
-        if stats.workers().map(|worker| worker.requests).sum::<u64>() >= requests {
-            return stats;
-        }
-        assert!(start.elapsed() < PATIENCE, "{requests} requests expected: {:?}", stats.ports);
-        std::thread::yield_now();
-    }
-}
 
 #[test]
 fn values_of_every_size_arrive_in_datagrams_of_the_announced_size() {
@@ -38,7 +24,7 @@ fn values_of_every_size_arrive_in_datagrams_of_the_announced_size() {
             assert!(largest <= usize::from(announced.min(8973)), "{bytes} B at {announced}: {largest}");
         }
     }
-    let stats = server.stats();
+    let stats = settled_stats(&server, 0);
     let worker = stats.workers().next().unwrap();
     assert_eq!((worker.send_failed, worker.misses, worker.refused, worker.challenged), (0, 0, 0, 0));
     assert!(worker.send_system_calls < worker.answers / 4, "chunks share system calls: {worker:?}");
@@ -121,7 +107,7 @@ fn several_workers_share_a_port() {
     for udp in &mut flows {
         assert_eq!(udp.get(b"key"), Read1::Value(b"value".to_vec()));
     }
-    let stats = stats_after(&server, 64);
+    let stats = settled_stats(&server, 64);
     let requests: Vec<_> = stats.workers().map(|worker| worker.requests).collect();
     assert_eq!((requests.len(), requests.iter().sum::<u64>()), (3, 64));
     assert!(requests.iter().filter(|&&requests| requests > 0).count() > 1, "{requests:?}");
@@ -148,7 +134,7 @@ fn strangers_get_no_more_than_they_sent() {
     });
     udp.cookie = cookie;
     assert_eq!(udp.get(b"large"), Read1::Value(noise(10_000)));
-    assert_eq!(stats_after(&server, 5).workers().next().unwrap().challenged, 2);
+    assert_eq!(settled_stats(&server, 5).workers().next().unwrap().challenged, 2);
 }
 
 #[test]
@@ -258,7 +244,7 @@ fn what_is_malformed_is_counted_by_reason_and_answered_by_nothing() {
             std::thread::yield_now();
         }
     }
-    let stats = stats_after(&server, cases.len() as u64);
+    let stats = settled_stats(&server, cases.len() as u64);
     assert_eq!(
         stats.drops.values().sum::<u64>(),
         cases.len() as u64,
@@ -284,7 +270,7 @@ fn a_server_does_not_answer_a_server() {
     udp.socket = elsewhere;
     let request = udp.request(&[Frame::Get(Get { id: 1, key: b"k" })]);
     udp.send_bytes(&request);
-    let stats = stats_after(&servers[0], 1);
+    let stats = settled_stats(&servers[0], 1);
     assert_eq!((stats.drops["source"], stats.workers().map(|worker| worker.answers).sum::<u64>()), (1, 0));
 }
 
@@ -326,7 +312,7 @@ fn random_datagrams_disturb_nobody() {
         assert_eq!(reader.get(b"key"), Read1::Value(noise(3000)));
         reads += 1;
     }
-    let stats = stats_after(&server, sent + reads);
+    let stats = settled_stats(&server, sent + reads);
     let worker = stats.workers().next().unwrap();
     assert_eq!((worker.hits, stats.drops.values().sum::<u64>(), worker.socket_drops), (reads, sent, 0));
 }

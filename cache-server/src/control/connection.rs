@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use shingle_proto::limits::TCP_LENGTH_BYTES;
-use shingle_proto::wire::next_message;
+use shingle_proto::wire::{Frame, next_message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -14,7 +14,7 @@ use super::handlers::{Session, Step};
 use super::reads;
 use super::seats::Seat;
 use crate::limits::{
-    HELLO_TIMEOUT, LONG_ANSWERS_BYTES, LONG_MESSAGES_BYTES, MESSAGE_TIMEOUT, READ_BUFFER_BYTES,
+    HELLO_TIMEOUT, LINGER, LONG_ANSWERS_BYTES, LONG_MESSAGES_BYTES, MESSAGE_TIMEOUT, READ_BUFFER_BYTES,
     WRITE_BUFFER_BYTES, WRITE_TIMEOUT,
 };
 use crate::shared::Shared;
@@ -61,7 +61,7 @@ pub(super) async fn serve(
         let open = connection.handle_messages(seat).await?;
         connection.output.flush().await?;
         if !open {
-            return connection.output.stream.shutdown().await;
+            return connection.output.close().await;
         }
         if connection.receive().await? == 0 {
             return Ok(());
@@ -96,7 +96,8 @@ impl Connection<'_> {
                 Step::Close => break false,
                 Step::Continue => {}
                 Step::Read(request) => {
-                    for read in request.frames() {
+                    let is_read = |frame: &Frame<'_>| matches!(frame, Frame::Get(_) | Frame::Rerequest(_));
+                    for read in request.frames().filter(is_read) {
                         let units = (self.shared.value_bytes_max / UNIT_BYTES) as u32;
                         let _room = self.answers.acquire_many(units).await.map_err(io::Error::other)?;
                         reads::answer_one(self.shared, &request, &read, &mut self.output.bytes);
@@ -109,6 +110,8 @@ impl Connection<'_> {
                 seat.trust();
             }
             self.output.flush_if_long().await?;
+            // Somebody else's turn after a number of messages, however fast this peer sends them.
+            tokio::task::coop::consume_budget().await;
         };
         self.input.consume(taken);
         Ok(open)
@@ -146,6 +149,16 @@ impl Output {
         self.bytes.clear();
         self.bytes.shrink_to(WRITE_BUFFER_BYTES);
         written.map_err(|_| timed_out("the peer does not read its answers"))?
+    }
+
+    /// Closes so that the peer still gets what was written: were it cut off while it sends, the kernel would throw away
+    /// both directions.
+    async fn close(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let mut nowhere = tokio::io::sink();
+        timeout(LINGER, tokio::io::copy(&mut self.stream, &mut nowhere))
+            .await
+            .map_or(Ok(()), |copied| copied.map(drop))
     }
 }
 

@@ -218,7 +218,9 @@ impl<'s> Session<'s> {
         self.check_update()?;
         match flush.what {
             FlushWhat::Values => Ok(self.shared.store.flush() as u64),
-            FlushWhat::PathMtus => path_mtus::flush().map_err(|text| (ErrorCode::NotPermitted, text)),
+            FlushWhat::PathMtus => {
+                path_mtus::flush(self.peer).map_err(|text| (ErrorCode::NotPermitted, text))
+            }
         }
     }
 

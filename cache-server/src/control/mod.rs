@@ -125,6 +125,7 @@ async fn accept(shared: &Arc<Shared>, listener: tokio::net::TcpListener) {
                 () = seat.leave.notified() => Err(io::Error::other("somebody else needed the seat")),
             };
             if let Err(error) = ended {
+                shared.control.malformed.add((error.kind() == io::ErrorKind::TimedOut).into());
                 tracing::debug!(%peer, "connection ended: {error}");
             }
             drop(seat);

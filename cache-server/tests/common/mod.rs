@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shingle_proto::checksum::crc32c_of;
 use shingle_proto::chunk::Range;
@@ -30,6 +30,24 @@ pub fn config(strategies: &[Strategy]) -> Config {
 
 pub fn start(strategies: &[Strategy]) -> Server {
     Server::start(config(strategies)).unwrap()
+}
+
+/// The statistics once the workers have counted `requests` datagrams and settled every answer: an answer arrives a moment
+/// before it is counted.
+pub fn settled_stats(server: &Server, requests: u64) -> StatsReport {
+    let start = Instant::now();
+    loop {
+        let stats = server.stats();
+        let received: u64 = stats.workers().map(|worker| worker.requests).sum();
+        let dropped: u64 = stats.drops.values().sum();
+        let answered: u64 =
+            stats.workers().flat_map(|worker| &worker.size_classes).map(|class| class.answers).sum();
+        if received >= requests && received == dropped + answered {
+            return stats;
+        }
+        assert!(start.elapsed() < PATIENCE, "{requests} requests expected: {:?}", stats.ports);
+        std::thread::yield_now();
+    }
 }
 
 /// A value that is different for every length and does not compress.
