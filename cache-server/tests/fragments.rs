@@ -6,12 +6,12 @@ mod common;
 use std::net::SocketAddr;
 
 use common::{Read1, Tcp, Udp, config, noise};
-use shingle_proto::limits::{ANSWER_HEADER_BYTES, CHUNK_HEAD_BYTES, SEAL_BYTES};
+use shingle_proto::limits::{ANSWER_HEADER_BYTES, CHUNK_BYTES, SEAL_BYTES};
 use shingle_server::{Config, Server, Strategy};
 use shingle_udp::counters::Snapshot;
 
 const PATH_MTUS: [usize; 4] = [1280, 1500, 8500, 9001];
-/// One send takes at most this much (PROTOCOL.md section 2.2 of the facts: UDP_SEGMENT's limits).
+/// One UDP_SEGMENT send takes at most this much.
 const SEND_BYTES_MAX: usize = 65_507;
 const SEGMENTS_MAX: usize = 128;
 
@@ -21,8 +21,17 @@ fn value_sizes() -> Vec<usize> {
     for mtu in PATH_MTUS {
         let datagram = mtu - 28;
         let one = datagram - ANSWER_HEADER_BYTES - 16;
-        let chunk = datagram - ANSWER_HEADER_BYTES - CHUNK_HEAD_BYTES;
-        sizes.extend([one - 20, one - 1, one, one + 1, chunk, 2 * chunk - SEAL_BYTES, 2 * chunk - SEAL_BYTES + 1, 7 * chunk]);
+        let chunk = datagram - ANSWER_HEADER_BYTES - CHUNK_BYTES;
+        sizes.extend([
+            one - 20,
+            one - 1,
+            one,
+            one + 1,
+            chunk,
+            2 * chunk - SEAL_BYTES,
+            2 * chunk - SEAL_BYTES + 1,
+            7 * chunk,
+        ]);
     }
     sizes
 }
@@ -50,7 +59,11 @@ fn family(address: &str, headers_bytes: usize) {
         for bytes in value_sizes() {
             tcp.set(b"key", &noise(bytes));
             let before = server.stats();
-            assert_eq!(udp.get(b"key"), Read1::Value(noise(bytes)), "{bytes} B at path MTU {mtu} over {address}");
+            assert_eq!(
+                udp.get(b"key"),
+                Read1::Value(noise(bytes)),
+                "{bytes} B at path MTU {mtu} over {address}"
+            );
             let largest = udp.sizes.iter().max().expect("an answer");
             assert!(largest + headers_bytes <= mtu, "{bytes} B: {largest} B of payload at path MTU {mtu}");
             balanced(&udp.sizes, bytes, mtu);
@@ -92,7 +105,12 @@ fn one_send(server: &Server, before: &shingle_server::stats::StatsReport, sizes:
         assert!(std::time::Instant::now() < deadline, "{} answers never counted", sizes.len());
         std::thread::yield_now();
     };
-    assert_eq!(calls(&after) - calls(before), 1, "{} datagrams at path MTU {mtu} left in one send", sizes.len());
+    assert_eq!(
+        calls(&after) - calls(before),
+        1,
+        "{} datagrams at path MTU {mtu} left in one send",
+        sizes.len()
+    );
 }
 
 #[test]

@@ -31,8 +31,9 @@ pub const INTERVALS_MAX: u64 = 120;
 /// Silence after the last chunk of a partly received answer before the missing ranges are asked for: a few times the
 /// latency aimed at, so that reordering and batches of a busy receiver do not look like loss.
 pub const GAP_NS: u64 = 4_000_000;
-/// Re-requests for one read: with the gap doubling each time the timeout ends most reads first.
-pub const REREQUESTS_MAX: u8 = 6;
+/// Re-requests for one read: its deadline ends it, not their number. A megabyte takes 900 datagrams of the base size, so
+/// a small loss rate hits each window.
+pub const REREQUESTS_MAX: u8 = u8::MAX;
 /// How long a read is remembered beyond its timeout, to recognise late answers.
 pub const LINGER_NS_MIN: u64 = 100_000_000;
 /// The stall watch sleeps this long and measures how long it slept.
