@@ -225,9 +225,10 @@ fn verdict_on(loss: &Loss, books: &Books<'_>) -> Verdict {
             "the answers, or the rest of them, arrived after the deadline",
         ),
         (Symptom::Silent { .. }, Some((Some(_), _))) => Verdict::Lost(Direction::Down),
-        // A part of the answer proves that the request arrived, whatever receipts were overwritten.
-        (Symptom::Silent { part_arrived: true }, _) => Verdict::Lost(Direction::Down),
+        // What arrived of an answer then answers a retry: it was the first request that was lost.
         (Symptom::Silent { .. }, Some((None, 0))) => Verdict::Lost(Direction::Up),
+        // A part of the answer proves that a request arrived, whatever receipts were overwritten.
+        (Symptom::Silent { part_arrived: true }, _) => Verdict::Lost(Direction::Down),
         (Symptom::Silent { .. }, _) => Verdict::Lost(Direction::Host),
     }
 }

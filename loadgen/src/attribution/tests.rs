@@ -69,6 +69,17 @@ fn overwritten_receipts_prove_nothing() {
 }
 
 #[test]
+fn a_part_that_answers_a_retry_does_not_prove_that_the_first_request_arrived() {
+    let losses = [loss(1, false, Symptom::Silent { part_arrived: true })];
+    let receipts = Receipts::default();
+    let shares = attribute(&Books { receipts: Some(&receipts), ..books(&losses) });
+    assert_eq!(reads(&shares, Cause::Unexplained, Direction::Up), 1);
+    let overwritten = Receipts { overwritten: 1, ..Receipts::default() };
+    let shares = attribute(&Books { receipts: Some(&overwritten), ..books(&losses) });
+    assert_eq!(reads(&shares, Cause::Unexplained, Direction::Down), 1);
+}
+
+#[test]
 fn late_answers_are_split_by_their_time_in_the_server() {
     let losses = [
         loss(1, true, Symptom::Late { residence_ns: Some(90_000_000) }),
