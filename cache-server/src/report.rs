@@ -43,6 +43,8 @@ pub(crate) fn report(shared: &Shared) -> StatsReport {
             accepted: shared.control.accepted.get(),
             evicted: shared.control.evicted.get(),
             malformed: shared.control.malformed.get(),
+            messages: shared.control.messages.get(),
+            reads: shared.control.reads.get(),
         },
         kernel,
         missing,

@@ -205,7 +205,7 @@ impl fmt::Debug for Server {
 }
 
 fn fail(thread: &str, why: &dyn fmt::Display) -> ! {
-    tracing::error!("thread {thread} failed: {why}; the server ends rather than serve half");
+    eprintln!("error: thread {thread} failed: {why}; the process ends rather than serve half");
     process::exit(EXIT_FAILED)
 }
 

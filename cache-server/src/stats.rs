@@ -143,6 +143,10 @@ pub struct ControlReport {
     pub evicted: u64,
     /// Connections closed for a message that was malformed, too long or too slow, or for answers not read.
     pub malformed: u64,
+    /// Messages received over TCP.
+    pub messages: u64,
+    /// Reads answered over TCP; they are not in the workers' figures.
+    pub reads: u64,
 }
 
 impl StatsReport {

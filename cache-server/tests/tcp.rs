@@ -2,7 +2,8 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use common::{HEADER, PATIENCE, Read1, Tcp, Udp, config, control, done, noise, set, start};
@@ -353,6 +354,26 @@ fn a_wrong_token_is_refused_and_the_right_one_taken() {
     let (answer, mut tcp) = hello(b"wrong");
     assert_eq!(answer, Err(ErrorCode::TokenWrong));
     assert_eq!(tcp.receive(|_| ()), None);
+}
+
+#[test]
+fn metrics_are_served_over_http() {
+    let metrics = Some("127.0.0.1:0".parse().unwrap());
+    let server = Server::start(Config { metrics, ..config(CHUNKED) }).unwrap();
+    Tcp::hello(server.tcp_addr()).set(b"k", b"v");
+    let scrape = |request: &str| {
+        let mut stream = TcpStream::connect(server.metrics_addr().unwrap()).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answer = scrape("GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+    assert!(body.contains("\nshingle_store_items 1\n"), "{body}");
+    assert!(scrape("POST / HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
 }
 
 #[test]

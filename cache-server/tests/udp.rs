@@ -111,6 +111,10 @@ fn several_workers_share_a_port() {
     let requests: Vec<_> = stats.workers().map(|worker| worker.requests).collect();
     assert_eq!((requests.len(), requests.iter().sum::<u64>()), (3, 64));
     assert!(requests.iter().filter(|&&requests| requests > 0).count() > 1, "{requests:?}");
+    let allowed = shingle_udp::allowed_cpus().unwrap();
+    let cpus: Vec<_> = stats.workers().map(|worker| worker.cpu.map(|cpu| cpu as usize)).collect();
+    let from_the_lowest: Vec<_> = allowed.iter().cycle().take(3).map(|&cpu| Some(cpu)).collect();
+    assert_eq!(cpus, from_the_lowest);
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl Connection<'_> {
             }
             let Ok(Some((bytes, message))) = next_message(waiting) else { break true };
             seat.touch();
+            self.shared.control.messages.add(1);
             match self.session.handle(message, &mut self.output.bytes) {
                 Step::Close => break false,
                 Step::Continue => {}
@@ -100,6 +101,7 @@ impl Connection<'_> {
                     for read in request.frames().filter(is_read) {
                         let units = (self.shared.value_bytes_max / UNIT_BYTES) as u32;
                         let _room = self.answers.acquire_many(units).await.map_err(io::Error::other)?;
+                        self.shared.control.reads.add(1);
                         reads::answer_one(self.shared, &request, &read, &mut self.output.bytes);
                         self.output.flush_if_long().await?;
                     }

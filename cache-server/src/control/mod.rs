@@ -32,6 +32,8 @@ pub(crate) struct ControlCounters {
     pub(crate) accepted: Counter,
     pub(crate) evicted: Counter,
     pub(crate) malformed: Counter,
+    pub(crate) messages: Counter,
+    pub(crate) reads: Counter,
 }
 
 /// The control plane before it runs: everything that can fail has been done.
