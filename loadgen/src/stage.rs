@@ -197,7 +197,9 @@ fn generator_limits(facts: &Facts<'_>, stage: &Stage) -> Vec<String> {
         ));
     }
     if let Some(reads) = stage.first_try_losses.get(&Cause::GeneratorLimited) {
-        because.push(format!("{reads} reads found no room: too many were in flight"));
+        because.push(format!(
+            "{reads} reads left when more than half of their timeout was gone, or found no room because too many were in flight"
+        ));
     }
     if !because.is_empty() {
         let busy = tally.cpu_ns as f64 / tally.wall_ns.max(1) as f64;

@@ -31,8 +31,10 @@ pub struct Loss {
 pub enum Symptom {
     /// The kernel refused the request.
     NotSent,
-    /// The generator had no room for the read.
+    /// The generator had no room for the read, or for the pieces of its answer.
     NoRoom,
+    /// The request left when more than half of its timeout was gone, or never.
+    LeftLate,
     /// Nothing came, or not all of it.
     Silent {
         /// Some of the answer arrived in time.
@@ -187,7 +189,12 @@ fn verdict_on(loss: &Loss, books: &Books<'_>) -> Verdict {
         (Symptom::NoRoom, _) => Verdict::Proven(
             Cause::GeneratorLimited,
             Direction::Host,
-            "the generator had no room for more reads in flight",
+            "the generator had no room for more reads in flight, or for the pieces of their answers",
+        ),
+        (Symptom::LeftLate, _) => Verdict::Proven(
+            Cause::GeneratorLimited,
+            Direction::Host,
+            "these requests left when more than half of their timeout was gone, or never",
         ),
         (Symptom::Corrupt, _) => Verdict::Proven(
             Cause::PathCorruption,

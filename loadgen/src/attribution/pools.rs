@@ -64,7 +64,7 @@ impl Pool {
             } else {
                 (u128::from(reads) * u128::from(suspect.count) / u128::from(counted)) as u64
             };
-            let taken = self.take(quota);
+            let taken = self.take_evenly(quota);
             let evidence = format!("{} {}", suspect.count, suspect.counter);
             taken.put(suspect.cause, direction, confidence, evidence, shares);
         }
@@ -73,6 +73,18 @@ impl Pool {
         rest.put(Cause::Unexplained, direction, 0.0, evidence, shares);
     }
 
+    /// Takes failed and saved reads in their proportion: a counter does not say which of them it counted.
+    fn take_evenly(&mut self, reads: u64) -> Pool {
+        let reads = reads.min(self.reads());
+        let share = u128::from(reads) * u128::from(self.failed);
+        let failed = share.checked_div(u128::from(self.reads())).unwrap_or(0) as u64;
+        let saved = reads - failed;
+        self.failed -= failed;
+        self.saved -= saved;
+        Pool { failed, saved }
+    }
+
+    /// Takes failed reads first.
     fn take(&mut self, reads: u64) -> Pool {
         let failed = self.failed.min(reads);
         let saved = self.saved.min(reads - failed);

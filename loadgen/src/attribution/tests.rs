@@ -116,6 +116,7 @@ fn any_symptom() -> impl Strategy<Value = Symptom> {
     prop_oneof![
         Just(Symptom::NotSent),
         Just(Symptom::NoRoom),
+        Just(Symptom::LeftLate),
         Just(Symptom::Corrupt),
         Just(Symptom::Refused),
         any::<bool>().prop_map(|part_arrived| Symptom::Silent { part_arrived }),

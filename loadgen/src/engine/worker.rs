@@ -226,6 +226,10 @@ fn book(
         Ended::Refused { .. } | Ended::OverTcp => Some(Symptom::Refused),
         Ended::NotSent => Some(Symptom::NotSent),
         Ended::TimedOut { corrupt: 1.., .. } => Some(Symptom::Corrupt),
+        // Whatever became of the answer: the server and the path never had the time they were to have.
+        Ended::TimedOut { .. } if left_late(event, spec) => Some(Symptom::LeftLate),
+        // Chunks came and none was kept.
+        Ended::TimedOut { total_bytes: 0, .. } if event.chunks > 0 => Some(Symptom::NoRoom),
         Ended::TimedOut { .. } => Some(Symptom::Silent { part_arrived: event.chunks > 0 }),
     };
     let intended = event.deadline_ns - spec.timeout_ns;
@@ -252,4 +256,9 @@ fn book(
     });
     let intended_ns = intended.saturating_sub(spec.start_ns);
     tally.end(&End { flow_index, value_bytes: space.value_bytes(item), intended_ns, latency_ns, loss });
+}
+
+/// Whether the request left when more than half of its timeout was gone, or has not left at all.
+fn left_late(event: &Event<'_>, spec: &StageSpec) -> bool {
+    event.first_sent_ns == 0 || event.first_sent_ns + spec.timeout_ns / 2 > event.deadline_ns
 }
