@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-pub use link::{FaultCounts, Faults};
 use link::Link;
+pub use link::{FaultCounts, Faults};
 use shingle_udp::{RecvBatch, SendBatch, Socket, SocketOptions};
 
 pub use setup::*;
@@ -167,10 +167,7 @@ impl Batches {
 }
 
 fn open() -> Socket {
-    let options = SocketOptions {
-        recv_buffer_bytes: 4 << 20,
-        send_buffer_bytes: 4 << 20,
-        ..SocketOptions::default()
-    };
+    let options =
+        SocketOptions { recv_buffer_bytes: 4 << 20, send_buffer_bytes: 4 << 20, ..SocketOptions::default() };
     Socket::bind((Ipv4Addr::LOCALHOST, 0).into(), &options).unwrap()
 }

@@ -42,7 +42,9 @@ pub fn config() -> Config {
 pub fn options(server: &Server, flags: &[&str]) -> Options {
     let address = server.tcp_addr().to_string();
     let typed = ["loadgen", "run", "--quiet", "--server", &address].into_iter().chain(flags.iter().copied());
-    let Command::Run(run) = Cli::try_parse_from(typed).unwrap().command else { unreachable!("`run` was typed") };
+    let Command::Run(run) = Cli::try_parse_from(typed).unwrap().command else {
+        unreachable!("`run` was typed")
+    };
     Options::resolve(&run.common).unwrap()
 }
 
@@ -69,7 +71,7 @@ pub fn udp_address(server: &Server) -> SocketAddr {
 }
 
 /// One stage at a constant rate, checked for what holds of every stage.
-pub fn stage(rig: &mut Rig, tps: f64, duration: Duration) -> StageResult {
+pub fn steady(rig: &mut Rig, tps: f64, duration: Duration) -> StageResult {
     let result = rig.stage(Pace::PerSecond(tps), duration, &Progress::new(true)).unwrap();
     check_books(&result);
     result
@@ -80,10 +82,19 @@ pub fn check_books(result: &StageResult) {
     let StageResult { stage, causes, .. } = result;
     println!(
         "sent {} answered {} first try lost {} failed {} rerequests {} losses {:?} gaps {:?}",
-        stage.sent, stage.answered, stage.first_try_lost, stage.failed, stage.rerequests, stage.losses, stage.gaps
+        stage.sent,
+        stage.answered,
+        stage.first_try_lost,
+        stage.failed,
+        stage.rerequests,
+        stage.losses,
+        stage.gaps
     );
     for cause in causes {
-        println!("  {} {:?}: {} of them failed {}; {:?}", cause.cause, cause.direction, cause.reads, cause.failed, cause.evidence);
+        println!(
+            "  {} {:?}: {} of them failed {}; {:?}",
+            cause.cause, cause.direction, cause.reads, cause.failed, cause.evidence
+        );
     }
     assert_eq!(stage.wrong, 0, "a value delivered that is not what was stored");
     assert_eq!(stage.sent, stage.answered + stage.failed);
