@@ -164,11 +164,16 @@ fn read_token(path: &PathBuf) -> Result<Vec<u8>, Error> {
 }
 
 impl Output {
-    /// A run of minutes must not end on a file that cannot be written.
+    /// A run of minutes must not end on a file that cannot be written. Leaves behind no file that was not there: the run may still
+    /// not begin.
     fn check_writable(&self) -> Result<(), Error> {
         for path in [&self.json, &self.html, &self.hdr].into_iter().flatten() {
-            let opened = fs::OpenOptions::new().append(true).create(true).open(path);
-            opened.map_err(|error| Error::file("write", path, error))?;
+            let fail = |error| Error::file("write", path, error);
+            let was_there = path.exists();
+            fs::OpenOptions::new().append(true).create(true).open(path).map_err(fail)?;
+            if !was_there {
+                fs::remove_file(path).map_err(fail)?;
+            }
         }
         Ok(())
     }
