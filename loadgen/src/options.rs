@@ -169,7 +169,7 @@ impl Output {
     fn check_writable(&self) -> Result<(), Error> {
         for path in [&self.json, &self.html, &self.hdr].into_iter().flatten() {
             let fail = |error| Error::file("write", path, error);
-            let was_there = path.exists();
+            let was_there = path.symlink_metadata().is_ok();
             fs::OpenOptions::new().append(true).create(true).open(path).map_err(fail)?;
             if !was_there {
                 fs::remove_file(path).map_err(fail)?;
