@@ -36,12 +36,22 @@ pub const GAP_NS: u64 = 4_000_000;
 pub const REREQUESTS_MAX: u8 = u8::MAX;
 /// How long a read is remembered beyond its timeout, to recognise late answers.
 pub const LINGER_NS_MIN: u64 = 100_000_000;
-/// The stall watch sleeps this long and measures how long it slept.
-pub const STALL_WATCH_SLEEP: Duration = Duration::from_millis(1);
-/// An idle thread that slept this much too long saw a stall of the host. Above a scheduler's slice under full load (3 to 4 ms).
-pub const STALL_NS_MIN: u64 = 10_000_000;
-/// Share of a stage lost in stalls above which its figures are not the service's. Half of the failure rate allowed by default.
-pub const STALL_SHARE_MAX: f64 = 0.0025;
+/// The stall watch sleeps this long and measures how long it slept: what is shorter can hide in a sleep.
+pub const STALL_WATCH_SLEEP: Duration = Duration::from_micros(500);
+/// A stall matters from this share of the p99 bound on: with what hides in the watch's sleep, none longer than the bound goes unseen.
+pub const STALL_SHARE_OF_P99: f64 = 0.5;
+/// Shortest stall noted: below it, wake-ups of a virtual machine look like stalls.
+pub const STALL_NS_MIN: u64 = 300_000;
+/// Stalls noted in a stage; more make it invalid.
+pub const STALLS_MAX: usize = 16_384;
+/// How long a read is held back after its end, until the stall watch has spoken for its time: its sleep and a scheduler's slice or two.
+pub const HOLD_NS: u64 = 10_000_000;
+/// Reads held back at most: 10 ms at 3 million reads/s.
+pub const HOLD_READS_MAX: usize = 32_768;
+/// Share of disturbed reads from which on the verdict mentions them.
+pub const DISTURBED_WORTH_SAYING: f64 = 0.01;
+/// Share of a stage's reads disturbed by stalls of the host above which too little is left to judge it by.
+pub const DISTURBED_SHARE_MAX: f64 = 0.2;
 /// Share of reads that left later than their stage ended, above which the generator did not offer the rate.
 pub const BACKLOG_SHARE_MAX: f64 = 0.01;
 /// First rate `qualify` tries, reads/s.

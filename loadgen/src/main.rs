@@ -14,7 +14,11 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() -> ExitCode {
     // What a server inside this process has to say when something is wrong.
-    tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).without_time().init();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .init();
     match commands::run(&Cli::parse()) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {

@@ -147,8 +147,10 @@ pub struct Stage {
     pub achieved_tps: f64,
     /// Seconds during which reads were scheduled.
     pub duration_s: f64,
-    /// False if a stall of the host fell into it: its figures are not the service's.
+    /// False if stalls of the host left too little of it to judge the service by.
     pub valid: bool,
+    /// Reads that a stall of the host fell into. They are in the counts, but in no distribution.
+    pub disturbed: u64,
     /// Reads scheduled; each ends in exactly one of `answered` and `failed`.
     pub sent: u64,
     /// Reads answered rightly and in time, misses included.
@@ -163,8 +165,10 @@ pub struct Stage {
     pub wrong: u64,
     /// failed / sent.
     pub failure_rate: f64,
-    /// Latency from the intended time over all reads; a failed read counts as its timeout.
+    /// Latency from the intended time over the undisturbed reads; a failed read counts as its timeout.
     pub latency_us: Percentiles,
+    /// The same over all reads.
+    pub latency_with_stalls_us: Percentiles,
     /// Latency from the send of the request, answered reads only.
     pub service_us: Percentiles,
     /// How late requests left, against their intended time.
@@ -199,7 +203,7 @@ pub struct Stage {
     pub cpu_others: f64,
     /// Share of it that the hypervisor took.
     pub cpu_stolen: f64,
-    /// Longest stalls of the host seen by an idle thread.
+    /// Stalls of the host seen by idle threads on the CPUs in use.
     pub stalls: Vec<Stall>,
     /// What counters on both hosts rose by, `client.` and `server.` before their names.
     pub counters: BTreeMap<String, u64>,
@@ -259,6 +263,8 @@ pub struct Interval {
     pub length_s: f64,
     /// Reads that ended.
     pub reads: u64,
+    /// Of them, those that a stall of the host fell into.
+    pub disturbed: u64,
     /// Of them, those that lost something on the first try.
     pub first_try_lost: u64,
     /// Of them, those that failed.
@@ -267,7 +273,7 @@ pub struct Interval {
     pub p50_us: f64,
     /// 99th percentile of latency, microseconds.
     pub p99_us: f64,
-    /// False if the host stalled meanwhile.
+    /// False if stalls of the host left too little of it.
     pub valid: bool,
 }
 

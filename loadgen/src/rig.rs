@@ -31,6 +31,8 @@ pub struct Rig {
     keys: KeySpec,
     workers: Vec<Worker>,
     host: Host,
+    /// CPUs whose stalls fall into reads: the workers' own, and an embedded server's.
+    watched_cpus: Vec<usize>,
     /// Stages run so far: each gets arrivals of its own.
     stages: u64,
 }
@@ -110,7 +112,13 @@ impl Rig {
             workers.push(Worker::new(*cpu, flows, sampler));
         }
         let host = host_facts(options, &target, &workers);
-        Ok(Self { options: options.clone(), target, space, keys, workers, host, stages: 0 })
+        let mut watched_cpus = options.generator_cpus.clone();
+        if target.is_embedded() {
+            watched_cpus.extend(&options.server_cpus);
+        }
+        watched_cpus.sort_unstable();
+        watched_cpus.dedup();
+        Ok(Self { options: options.clone(), target, space, keys, workers, host, watched_cpus, stages: 0 })
     }
 
     /// Runs a stage and puts both hosts' books to it.
@@ -134,12 +142,13 @@ impl Rig {
             linger_ns: linger_ns(timeout_ns),
             gets_per_datagram: self.options.gets_per_datagram.into(),
             seed: self.options.seed.wrapping_add(self.stages),
+            stall_ns: stall_ns(self.options.slo.p99_us),
         };
         let before = Reading::take(&self.workers, &mut self.target.control);
         let cursor = self.target.welcome().receipts.then(|| ReceiptCursor::at_end(before.server())).flatten();
         let ticker = progress.stage(pace, duration);
-        let outcome =
-            engine::run_stage(&mut self.workers, &spec, &self.space, &|elapsed_s| ticker.at(elapsed_s))?;
+        let tick = |elapsed_s| ticker.at(elapsed_s);
+        let outcome = engine::run_stage(&mut self.workers, &spec, &self.space, &self.watched_cpus, &tick)?;
         ticker.finish_quietly();
         Ok(self.settle(&spec, outcome, &before, cursor))
     }
@@ -218,6 +227,10 @@ impl Rig {
             options.slo,
         )
     }
+}
+
+fn stall_ns(p99_us: u64) -> u64 {
+    ((p99_us * 1000) as f64 * limits::STALL_SHARE_OF_P99).max(limits::STALL_NS_MIN as f64) as u64
 }
 
 fn linger_ns(timeout_ns: u64) -> u64 {

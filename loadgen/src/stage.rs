@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::attribution::{self, Attribution, Books, Cause, Direction, Receipts};
 use crate::books::Risen;
-use crate::engine::{self, IntervalTally, Pace, StageOutcome, StageSpec, Stall, Tally};
+use crate::engine::{self, Counts, IntervalTiming, Pace, StageOutcome, StageSpec, Stall, Tally};
 use crate::limits;
 use crate::record::{CauseReport, FlowFigures, Interval, Percentiles, SizeClass, Stage};
 use crate::slo::{Broke, Slo};
@@ -60,7 +60,7 @@ pub fn settle(facts: &Facts<'_>) -> StageResult {
     stage.generator_limited = !stage.generator_limited_because.is_empty();
     let broke = facts.slo.broken_by(stage.failure_rate, stage.latency_us.p99.ceil() as u64);
     let causes = causes(&attribution, stage.first_try_lost);
-    let latencies = tally.intervals.iter().map(|interval| interval.latency.clone()).collect();
+    let latencies = tally.timing.intervals.iter().map(|interval| interval.latency.clone()).collect();
     StageResult { stage, causes, broke, latencies }
 }
 
@@ -68,13 +68,20 @@ fn figures(facts: &Facts<'_>) -> Stage {
     let Facts { spec, outcome, risen, .. } = facts;
     let tally = &outcome.tally;
     let duration_s = spec.duration_ns as f64 / 1e9;
-    let stall_ns: u64 = outcome.stalls.iter().map(|stall| stall.length_ns).sum();
+    let timing = &tally.timing;
+    let disturbed = timing.disturbed();
+    let longest_stall_ns = outcome.stalls.iter().map(|stall| stall.length_ns).max().unwrap_or(0);
+    // A stall that ate most of the timeout makes reads fail, and failed reads are not taken out of the ledger.
+    let valid = disturbed as f64 <= limits::DISTURBED_SHARE_MAX * tally.scheduled as f64
+        && longest_stall_ns < spec.timeout_ns / 2
+        && !outcome.stalls_overflowed;
     let counter = |name: &str| risen.counters.get(name).copied().unwrap_or(0);
     Stage {
         offered_tps: if let Pace::PerSecond(tps) = spec.pace { tps } else { 0.0 },
         achieved_tps: tally.answered as f64 / duration_s,
         duration_s,
-        valid: stall_ns as f64 <= limits::STALL_SHARE_MAX * spec.duration_ns as f64,
+        valid,
+        disturbed,
         sent: tally.scheduled,
         answered: tally.answered,
         misses: tally.misses,
@@ -82,10 +89,11 @@ fn figures(facts: &Facts<'_>) -> Stage {
         failed: tally.failed,
         wrong: tally.wrong,
         failure_rate: if tally.scheduled == 0 { 0.0 } else { tally.failed as f64 / tally.scheduled as f64 },
-        latency_us: percentiles(&tally.latency()),
-        service_us: percentiles(&tally.service),
-        slip_us: percentiles(&tally.slip),
-        residence_us: percentiles(&tally.residence),
+        latency_us: percentiles(&timing.latency()),
+        latency_with_stalls_us: percentiles(&timing.with_stalls),
+        service_us: percentiles(&timing.service),
+        slip_us: percentiles(&timing.slip),
+        residence_us: percentiles(&timing.residence),
         losses: BTreeMap::new(),
         first_try_losses: BTreeMap::new(),
         generator_limited: false,
@@ -147,28 +155,22 @@ fn by_flow(tally: &Tally, flows: &[(u32, u16, u16)]) -> Vec<FlowFigures> {
 
 fn intervals(tally: &Tally, facts: &Facts<'_>) -> Vec<Interval> {
     let length_ns = engine::interval_ns(facts.spec.duration_ns);
-    let interval = |(index, interval): (usize, &IntervalTally)| {
+    let interval = |(index, (counts, timing)): (usize, (&Counts, &IntervalTiming))| {
         let start_ns = index as u64 * length_ns;
-        let length_ns = length_ns.min(facts.spec.duration_ns - start_ns);
-        let (from, to) = (facts.outcome.start_ns + start_ns, facts.outcome.start_ns + start_ns + length_ns);
-        let stalled = facts
-            .outcome
-            .stalls
-            .iter()
-            .any(|stall| stall.start_ns < to && stall.start_ns + stall.length_ns > from);
-        let latency = percentiles(&interval.latency);
+        let latency = percentiles(&timing.latency);
         Interval {
             start_s: start_ns as f64 / 1e9,
-            length_s: length_ns as f64 / 1e9,
-            reads: interval.counts.reads,
-            first_try_lost: interval.counts.first_try_lost,
-            failed: interval.counts.failed,
+            length_s: length_ns.min(facts.spec.duration_ns - start_ns) as f64 / 1e9,
+            reads: counts.reads,
+            disturbed: timing.disturbed,
+            first_try_lost: counts.first_try_lost,
+            failed: counts.failed,
             p50_us: latency.p50,
             p99_us: latency.p99,
-            valid: !stalled,
+            valid: timing.disturbed as f64 <= limits::DISTURBED_SHARE_MAX * counts.reads as f64,
         }
     };
-    tally.intervals.iter().enumerate().map(interval).collect()
+    tally.intervals.iter().zip(&tally.timing.intervals).enumerate().map(interval).collect()
 }
 
 fn stall_in_stage(stall: &Stall, start_ns: u64) -> crate::record::Stall {

@@ -80,6 +80,15 @@ fn words(findings: &Findings<'_>, outcome: Outcome, tps_at_slo: u64) -> Vec<Stri
         if stage.generator_limited {
             words.push(generator_words(findings, stage));
         }
+        let disturbed = stage.disturbed as f64 / stage.sent.max(1) as f64;
+        if disturbed > limits::DISTURBED_WORTH_SAYING {
+            let longest = stage.stalls.iter().map(|stall| stall.length_ms).fold(0.0, f64::max);
+            words.push(format!(
+                "This host stalled {} times meanwhile (idle threads overslept, by up to {longest:.1} ms); the {} of the reads it fell into are in no latency figure.",
+                stage.stalls.len(),
+                percent(disturbed),
+            ));
+        }
         let taken = stage.cpu_others + stage.cpu_stolen;
         if taken > limits::CPU_OTHERS_MAX {
             words.push(format!(

@@ -3,18 +3,23 @@
 //! A stage is a rate held for a time. Every thread runs its loop ([`worker`]), keeps its own ledger ([`tally`]), and an idle thread
 //! watches for stalls of the host; the ledgers are put together when all reads have ended.
 
+mod booking;
 mod flow;
 mod stalls;
 mod tally;
+mod timing;
 mod worker;
 
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 pub use flow::{Flow, FlowSpec};
 use shingle_udp::monotonic_ns;
-pub use stalls::Stall;
-pub use tally::{Counts, IntervalTally, SizeTally, Tally, interval_ns};
+pub use stalls::{Stall, StallLog};
+pub use tally::{Counts, SizeTally, Tally, interval_ns};
+pub use timing::{IntervalTiming, Timing};
 pub use worker::Worker;
 
 use crate::error::Error;
@@ -49,6 +54,16 @@ pub struct StageSpec {
     pub gets_per_datagram: usize,
     /// Seed of the arrivals.
     pub seed: u64,
+    /// Shortest stall of the host that matters.
+    pub stall_ns: u64,
+}
+
+/// What all workers of a stage share.
+#[derive(Clone, Copy)]
+struct Stage<'a> {
+    spec: &'a StageSpec,
+    space: &'a ItemSpace,
+    stalls: &'a StallLog,
 }
 
 /// What a stage brought.
@@ -57,10 +72,14 @@ pub struct StageOutcome {
     pub tally: Tally,
     /// Stalls of the host.
     pub stalls: Vec<Stall>,
+    /// There were more stalls than could be noted.
+    pub stalls_overflowed: bool,
     /// When the stage started, on the monotonic clock.
     pub start_ns: u64,
 }
 
+/// How often progress is told.
+const TICK: Duration = Duration::from_millis(100);
 /// Time the threads get to come up before a stage begins.
 const LEAD_NS: u64 = 20_000_000;
 
@@ -69,7 +88,7 @@ pub fn size_classes() -> &'static [u64] {
     &tally::SIZE_CLASSES
 }
 
-/// Runs one stage on all workers. `on_tick` is called about ten times a second with the seconds gone by.
+/// Runs one stage on all workers, with a stall watch on each of these CPUs. `on_tick` is called about ten times a second with the seconds gone by.
 ///
 /// # Errors
 /// A worker that could not be pinned, or a kernel error no read can be blamed for.
@@ -77,41 +96,43 @@ pub fn run_stage(
     workers: &mut [Worker],
     spec: &StageSpec,
     space: &ItemSpace,
+    watched_cpus: &[usize],
     on_tick: &dyn Fn(f64),
 ) -> Result<StageOutcome, Error> {
     let spec = StageSpec { start_ns: monotonic_ns() + LEAD_NS, ..*spec };
-    let stop = AtomicBool::new(false);
     let schedules = schedules(&spec, workers.len() as u32)?;
-    let outcome = thread::scope(|scope| {
-        let watcher = scope.spawn(|| stalls::watch(&stop));
+    let (stop, stalls) = (AtomicBool::new(false), StallLog::new(spec.stall_ns));
+    let stage = Stage { spec: &spec, space, stalls: &stalls };
+    let tallies: io::Result<Vec<_>> = thread::scope(|scope| {
+        for cpu in watched_cpus {
+            scope.spawn(|| stalls.watch(*cpu, &stop));
+        }
         let running: Vec<_> = workers
             .iter_mut()
             .zip(schedules)
-            .map(|(worker, schedule)| scope.spawn(move || worker.run(&spec, schedule, space)))
+            .map(|(worker, schedule)| scope.spawn(move || worker.run(&stage, schedule)))
             .collect();
         while running.iter().any(|worker| !worker.is_finished()) {
-            thread::sleep(std::time::Duration::from_millis(100));
+            thread::sleep(TICK);
             on_tick(monotonic_ns().saturating_sub(spec.start_ns) as f64 / 1e9);
         }
         stop.store(true, Ordering::Relaxed);
-        let tallies: std::io::Result<Vec<_>> =
-            running.into_iter().map(|worker| worker.join().expect("a worker does not panic")).collect();
-        let stalls = watcher.join().expect("the stall watch does not panic");
-        let tallies = tallies.map_err(|error| Error::system("a generator thread failed", error))?;
-        let tally = tallies.into_iter().reduce(|mut all, tally| {
-            all.merge(tally);
-            all
-        });
-        Ok::<_, Error>(StageOutcome {
-            tally: tally.expect("at least one worker"),
-            stalls,
-            start_ns: spec.start_ns,
-        })
+        running.into_iter().map(|worker| worker.join().expect("a worker does not panic")).collect()
     });
-    let mut outcome = outcome?;
-    outcome.tally.settle_late();
+    let tallies = tallies.map_err(|error| Error::system("a generator thread failed", error))?;
+    let tally = tallies.into_iter().reduce(|mut all, tally| {
+        all.merge(tally);
+        all
+    });
+    let mut tally = tally.expect("at least one worker");
+    tally.settle_late();
     thread::sleep(limits::DRAIN);
-    Ok(outcome)
+    Ok(StageOutcome {
+        tally,
+        stalls: stalls.stalls(),
+        stalls_overflowed: stalls.overflowed(),
+        start_ns: spec.start_ns,
+    })
 }
 
 /// Each worker's part of the stage's arrivals; none for a closed loop.

@@ -4,17 +4,10 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use super::stalls::StallLog;
+use super::timing::{Sample, Timing, histogram};
 use crate::attribution::{Loss, Symptom};
 use crate::limits;
-
-/// Latencies from 1 us to 100 s to three significant digits: 220 kB.
-const LATENCY_NS: (u64, u64) = (1_000, 100_000_000_000);
-
-/// A histogram of nanoseconds that never grows.
-pub(super) fn histogram(digits: u8) -> Histogram<u64> {
-    Histogram::new_with_bounds(LATENCY_NS.0, LATENCY_NS.1, digits)
-        .expect("bounds and digits are constants in range")
-}
 
 /// Largest value size of each class; the last takes the rest. 1456 is what fits one datagram at path MTU 1500.
 pub(super) const SIZE_CLASSES: [u64; 9] = [64, 256, 512, 1024, 1456, 4096, 16_384, 65_536, u64::MAX];
@@ -37,14 +30,10 @@ pub struct Tally {
     pub value_bytes: u64,
     /// Reads issued after the stage's time was over.
     pub backlog: u64,
-    /// Latency from the send, answered reads.
-    pub service: Histogram<u64>,
-    /// Send time less intended time.
-    pub slip: Histogram<u64>,
-    /// Time in the server.
-    pub residence: Histogram<u64>,
-    /// Figures over time, latency from the intended time included.
-    pub intervals: Vec<IntervalTally>,
+    /// How long reads took.
+    pub timing: Timing,
+    /// How reads ended over time.
+    pub intervals: Vec<Counts>,
     /// Figures by size class.
     pub by_size: Vec<SizeTally>,
     /// Figures by flow of this worker.
@@ -59,6 +48,7 @@ pub struct Tally {
     pub cpu_ns: u64,
     /// Time it ran, ns.
     pub wall_ns: u64,
+    start_ns: u64,
     interval_ns: u64,
 }
 
@@ -71,15 +61,6 @@ pub struct Counts {
     pub first_try_lost: u64,
     /// Of them, those that failed.
     pub failed: u64,
-}
-
-/// Figures of one interval of a stage.
-#[derive(Clone)]
-pub struct IntervalTally {
-    /// How reads ended.
-    pub counts: Counts,
-    /// Latency from the intended time; failed reads count as their timeout.
-    pub latency: Histogram<u64>,
 }
 
 /// Figures of one size class.
@@ -98,10 +79,8 @@ pub(super) struct End {
     pub(super) flow_index: usize,
     /// Size of the item's value.
     pub(super) value_bytes: usize,
-    /// Intended time from the start of the stage.
-    pub(super) intended_ns: u64,
-    /// Latency from it, for failed reads the timeout.
-    pub(super) latency_ns: u64,
+    /// Its times.
+    pub(super) sample: Sample,
     /// What was lost, if anything.
     pub(super) loss: Option<Loss>,
 }
@@ -128,9 +107,9 @@ pub fn interval_ns(duration_ns: u64) -> u64 {
 
 impl Tally {
     /// Takes all memory a stage of this length needs.
-    pub(super) fn new(duration_ns: u64, flows: usize) -> Self {
+    pub(super) fn new(start_ns: u64, duration_ns: u64, flows: usize) -> Self {
         let interval_ns = interval_ns(duration_ns);
-        let interval = IntervalTally { counts: Counts::default(), latency: histogram(3) };
+        let intervals = duration_ns.div_ceil(interval_ns).max(1) as usize;
         let size = SizeTally { counts: Counts::default(), latency: histogram(2) };
         Self {
             scheduled: 0,
@@ -141,10 +120,8 @@ impl Tally {
             wrong: 0,
             value_bytes: 0,
             backlog: 0,
-            service: histogram(3),
-            slip: histogram(3),
-            residence: histogram(3),
-            intervals: vec![interval; duration_ns.div_ceil(interval_ns).max(1) as usize],
+            timing: Timing::new(start_ns, interval_ns, intervals),
+            intervals: vec![Counts::default(); intervals],
             by_size: vec![size; SIZE_CLASSES.len()],
             by_flow: vec![Counts::default(); flows],
             losses: Vec::with_capacity(limits::LOSSES_PER_THREAD_MAX),
@@ -152,12 +129,13 @@ impl Tally {
             late: Vec::with_capacity(limits::LOSSES_PER_THREAD_MAX),
             cpu_ns: 0,
             wall_ns: 0,
+            start_ns,
             interval_ns,
         }
     }
 
     /// Books the end of a read; allocates nothing.
-    pub(super) fn end(&mut self, end: &End) {
+    pub(super) fn end(&mut self, end: &End, stalls: &StallLog) {
         match end.loss {
             Some(loss) if loss.failed => self.failed += 1,
             _ => self.answered += 1,
@@ -173,12 +151,12 @@ impl Tally {
         }
         self.by_flow[end.flow_index].add(end.loss);
         let last = self.intervals.len() - 1;
-        let interval = &mut self.intervals[last.min((end.intended_ns / self.interval_ns) as usize)];
-        interval.counts.add(end.loss);
-        interval.latency.saturating_record(end.latency_ns);
+        let since_start = end.sample.intended_ns.saturating_sub(self.start_ns);
+        self.intervals[last.min((since_start / self.interval_ns) as usize)].add(end.loss);
         let class = SIZE_CLASSES.partition_point(|max| *max < end.value_bytes as u64);
         self.by_size[class].counts.add(end.loss);
-        self.by_size[class].latency.saturating_record(end.latency_ns);
+        self.by_size[class].latency.saturating_record(end.sample.latency_ns);
+        self.timing.end(end.sample, stalls);
     }
 
     /// Notes that an answer came after its read had timed out.
@@ -202,16 +180,9 @@ impl Tally {
         self.unlisted.1 += other.unlisted.1;
         self.cpu_ns = self.cpu_ns.max(other.cpu_ns);
         self.wall_ns = self.wall_ns.max(other.wall_ns);
-        for (mine, theirs) in [
-            (&mut self.service, &other.service),
-            (&mut self.slip, &other.slip),
-            (&mut self.residence, &other.residence),
-        ] {
-            mine.add(theirs).expect("the same bounds");
-        }
+        self.timing.merge(&other.timing);
         for (mine, theirs) in self.intervals.iter_mut().zip(&other.intervals) {
-            mine.counts.merge(&theirs.counts);
-            mine.latency.add(&theirs.latency).expect("the same bounds");
+            mine.merge(theirs);
         }
         for (mine, theirs) in self.by_size.iter_mut().zip(&other.by_size) {
             mine.counts.merge(&theirs.counts);
@@ -220,15 +191,6 @@ impl Tally {
         self.by_flow.extend(other.by_flow);
         self.losses.extend(other.losses);
         self.late.extend(other.late);
-    }
-
-    /// Latency from the intended time over the whole stage.
-    pub fn latency(&self) -> Histogram<u64> {
-        let mut whole = histogram(3);
-        for interval in &self.intervals {
-            whole.add(&interval.latency).expect("the same bounds");
-        }
-        whole
     }
 
     /// Lets reads whose answer came after all be late rather than silent.
