@@ -52,7 +52,7 @@ struct Settings {
     /// Caps the path MTU in bytes of an IP packet [default: the interface's MTU, at most 9001]
     #[arg(long, value_name = "N")]
     path_mtu: Option<usize>,
-    /// Keep a receipt of every request datagram, readable over TCP; 8 MiB a worker
+    /// Keep a receipt of every request datagram, readable over TCP; 32 MiB a worker
     #[arg(long, num_args = 0, default_missing_value = "true")]
     receipts: Option<bool>,
     /// Serve Prometheus text over HTTP there

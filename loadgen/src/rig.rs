@@ -142,6 +142,7 @@ impl Rig {
             linger_ns: linger_ns(timeout_ns),
             gets_per_datagram: self.options.gets_per_datagram.into(),
             seed: self.options.seed.wrapping_add(self.stages),
+            bound_ns: self.options.slo.p99_us * 1000,
             stall_ns: stall_ns(self.options.slo.p99_us),
         };
         let before = Reading::take(&self.workers, &mut self.target.control);

@@ -37,7 +37,7 @@ pub struct Config {
     pub workers_per_port: usize,
     /// Caps the path MTU, in bytes of an IP packet; `None`: the smaller of the interface's MTU and 9001.
     pub path_mtu_bytes: Option<usize>,
-    /// Keep receipts of every request datagram, 8 MiB a worker.
+    /// Keep receipts of every request datagram, 32 MiB a worker.
     pub receipts: bool,
     /// Where Prometheus text is served over HTTP.
     pub metrics: Option<SocketAddr>,

@@ -54,6 +54,8 @@ pub struct StageSpec {
     pub gets_per_datagram: usize,
     /// Seed of the arrivals.
     pub seed: u64,
+    /// The service level's bound on latency: a stall later in a read's life did not break it.
+    pub bound_ns: u64,
     /// Shortest stall of the host that matters.
     pub stall_ns: u64,
 }

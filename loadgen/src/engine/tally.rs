@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
+use super::StageSpec;
 use super::stalls::StallLog;
 use super::timing::{Sample, Timing, histogram};
 use crate::attribution::{Loss, Symptom};
@@ -107,7 +108,8 @@ pub fn interval_ns(duration_ns: u64) -> u64 {
 
 impl Tally {
     /// Takes all memory a stage of this length needs.
-    pub(super) fn new(start_ns: u64, duration_ns: u64, flows: usize) -> Self {
+    pub(super) fn new(spec: &StageSpec, flows: usize) -> Self {
+        let StageSpec { start_ns, duration_ns, bound_ns, .. } = *spec;
         let interval_ns = interval_ns(duration_ns);
         let intervals = duration_ns.div_ceil(interval_ns).max(1) as usize;
         let size = SizeTally { counts: Counts::default(), latency: histogram(2) };
@@ -120,7 +122,7 @@ impl Tally {
             wrong: 0,
             value_bytes: 0,
             backlog: 0,
-            timing: Timing::new(start_ns, interval_ns, intervals),
+            timing: Timing::new(bound_ns, start_ns, interval_ns, intervals),
             intervals: vec![Counts::default(); intervals],
             by_size: vec![size; SIZE_CLASSES.len()],
             by_flow: vec![Counts::default(); flows],

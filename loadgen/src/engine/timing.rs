@@ -48,6 +48,7 @@ pub struct Timing {
     pub with_stalls: Histogram<u64>,
     /// Latency from the intended time, over time.
     pub intervals: Vec<IntervalTiming>,
+    bound_ns: u64,
     start_ns: u64,
     interval_ns: u64,
     held: VecDeque<Sample>,
@@ -63,14 +64,15 @@ pub struct IntervalTiming {
 }
 
 impl Timing {
-    /// Takes all memory.
-    pub(super) fn new(start_ns: u64, interval_ns: u64, intervals: usize) -> Self {
+    /// Takes all memory. `bound_ns` is the service level's bound on latency.
+    pub(super) fn new(bound_ns: u64, start_ns: u64, interval_ns: u64, intervals: usize) -> Self {
         Self {
             service: histogram(3),
             slip: histogram(3),
             residence: histogram(3),
             with_stalls: histogram(3),
             intervals: vec![IntervalTiming { latency: histogram(3), disturbed: 0 }; intervals],
+            bound_ns,
             start_ns,
             interval_ns,
             held: VecDeque::with_capacity(HOLD_READS_MAX),
@@ -98,7 +100,9 @@ impl Timing {
         let index = (sample.intended_ns.saturating_sub(self.start_ns) / self.interval_ns) as usize;
         let last = self.intervals.len() - 1;
         let interval = &mut self.intervals[index.min(last)];
-        if stalls.felt_between(sample.intended_ns, sample.ended_ns) {
+        // A stall that began when the read was over its bound already is not to blame.
+        let blamed_until_ns = sample.ended_ns.min(sample.intended_ns + self.bound_ns);
+        if stalls.felt_between(sample.intended_ns, blamed_until_ns) {
             interval.disturbed += 1;
             return;
         }

@@ -65,7 +65,7 @@ impl Worker {
         let Stage { spec, stalls, .. } = *stage;
         pin_thread_to(self.cpu)?;
         tighten_timer_slack();
-        let mut tally = Tally::new(spec.start_ns, spec.duration_ns, self.flows.len());
+        let mut tally = Tally::new(spec, self.flows.len());
         let cpu_before = thread_cpu_time();
         let mut source = match (spec.pace, schedule) {
             (Pace::InFlight(reads), _) => Source::InFlight(reads),
