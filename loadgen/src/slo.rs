@@ -36,7 +36,15 @@ pub enum Broke {
 }
 
 impl Broke {
-    /// The words of a report.
+    /// The remark in a table.
+    pub fn remark(self) -> &'static str {
+        match self {
+            Self::FailureRate => "failures broken",
+            Self::P99 => "p99 broken",
+        }
+    }
+
+    /// The words of a sentence.
     pub fn words(self) -> &'static str {
         match self {
             Self::FailureRate => "the failure rate",

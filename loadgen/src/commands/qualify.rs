@@ -68,10 +68,10 @@ fn search(rig: &mut Rig, args: &Qualify, progress: &Progress) -> Result<Searched
             let met = stage(rig, tps, args.duration, progress, &mut stages)?;
             search.record(tps, met);
         }
-        // The knee was met once; a knee is a rate that is met again, for twice as long.
+        // The knee was met once, which near a limit may be luck: a knee is a rate that is met again.
         let knee = search.knee_tps().filter(|knee| confirmed.is_none_or(|tps: f64| tps > *knee));
         let Some(tps) = knee else { break };
-        let met = stage(rig, tps, args.duration * 2, progress, &mut stages)?;
+        let met = stage(rig, tps, args.duration, progress, &mut stages)?;
         search.record(tps, met);
         if met {
             break;

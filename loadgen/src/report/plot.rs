@@ -8,7 +8,7 @@ use plotters::prelude::*;
 pub(super) struct Curve {
     /// Name in the legend.
     pub name: &'static str,
-    /// Points in rising order of x.
+    /// Points in rising order of x. Of several at one x the line goes through the last, the others are dots beside it.
     pub points: Vec<(f64, f64)>,
     /// Colour.
     pub colour: RGBColor,
@@ -107,7 +107,7 @@ where
         .draw()?;
     for curve in &chart.curves {
         let style = curve.colour.stroke_width(2);
-        context.draw_series(LineSeries::new(curve.points.iter().copied(), style))?;
+        context.draw_series(LineSeries::new(line(&curve.points), style))?;
         context
             .draw_series(curve.points.iter().map(|point| Circle::new(*point, 3, curve.colour.filled())))?;
     }
@@ -120,6 +120,12 @@ where
         ))?;
     }
     Ok(())
+}
+
+/// The last point of each x.
+fn line(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
+    let next_x = points.iter().skip(1).map(|point| Some(point.0)).chain([None]);
+    points.iter().zip(next_x).filter(|(point, next_x)| Some(point.0) != *next_x).map(|(point, _)| *point)
 }
 
 /// The range of an axis, with some air; a logarithmic one stays above 0.

@@ -57,7 +57,7 @@ pub fn stage_line(stage: &Stage, broke: Option<Broke>) -> String {
     let offered = if stage.offered_tps > 0.0 { rate(stage.offered_tps) } else { "max".to_owned() };
     let mut remark = match broke {
         None => "met".to_owned(),
-        Some(broke) => format!("broken: {}", broke.words()),
+        Some(broke) => broke.remark().to_owned(),
     };
     if stage.generator_limited {
         remark.push_str(", generator short of CPU");
