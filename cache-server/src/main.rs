@@ -1,6 +1,6 @@
 //! The binary: arguments, the ready line, and waiting for the end; everything else is the library's.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -49,5 +49,6 @@ fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_env_filter(filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")))
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .init();
 }

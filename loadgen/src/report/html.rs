@@ -15,7 +15,7 @@ const PURPLE: RGBColor = RGBColor(120, 70, 150);
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:960px;margin:2em auto;padding:0 1em}\
 h1{font-size:1.5em;margin-bottom:.2em}h2{font-size:1.15em;margin-top:2em}table{border-collapse:collapse;font-size:.92em}\
-th,td{padding:.25em .7em;text-align:right;border-bottom:1px solid #ddd}th{background:#f4f4f4}td{white-space:nowrap}.words,td.words{text-align:left;white-space:normal;min-width:7em}.legend span{margin-right:1.6em;font-size:.92em}.legend i{display:inline-block;width:1.8em;margin-right:.5em;vertical-align:middle}\
+th,td{padding:.25em .45em;text-align:right;border-bottom:1px solid #ddd}th{background:#f4f4f4}td{white-space:nowrap}.words,td.words{text-align:left;white-space:normal;min-width:7em}.legend span{margin-right:1.6em;font-size:.92em}.legend i{display:inline-block;width:1.8em;margin-right:.5em;vertical-align:middle}\
 .pass{border-left:6px solid #28825a}.fail{border-left:6px solid #be1e2d}.generator_limited{border-left:6px solid #d77814}\
 .verdict{background:#f7f7f7;padding:.6em 1em}.verdict p{margin:.3em 0}.facts{color:#555;font-size:.92em}svg{max-width:100%;height:auto}\
 .scroll{overflow-x:auto}code{background:#f4f4f4;padding:.1em .3em;overflow-wrap:anywhere}";
