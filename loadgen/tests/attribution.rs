@@ -188,9 +188,11 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
         linger_ns: timeout_ns,
         gets_per_datagram: 1,
         seed: 1,
+        bound_ns: 1_000_000,
+        stall_ns: 500_000,
     };
     let before = Reading::take(&workers, &mut target.control);
-    let outcome = engine::run_stage(&mut workers, &spec, &space, &|_| ()).unwrap();
+    let outcome = engine::run_stage(&mut workers, &spec, &space, &[], &|_| ()).unwrap();
     let mut risen = Reading::take(&workers, &mut target.control).since(&before, true);
     let cursor = ReceiptCursor::at_end(before.server()).unwrap();
     let receipts = cursor.fetch(&mut target.control, &mut risen.gaps);
