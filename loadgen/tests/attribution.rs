@@ -22,7 +22,7 @@ use shingle_udp::{Socket, SocketOptions};
 const SECOND: Duration = Duration::from_secs(1);
 const TENTH: f64 = 0.1;
 /// Longer than a busy machine keeps a thread from its CPU.
-const PATIENT: &str = "400ms";
+const PATIENT: &str = "300ms";
 
 /// Rigs share CPUs they are pinned to: side by side they would be each other's cause.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -104,7 +104,7 @@ fn answers_under_way_at_the_deadline_mean_that_the_timeout_is_too_short() {
     let _alone = alone();
     for values in ["fixed:300", "fixed:20000"] {
         let server = server();
-        let down = Faults { delay: Duration::from_millis(600), ..Faults::default() };
+        let down = Faults { delay: Duration::from_millis(450), ..Faults::default() };
         let flags = ["--items", "500", "--values", values, "--path-mtu", "1500", "--timeout", PATIENT];
         let (_relay, mut rig) = rig_behind(&server, Faults::default(), down, &flags);
         let result = steady(&mut rig, 2_000.0, SECOND / 2);
