@@ -134,6 +134,11 @@ impl Reading {
             sends_refused: sum(|worker| worker.send_failed),
             ..ServerBooks::default()
         };
+        let cpu_us = now
+            .workers()
+            .zip(before.workers())
+            .map(|(now, before)| rise(now.cpu_time_us, before.cpu_time_us));
+        books.busiest_worker_ns = cpu_us.max().unwrap_or(0) * 1000;
         if !shared {
             books.kernel_checksum_drops = both_families(&risen.counters, "server.", "InCsumErrors");
             // A wrong checksum counts as a drop of the socket too.

@@ -49,6 +49,7 @@ pub fn settle(facts: &Facts<'_>) -> StageResult {
         client: facts.risen.client,
         server: facts.risen.server,
         timeout_ns: facts.spec.timeout_ns,
+        duration_ns: facts.spec.duration_ns,
     });
     let mut stage = figures(facts);
     for ((cause, _), share) in &attribution {

@@ -91,7 +91,7 @@ impl Cause {
                 "Raise sysctl net.core.wmem_max and the queue length of the server's interface (ip link set DEV txqueuelen); see tc -s qdisc for its drops."
             }
             Self::ServerSocketBuffer => {
-                "Raise sysctl net.core.rmem_max on the server and start it again, or give the port more workers (--workers-per-port); if drops come in bursts, look for pauses of the server."
+                "If the server's workers are short of CPU, give the port more (--workers-per-port) or the server a bigger host. If not, drops come in bursts: raise sysctl net.core.rmem_max on the server and start it again, and look for pauses of the server."
             }
             Self::ServerOverload => {
                 "Give the port more workers (--workers-per-port) or the server more CPUs; if it comes in bursts, look for pauses of the server (CPU steal, swapping, other processes on its CPUs)."

@@ -104,6 +104,8 @@ pub struct ServerBooks {
     pub sends_refused: u64,
     /// Datagrams the kernel dropped on the way out without telling the socket.
     pub silent_send_drops: u64,
+    /// CPU time of its busiest worker; 0 where it is not known.
+    pub busiest_worker_ns: u64,
 }
 
 /// Everything attribution may use.
@@ -121,6 +123,8 @@ pub struct Books<'a> {
     pub server: Option<ServerBooks>,
     /// Timeout of a read.
     pub timeout_ns: u64,
+    /// Length of the stage.
+    pub duration_ns: u64,
 }
 
 /// Reads put down to one cause and direction.
@@ -167,6 +171,15 @@ pub fn attribute(books: &Books<'_>) -> Attribution {
     let either: Vec<_> = up_suspects(books).into_iter().chain(down_suspects(books)).collect();
     untold.settle(Direction::Host, &either, &mut shares);
     shares.retain(|_, share| share.reads > 0);
+    if let Some(server) = books.server.filter(|server| server.busiest_worker_ns > 0) {
+        let share = (server.busiest_worker_ns as f64 / books.duration_ns.max(1) as f64).min(1.0);
+        let busy = format!("the server's busiest worker used {:.0} % of a CPU", share * 100.0);
+        for ((cause, _), share) in &mut shares {
+            if matches!(cause, Cause::ServerSocketBuffer | Cause::ServerOverload) {
+                share.evidence.push(busy.clone());
+            }
+        }
+    }
     shares
 }
 

@@ -20,6 +20,7 @@ fn books(losses: &[Loss]) -> Books<'_> {
         client: ClientBooks::default(),
         server: Some(ServerBooks::default()),
         timeout_ns: 100_000_000,
+        duration_ns: 1_000_000_000,
     }
 }
 
@@ -150,9 +151,10 @@ proptest! {
             },
             server: told.1.then_some(ServerBooks {
                 requests: counters[5], socket_drops: counters[6], checksum_drops: counters[7],
-                kernel_checksum_drops: counters[8], sends_refused: counters[9], silent_send_drops: counters[10],
+                kernel_checksum_drops: counters[8], sends_refused: counters[9], silent_send_drops: counters[10], busiest_worker_ns: 0,
             }),
             timeout_ns: 100_000_000,
+            duration_ns: 1_000_000_000,
         };
         let shares = attribute(&books);
         let failed = losses.iter().filter(|loss| loss.failed).count() as u64;

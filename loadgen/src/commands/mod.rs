@@ -6,6 +6,7 @@ mod seed;
 mod show;
 
 use std::fs;
+use std::io::{self, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::cli::{Cli, Command};
@@ -53,6 +54,11 @@ fn record(
     }
 }
 
+/// Prints to stdout; whoever closed it (a pager, `head`) does not want the rest.
+fn print_out(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
 /// Writes what was asked for, prints the table, and tells the exit status.
 fn finish(record: &Record, output: &Output, log: &hdr::Log) -> Result<u8, Error> {
     if let Some(path) = &output.json {
@@ -65,6 +71,9 @@ fn finish(record: &Record, output: &Output, log: &hdr::Log) -> Result<u8, Error>
     if let Some(path) = &output.hdr {
         log.write(path)?;
     }
-    print!("{}", terminal::table(record));
+    if !output.quiet {
+        eprintln!();
+    }
+    print_out(&terminal::table(record));
     Ok(record.verdict.outcome.exit_status())
 }
