@@ -6,7 +6,7 @@ use plotters::style::RGBColor;
 
 use super::plot::{self, Chart, Curve};
 use super::terminal::{by_rate, latency, percent, rate};
-use crate::record::{Outcome, Percentiles, Record, Stage};
+use crate::record::{Interval, Outcome, Percentiles, Record, Stage};
 
 const BLUE: RGBColor = RGBColor(30, 90, 170);
 const GREEN: RGBColor = RGBColor(40, 130, 90);
@@ -90,56 +90,37 @@ fn charts(html: &mut String, record: &Record) {
     );
 }
 
-fn rate_label(tps: f64) -> String {
-    rate(tps)
+/// The x axis of both charts.
+struct Axis {
+    title: &'static str,
+    log: bool,
+    label: fn(f64) -> String,
 }
 
-fn percent_label(value: f64) -> String {
-    format!("{value:.2}")
-}
-
-fn seconds_label(value: f64) -> String {
-    format!("{value:.1}")
-}
-
-fn failure_chart(
-    record: &Record,
-    x: &'static str,
-    log_x: bool,
-    x_label: fn(f64) -> String,
-    curves: Vec<Curve>,
-) -> Chart {
-    let bound = record.slo.failure_rate * 100.0;
-    Chart {
-        x,
-        y: "reads, %",
+/// The charts of losses and latencies over one axis, each with its bound.
+fn both(record: &Record, axis: &Axis, losses: Vec<Curve>, latencies: Vec<Curve>) -> (Chart, Chart) {
+    let chart = |y, curves, bound, log_y, y_label| Chart {
+        x: axis.title,
+        y,
         curves,
-        bound: Some((bound, format!("bound {bound} %"))),
-        log_x,
-        log_y: false,
-        x_label,
-        y_label: percent_label,
-    }
+        bound: Some(bound),
+        log_x: axis.log,
+        log_y,
+        x_label: axis.label,
+        y_label,
+    };
+    let (failures, p99) = (record.slo.failure_rate * 100.0, record.slo.p99_us as f64);
+    (
+        chart("reads, %", losses, (failures, format!("bound {failures} %")), false, |value| {
+            format!("{value:.2}")
+        }),
+        chart("latency", latencies, (p99, format!("p99 bound {}", latency(p99))), true, latency),
+    )
 }
 
-fn latency_chart(
-    record: &Record,
-    x: &'static str,
-    log_x: bool,
-    x_label: fn(f64) -> String,
-    curves: Vec<Curve>,
-) -> Chart {
-    let bound = record.slo.p99_us as f64;
-    Chart {
-        x,
-        y: "latency",
-        curves,
-        bound: Some((bound, format!("p99 bound {}", latency(bound)))),
-        log_x,
-        log_y: true,
-        x_label,
-        y_label: latency,
-    }
+/// Part of a whole in percent.
+fn share(part: u64, whole: u64) -> f64 {
+    100.0 * part as f64 / whole.max(1) as f64
 }
 
 /// A search: every stage is a point.
@@ -149,55 +130,36 @@ fn over_rate(record: &Record, stages: &[&Stage]) -> (Chart, Chart) {
         colour,
         points: stages.iter().map(|stage| (stage.offered_tps, of(stage))).collect(),
     };
-    let failed = curve("failed", BLUE, |stage| stage.failure_rate * 100.0);
-    let first = curve("lost on the first try", ORANGE, |stage| {
-        100.0 * stage.first_try_lost as f64 / stage.sent.max(1) as f64
-    });
-    let x = "offered reads/s";
-    (
-        failure_chart(record, x, true, rate_label, vec![first, failed]),
-        latency_chart(
-            record,
-            x,
-            true,
-            rate_label,
-            vec![
-                curve("p50", GREEN, |stage| stage.latency_us.p50),
-                curve("p99", BLUE, |stage| stage.latency_us.p99),
-                curve("p99.9", PURPLE, |stage| stage.latency_us.p999),
-            ],
-        ),
-    )
+    let losses = vec![
+        curve("lost on the first try", ORANGE, |stage| share(stage.first_try_lost, stage.sent)),
+        curve("failed", BLUE, |stage| share(stage.failed, stage.sent)),
+    ];
+    let latencies = vec![
+        curve("p50", GREEN, |stage| stage.latency_us.p50),
+        curve("p99", BLUE, |stage| stage.latency_us.p99),
+        curve("p99.9", PURPLE, |stage| stage.latency_us.p999),
+    ];
+    both(record, &Axis { title: "offered reads/s", log: true, label: rate }, losses, latencies)
 }
 
 /// A single stage: every interval is a point.
 fn over_time(record: &Record, stages: &[&Stage]) -> (Chart, Chart) {
-    let intervals = || stages.iter().flat_map(|stage| &stage.intervals);
-    let curve = |name, colour, of: fn(&crate::record::Interval) -> f64| Curve {
-        name,
-        colour,
-        points: intervals()
-            .map(|interval| (interval.start_s + interval.length_s / 2.0, of(interval)))
-            .collect(),
+    let curve = |name, colour, of: fn(&Interval) -> f64| {
+        let intervals = stages.iter().flat_map(|stage| &stage.intervals);
+        let point = |interval: &Interval| (interval.start_s + interval.length_s / 2.0, of(interval));
+        Curve { name, colour, points: intervals.map(point).collect() }
     };
-    let failed =
-        curve("failed", BLUE, |interval| 100.0 * interval.failed as f64 / interval.reads.max(1) as f64);
-    let first = curve("lost on the first try", ORANGE, |interval| {
-        100.0 * interval.first_try_lost as f64 / interval.reads.max(1) as f64
-    });
-    let x = "seconds";
-    (
-        failure_chart(record, x, false, seconds_label, vec![first, failed]),
-        latency_chart(
-            record,
-            x,
-            false,
-            seconds_label,
-            vec![
-                curve("p50", GREEN, |interval| interval.p50_us),
-                curve("p99", BLUE, |interval| interval.p99_us),
-            ],
-        ),
+    let losses = vec![
+        curve("lost on the first try", ORANGE, |interval| share(interval.first_try_lost, interval.reads)),
+        curve("failed", BLUE, |interval| share(interval.failed, interval.reads)),
+    ];
+    let latencies =
+        vec![curve("p50", GREEN, |interval| interval.p50_us), curve("p99", BLUE, |interval| interval.p99_us)];
+    both(
+        record,
+        &Axis { title: "seconds", log: false, label: |value| format!("{value:.1}") },
+        losses,
+        latencies,
     )
 }
 
