@@ -10,6 +10,7 @@ use shingle_udp::counters::Snapshot;
 use crate::attribution::{ClientBooks, ReceiptOutcome, Receipts, ServerBooks};
 use crate::engine::Worker;
 use crate::hostload::{CpuTimes, HostLoad};
+use crate::target::Placement;
 
 /// Both hosts' counters at one moment.
 pub struct Reading {
@@ -51,6 +52,9 @@ impl Reading {
                 .flat_map(|snapshot| &snapshot.missing)
                 .map(|file| format!("/proc/net/{file} of this host")),
         );
+        if workers.iter().flat_map(|worker| &worker.flows).any(|flow| flow.core.draining()) {
+            gaps.push("the server said that it was leaving; what it did not answer after that is no fault of anybody".to_owned());
+        }
         let server = control
             .stats()
             .map_err(|error| error.to_string())
@@ -66,9 +70,9 @@ impl Reading {
         Self { kernel, flows: FlowCounters::sum(workers), server, cpu: CpuTimes::read(), gaps }
     }
 
-    /// What rose since `earlier`. `shared` says that both ends live in one namespace, whose counters then cannot be put down to
-    /// either; only per-socket counters are.
-    pub fn since(&self, earlier: &Self, shared: bool) -> Risen {
+    /// What rose since `earlier`. Counters of a namespace that both ends live in cannot be put down to either; only per-socket counters are.
+    pub fn since(&self, earlier: &Self, placement: Placement) -> Risen {
+        let shared = placement.is_shared();
         let mut risen = Risen { gaps: self.gaps.clone(), ..Risen::default() };
         let flows = self.flows.since(&earlier.flows);
         risen.counters.extend(flows.0.iter().map(|(name, value)| (format!("client.flow.{name}"), *value)));
@@ -80,7 +84,8 @@ impl Reading {
         risen.client = ClientBooks {
             datagrams_sent: flows.get("datagrams_sent"),
             socket_drops: flows.get("socket_drops"),
-            checksum_drops: flows.get("checksum_drops"),
+            // Nobody but the server sends to a connected socket: whatever cannot be read was changed on its way.
+            checksum_drops: flows.get("checksum_drops") + flows.get("other_drops"),
             ..ClientBooks::default()
         };
         if !shared {
@@ -88,10 +93,13 @@ impl Reading {
             risen.client.silent_send_drops = both_families(&risen.counters, "client.", "SndbufErrors")
                 .saturating_sub(flows.get("sends_refused"));
         }
-        if let (Some(now), Some(before)) = (self.cpu, earlier.cpu) {
-            risen.host_load = now.since(before);
-        }
         self.server_since(earlier, shared, &mut risen);
+        if let (Some(now), Some(before)) = (self.cpu, earlier.cpu) {
+            // A server inside this process is in its own time already.
+            let server_us =
+                risen.counters.get("server.cpu_time_us").filter(|_| placement == Placement::SameHost);
+            risen.host_load = now.since(before, server_us.copied().unwrap_or(0));
+        }
         risen
     }
 
@@ -130,7 +138,7 @@ impl Reading {
         let mut books = ServerBooks {
             requests: sum(|worker| worker.requests).saturating_sub(all_drops),
             socket_drops: sum(|worker| worker.socket_drops),
-            checksum_drops: drops("checksum"),
+            checksum_drops: corrupted(&drops),
             sends_refused: sum(|worker| worker.send_failed),
             ..ServerBooks::default()
         };
@@ -251,6 +259,15 @@ impl Reading {
     /// The server's statistics, if they could be had.
     pub fn server(&self) -> Option<&StatsReport> {
         self.server.as_ref()
+    }
+}
+
+/// Requests that arrived changed. A flip in magic, version or kind shows under those names; but so does what strangers send, so they
+/// are only counted where the checksum shows that something flips bits.
+fn corrupted(drops: &impl Fn(&str) -> u64) -> u64 {
+    match drops("checksum") {
+        0 => 0,
+        checksum => checksum + drops("magic") + drops("version") + drops("kind"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The command line as it is typed. What follows from it is in [`crate::options`].
 
+use std::fmt::Display;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -9,7 +11,7 @@ use shingle_proto::wire::Strategy;
 use crate::limits;
 use crate::slo::Slo;
 use crate::workload::units::{self, Rate};
-use crate::workload::{Arrivals, KeySpec, ValueSpec};
+use crate::workload::{Arrivals, KeySpec, ValueSpec, WorkloadError};
 
 /// Proves how much a machine and its network path carry, and says who lost each read.
 #[derive(Debug, Parser)]
@@ -94,33 +96,33 @@ pub struct Common {
     #[arg(long, value_name = "NAME", value_parser = parse_strategy, help_heading = "Server")]
     pub strategy: Option<Strategy>,
     /// Largest IP packet to announce to the server; never more than the interface's MTU.
-    #[arg(long, value_name = "BYTES", default_value_t = limits::PATH_MTU_DEFAULT, value_parser = clap::value_parser!(u32).range(1228..=65535), help_heading = "Server")]
+    #[arg(long, value_name = "BYTES", default_value_t = limits::PATH_MTU_DEFAULT, value_parser = parse_path_mtu, help_heading = "Server")]
     pub path_mtu: u32,
 
     /// Items stored and read.
     #[arg(long, default_value = "100k", value_parser = units::parse_count, help_heading = "Workload")]
     pub items: u64,
     /// Values: object-metadata, etc, usr, fixed:N, bimodal:SMALL,LARGE,SHARE, histogram:FILE, trace:FILE, twitter:clusterNN.
-    #[arg(long, value_name = "SPEC", default_value = "object-metadata", help_heading = "Workload")]
+    #[arg(long, value_name = "SPEC", default_value = "object-metadata", value_parser = spec::<ValueSpec>, help_heading = "Workload")]
     pub values: ValueSpec,
     /// Keys: uniform, zipf:S, or trace (the trace's order). Default: what the values bring, else uniform.
-    #[arg(long, value_name = "SPEC", help_heading = "Workload")]
+    #[arg(long, value_name = "SPEC", value_parser = spec::<KeySpec>, help_heading = "Workload")]
     pub keys: Option<KeySpec>,
     /// Seed of all random numbers.
     #[arg(long, default_value_t = 1, help_heading = "Workload")]
     pub seed: u64,
 
     /// Arrivals: poisson or constant.
-    #[arg(long, default_value = "poisson", help_heading = "Load")]
+    #[arg(long, default_value = "poisson", value_parser = spec::<Arrivals>, help_heading = "Load")]
     pub arrivals: Arrivals,
     /// Timeout of a read, from its intended time.
     #[arg(long, default_value = "100ms", value_parser = units::parse_duration, help_heading = "Load")]
     pub timeout: Duration,
     /// Whole requests sent again when nothing of an answer arrived.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=10), help_heading = "Load")]
+    #[arg(long, default_value_t = 0, value_parser = parse_retries, help_heading = "Load")]
     pub retries: u8,
     /// Gets in one request datagram.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Load")]
+    #[arg(long, default_value_t = 1, value_parser = parse_gets, help_heading = "Load")]
     pub gets_per_datagram: u8,
     /// Generator threads, each pinned to a CPU from the highest down. Default: half of the CPUs, with --server all but one.
     #[arg(long, help_heading = "Load")]
@@ -150,5 +152,35 @@ fn parse_strategy(name: &str) -> Result<Strategy, String> {
     Strategy::from_name(name).ok_or_else(|| {
         let names = Strategy::ALL.map(Strategy::name).join(", ");
         format!("`{name}` is no strategy; choose one of {names}")
+    })
+}
+
+fn number<T: FromStr + PartialOrd + Display>(
+    text: &str,
+    lowest: T,
+    highest: T,
+    what: &str,
+) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| (&lowest..=&highest).contains(&number));
+    number.ok_or_else(|| format!("give {what} from {lowest} to {highest}"))
+}
+
+fn parse_path_mtu(text: &str) -> Result<u32, String> {
+    number(text, 1228, 65_535, "the bytes of an IP packet")
+}
+
+fn parse_retries(text: &str) -> Result<u8, String> {
+    number(text, 0, 10, "a number of repetitions")
+}
+
+fn parse_gets(text: &str) -> Result<u8, String> {
+    number(text, 1, 64, "a number of gets")
+}
+
+/// Parses part of a workload; the flag and the value are named by whoever shows the error.
+fn spec<T: FromStr<Err = WorkloadError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| match error {
+        WorkloadError::Invalid { way_out, .. } => way_out,
+        other => other.to_string(),
     })
 }

@@ -31,6 +31,14 @@ pub enum Error {
     )]
     NoSuchStrategy { wanted: String, offered: String },
     #[error(
+        "{values} of the values need datagrams of up to {bytes} B, and a {strategy} port answers in one datagram of at most {limit} B; use smaller --values, or --strategy chunked"
+    )]
+    TooLargeForStrategy { values: u32, bytes: usize, strategy: String, limit: usize },
+    #[error(
+        "these items need {budget_bytes} B of memory for the server inside this process, and at most {most_bytes} B can be had; use fewer --items or smaller --values, or a server on another host"
+    )]
+    EmbeddedMemory { budget_bytes: usize, most_bytes: u64 },
+    #[error(
         "{server} does not answer over UDP on port {port}: TCP reaches it, so look for a firewall or security group that drops UDP"
     )]
     NoUdpAnswer { server: String, port: u16 },

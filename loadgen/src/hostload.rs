@@ -24,6 +24,9 @@ pub struct HostLoad {
     pub stolen: f64,
 }
 
+/// A clock tick: USER_HZ is 100 on every architecture this runs on (time(7)).
+const TICK_US: u64 = 10_000;
+
 impl CpuTimes {
     /// Reads them now; `None` where procfs does not tell.
     pub fn read() -> Option<Self> {
@@ -43,10 +46,10 @@ impl CpuTimes {
         Some(Self { total, busy: total - idle - iowait - stolen, stolen, own })
     }
 
-    /// Shares since `earlier`.
-    pub fn since(self, earlier: Self) -> HostLoad {
+    /// Shares since `earlier`. `known_us` of CPU time were a server's under load on this host: no other's.
+    pub fn since(self, earlier: Self, known_us: u64) -> HostLoad {
         let total = self.total.saturating_sub(earlier.total).max(1) as f64;
-        let own = self.own.saturating_sub(earlier.own);
+        let own = self.own.saturating_sub(earlier.own) + known_us / TICK_US;
         HostLoad {
             others: self.busy.saturating_sub(earlier.busy).saturating_sub(own) as f64 / total,
             stolen: self.stolen.saturating_sub(earlier.stolen) as f64 / total,
@@ -67,7 +70,8 @@ mod tests {
                 .expect("parses");
         let after = CpuTimes::parse("cpu  160 0 140 880 0 0 0 20 0 0\n", PROCESS).expect("parses");
         assert_eq!(after.own, 50);
-        assert_eq!(after.since(before), HostLoad { others: 0.25, stolen: 0.1 });
+        assert_eq!(after.since(before, 0), HostLoad { others: 0.25, stolen: 0.1 });
+        assert_eq!(after.since(before, 300_000), HostLoad { others: 0.1, stolen: 0.1 });
     }
 
     #[test]

@@ -80,3 +80,5 @@ pub const PATH_MTU_DEFAULT: u32 = 9001;
 pub const REASSEMBLY_BYTES: usize = 8 << 20;
 /// Values of one flow partly there at a time: 2,000 large reads/s times a round trip of 100 ms, with room to spare.
 pub const PARTIAL_MAX: usize = 512;
+/// Bytes of an answer datagram beside a small value: header, telemetry, VALUE frame and seal (PROTOCOL.md 2.1, 5, 3.2).
+pub const ANSWER_OVERHEAD_BYTES: u32 = 16 + 24 + 16;

@@ -205,10 +205,19 @@ pub struct Stage {
     pub cpu_stolen: f64,
     /// Stalls of the host seen by idle threads on the CPUs in use.
     pub stalls: Vec<Stall>,
+    /// Low-volume clients beside the load.
+    pub canary: Canary,
     /// What counters on both hosts rose by, `client.` and `server.` before their names.
     pub counters: BTreeMap<String, u64>,
     /// Facts that could not be had, and so were not used.
     pub gaps: Vec<String>,
+}
+
+/// Low-volume clients from addresses of their own, which see what a warm path hides.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Canary {
+    /// Whether there were any. This version has none.
+    pub measured: bool,
 }
 
 /// A latency distribution in microseconds.

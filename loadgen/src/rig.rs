@@ -8,17 +8,14 @@ use shingle_proto::limits::datagram_bytes;
 use crate::books::{Reading, ReceiptCursor};
 use crate::engine::{self, Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
 use crate::error::Error;
-use crate::limits;
+use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::record::{Host, Workload};
 use crate::seeding;
 use crate::stage::{self, StageResult};
-use crate::target::{Plan, Target};
+use crate::target::{Placement, Plan, Target};
 use crate::workload::{ItemSpace, KeySampler, KeySpec, Sizing, Stream, units};
-
-/// Bytes of an answer datagram beside a small value: header, telemetry, VALUE frame (PROTOCOL.md 2.1, 5, 3.2).
-const ANSWER_OVERHEAD_BYTES: u32 = 16 + 24 + 16;
 
 /// Everything a stage needs.
 pub struct Rig {
@@ -99,11 +96,13 @@ impl Rig {
         let keys = options.keys.unwrap_or(space.default_keys());
         let spec = flow_spec(options, &target);
         let threads = options.generator_cpus.len();
+        // Receipts name reads by flow and sequence: another generator on the same server must not use the same flows.
+        let first_flow = shingle_udp::realtime_ns() as u32 & !0xFFFF;
         let mut workers = Vec::with_capacity(threads);
         for (thread, cpu) in options.generator_cpus.iter().enumerate() {
-            let flow = |number: usize| {
-                let (server, _) = target.ports[number % target.ports.len()];
-                Flow::open(number as u32, server, &spec)
+            let flow = |index: usize| {
+                let (server, _) = target.ports[index % target.ports.len()];
+                Flow::open(first_flow.wrapping_add(index as u32), server, &spec)
             };
             let numbers = thread * options.flows..(thread + 1) * options.flows;
             let flows = numbers.map(flow).collect::<Result<Vec<_>, _>>()?;
@@ -113,7 +112,7 @@ impl Rig {
         }
         let host = host_facts(options, &target, &workers);
         let mut watched_cpus = options.generator_cpus.clone();
-        if target.is_embedded() {
+        if target.placement == Placement::Embedded {
             watched_cpus.extend(&options.server_cpus);
         }
         watched_cpus.sort_unstable();
@@ -162,8 +161,7 @@ impl Rig {
         cursor: Option<ReceiptCursor>,
     ) -> StageResult {
         let after = Reading::take(&self.workers, &mut self.target.control);
-        let shared = self.target.shares_namespace();
-        let mut risen = after.since(before, shared);
+        let mut risen = after.since(before, self.target.placement);
         // Receipts are only looked at where something was lost.
         let receipts = cursor
             .filter(|_| outcome.tally.first_try_lost > 0)

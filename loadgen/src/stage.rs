@@ -8,7 +8,8 @@ use crate::attribution::{self, Attribution, Books, Cause, Direction, Receipts};
 use crate::books::Risen;
 use crate::engine::{self, Counts, IntervalTiming, Pace, StageOutcome, StageSpec, Stall, Tally};
 use crate::limits;
-use crate::record::{CauseReport, FlowFigures, Interval, Percentiles, SizeClass, Stage};
+use crate::record::{Canary, CauseReport, FlowFigures, Interval, Percentiles, SizeClass, Stage};
+use crate::report::terminal::latency;
 use crate::slo::{Broke, Slo};
 
 /// Everything known of a stage.
@@ -48,6 +49,7 @@ pub fn settle(facts: &Facts<'_>) -> StageResult {
         receipts: facts.receipts.as_ref(),
         client: facts.risen.client,
         server: facts.risen.server,
+        reads_per_datagram: facts.spec.gets_per_datagram as u64,
         timeout_ns: facts.spec.timeout_ns,
         duration_ns: facts.spec.duration_ns,
     });
@@ -60,7 +62,7 @@ pub fn settle(facts: &Facts<'_>) -> StageResult {
     stage.generator_limited_because = generator_limits(facts, &stage);
     stage.generator_limited = !stage.generator_limited_because.is_empty();
     let broke = facts.slo.broken_by(stage.failure_rate, stage.latency_us.p99.ceil() as u64);
-    let causes = causes(&attribution, stage.first_try_lost);
+    let causes = causes(&attribution, stage.first_try_lost, facts.receipts.is_some());
     let latencies = tally.timing.intervals.iter().map(|interval| interval.latency.clone()).collect();
     StageResult { stage, causes, broke, latencies }
 }
@@ -110,6 +112,7 @@ fn figures(facts: &Facts<'_>) -> Stage {
         cpu_others: risen.host_load.others,
         cpu_stolen: risen.host_load.stolen,
         stalls: outcome.stalls.iter().map(|stall| stall_in_stage(stall, outcome.start_ns)).collect(),
+        canary: Canary::default(),
         counters: risen.counters.clone(),
         gaps: risen.gaps.clone(),
     }
@@ -188,8 +191,9 @@ fn generator_limits(facts: &Facts<'_>, stage: &Stage) -> Vec<String> {
     let slip_max_us = facts.slo.p99_us as f64 / 2.0;
     if stage.slip_us.p99 > slip_max_us {
         because.push(format!(
-            "1 % of the requests left more than {:.0} us after their time (allowed: half of the p99 bound, {slip_max_us:.0} us)",
-            stage.slip_us.p99
+            "1 % of the requests left more than {} after their time (allowed: half of the p99 bound, {})",
+            latency(stage.slip_us.p99),
+            latency(slip_max_us),
         ));
     }
     let backlog = tally.backlog as f64 / tally.scheduled.max(1) as f64;
@@ -211,7 +215,7 @@ fn generator_limits(facts: &Facts<'_>, stage: &Stage) -> Vec<String> {
     because
 }
 
-fn causes(attribution: &Attribution, lost: u64) -> Vec<CauseReport> {
+fn causes(attribution: &Attribution, lost: u64, receipts: bool) -> Vec<CauseReport> {
     let report = |((cause, direction), share): (&(Cause, Direction), &attribution::Share)| CauseReport {
         cause: *cause,
         direction: *direction,
@@ -222,7 +226,7 @@ fn causes(attribution: &Attribution, lost: u64) -> Vec<CauseReport> {
         confidence: share.confidence,
         evidence: share.evidence.clone(),
         estimate: BTreeMap::new(),
-        remedy: cause.remedy().to_owned(),
+        remedy: cause.remedy(receipts).to_owned(),
     };
     let mut causes: Vec<_> = attribution.iter().map(report).collect();
     causes.sort_by_key(|cause| std::cmp::Reverse(cause.reads));

@@ -1,14 +1,16 @@
 //! The server under load: one given by address, or one started inside this process.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 
 use shingle_client::control::{Control, Welcome};
-use shingle_proto::limits::{VALUE_BYTES_MAX_DEFAULT, datagram_bytes};
+use shingle_proto::limits::{DATAGRAM_BYTES_MAX, VALUE_BYTES_MAX_DEFAULT, datagram_bytes};
 use shingle_proto::wire::{Port, Strategy};
-use shingle_server::{Config, PortConfig, Server};
+use shingle_server::{Config, PortConfig, Server, StartError};
+use shingle_store::StoreError;
+use shingle_store::limits::BUDGET_BYTES_MAX;
 
 use crate::error::Error;
-use crate::limits;
+use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
 use crate::options::Options;
 use crate::probe::{self, Proved};
 use crate::record::ServerFacts;
@@ -24,9 +26,29 @@ pub struct Target {
     pub datagram_max: u16,
     /// MTU of the interface towards it.
     pub interface_mtu: u32,
-    /// The server, if it lives in this process. Dropped last.
-    embedded: Option<Server>,
+    /// Where the server runs.
+    pub placement: Placement,
+    /// The server, if it lives in this process: it runs until this is dropped.
+    _embedded: Option<Server>,
     address: String,
+}
+
+/// Where the server runs, seen from the generator: what counters and CPUs they share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// In this process.
+    Embedded,
+    /// In another process of this host and network namespace.
+    SameHost,
+    /// Elsewhere.
+    Apart,
+}
+
+impl Placement {
+    /// Both ends count into the same kernel counters and use the same CPUs.
+    pub fn is_shared(self) -> bool {
+        self != Self::Apart
+    }
 }
 
 /// The server of this name, or none yet: an embedded one is sized by what it is to hold.
@@ -65,6 +87,7 @@ impl Plan {
     /// It cannot be started: most likely the items do not fit the memory there is.
     pub fn realise(self, options: &Options, space: &ItemSpace) -> Result<Target, Error> {
         if let Self::Remote(target) = self {
+            target.check_sizes(space)?;
             return Ok(*target);
         }
         let config = Config {
@@ -75,9 +98,19 @@ impl Plan {
             receipts: true,
             ..Config::default()
         };
-        let server = Server::start(config)?;
+        let server = Server::start(config).map_err(|error| match error {
+            StartError::Store(StoreError::BudgetAboveAvailable { budget_bytes, available_bytes }) => {
+                Error::EmbeddedMemory { budget_bytes, most_bytes: available_bytes }
+            }
+            StartError::Store(StoreError::BudgetTooLarge { budget_bytes }) => {
+                Error::EmbeddedMemory { budget_bytes, most_bytes: BUDGET_BYTES_MAX as u64 }
+            }
+            other => other.into(),
+        })?;
         let address = server.tcp_addr().to_string();
-        Target::connect(&address, options, Some(server))
+        let target = Target::connect(&address, options, Some(server))?;
+        target.check_sizes(space)?;
+        Ok(target)
     }
 }
 
@@ -109,7 +142,30 @@ impl Target {
         };
         let address =
             if embedded.is_some() { format!("{address} (inside this process)") } else { address.to_owned() };
-        Ok(Self { control, ports, datagram_max, interface_mtu, embedded, address })
+        let placement = match &embedded {
+            Some(_) => Placement::Embedded,
+            // Only an address of this host can be bound.
+            None if UdpSocket::bind((peer.ip(), 0)).is_ok() => Placement::SameHost,
+            None => Placement::Apart,
+        };
+        Ok(Self { control, ports, datagram_max, interface_mtu, placement, _embedded: embedded, address })
+    }
+
+    /// Refuses values that no datagram takes on a port that answers in one: all their reads would fail.
+    fn check_sizes(&self, space: &ItemSpace) -> Result<(), Error> {
+        let strategy = self.ports[0].1.strategy;
+        let room = DATAGRAM_BYTES_MAX - ANSWER_OVERHEAD_BYTES as usize;
+        let values = space.values_above(room);
+        if values == 0 || matches!(strategy, Strategy::Chunked | Strategy::Compressed) {
+            return Ok(());
+        }
+        let largest = (0..space.items()).map(|item| space.value_bytes(item)).max().unwrap_or(0);
+        Err(Error::TooLargeForStrategy {
+            values,
+            bytes: largest + ANSWER_OVERHEAD_BYTES as usize,
+            strategy: strategy.name().to_owned(),
+            limit: DATAGRAM_BYTES_MAX,
+        })
     }
 
     /// What the server said of itself.
@@ -117,21 +173,11 @@ impl Target {
         self.control.welcome()
     }
 
-    /// Whether both ends share a namespace, and so its counters and CPUs.
-    pub fn shares_namespace(&self) -> bool {
-        self.embedded.is_some() || self.ports[0].0.ip().is_loopback()
-    }
-
-    /// Whether the server lives in this process.
-    pub fn is_embedded(&self) -> bool {
-        self.embedded.is_some()
-    }
-
     /// For the record.
     pub fn facts(&self) -> ServerFacts {
         ServerFacts {
             address: self.address.clone(),
-            embedded: self.is_embedded(),
+            embedded: self.placement == Placement::Embedded,
             instance: self.welcome().nonce,
             ports: self
                 .ports

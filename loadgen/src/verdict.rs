@@ -80,6 +80,9 @@ fn words(findings: &Findings<'_>, outcome: Outcome, tps_at_slo: u64) -> Vec<Stri
         if stage.generator_limited {
             words.push(generator_words(findings, stage));
         }
+        if !stage.gaps.is_empty() {
+            words.push(format!("What could not be had of this stage: {}.", stage.gaps.join("; ")));
+        }
         let disturbed = stage.disturbed as f64 / stage.sent.max(1) as f64;
         if disturbed > limits::DISTURBED_WORTH_SAYING {
             let longest = stage.stalls.iter().map(|stall| stall.length_ms).fold(0.0, f64::max);

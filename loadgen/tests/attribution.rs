@@ -14,6 +14,7 @@ use shingle_loadgen::progress::Progress;
 use shingle_loadgen::rig;
 use shingle_loadgen::slo::Slo;
 use shingle_loadgen::stage::{self, StageResult};
+use shingle_loadgen::target::Placement;
 use shingle_loadgen::workload::{Arrivals, KeySampler, KeySpec, Stream};
 use shingle_proto::client::{Client, ClientConfig};
 use shingle_server::{Config, Pause, Server};
@@ -193,7 +194,7 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
     };
     let before = Reading::take(&workers, &mut target.control);
     let outcome = engine::run_stage(&mut workers, &spec, &space, &[], &|_| ()).unwrap();
-    let mut risen = Reading::take(&workers, &mut target.control).since(&before, true);
+    let mut risen = Reading::take(&workers, &mut target.control).since(&before, Placement::Embedded);
     let cursor = ReceiptCursor::at_end(before.server()).unwrap();
     let receipts = cursor.fetch(&mut target.control, &mut risen.gaps);
     let flows = vec![(0, port, to.port())];

@@ -78,8 +78,8 @@ impl Cause {
         }
     }
 
-    /// What a person can do about it.
-    pub fn remedy(self) -> &'static str {
+    /// What a person can do about it. `receipts` says that the server's receipts were there to look at.
+    pub fn remedy(self, receipts: bool) -> &'static str {
         match self {
             Self::ClientSendQueue => {
                 "Raise the send buffer (sysctl net.core.wmem_max) and the queue length of the client's interface (ip link set DEV txqueuelen), or send from more hosts."
@@ -105,8 +105,11 @@ impl Cause {
             Self::GeneratorLimited => {
                 "Give the generator more CPUs or threads (--threads), or run it on a host of its own, and measure again."
             }
+            Self::Unexplained if receipts => {
+                "No counter that could be read on either host accounts for these datagrams: look between the hosts, at NIC counters (ethtool -S), rate limits of the provider, path MTU and fragments."
+            }
             Self::Unexplained => {
-                "Neither host's sockets nor queues dropped these datagrams. Start the server with --receipts to tell the direction read by read; then look between the hosts: NIC counters (ethtool -S), rate limits of the provider, path MTU and fragments."
+                "No counter that could be read on either host accounts for these datagrams. Start the server with --receipts to tell the direction read by read; then look between the hosts, at NIC counters (ethtool -S), rate limits of the provider, path MTU and fragments."
             }
         }
     }

@@ -121,6 +121,8 @@ pub struct Books<'a> {
     pub client: ClientBooks,
     /// The server's side, where it could be asked.
     pub server: Option<ServerBooks>,
+    /// Reads that go with one datagram.
+    pub reads_per_datagram: u64,
     /// Timeout of a read.
     pub timeout_ns: u64,
     /// Length of the stage.
@@ -162,14 +164,15 @@ pub fn attribute(books: &Books<'_>) -> Attribution {
     }
     untold.add_counted(books.unlisted);
     if let Some(server) = books.server {
-        let missing = books.client.datagrams_sent.saturating_sub(server.requests);
+        let missing = books.client.datagrams_sent.saturating_sub(server.requests) * books.reads_per_datagram;
         untold.split_off(missing.saturating_sub(up.reads()), &mut up);
         untold.split_off(u64::MAX, &mut down);
     }
-    up.settle(Direction::Up, &up_suspects(books), &mut shares);
-    down.settle(Direction::Down, &down_suspects(books), &mut shares);
+    let each = books.reads_per_datagram;
+    up.settle(Direction::Up, &up_suspects(books), each, &mut shares);
+    down.settle(Direction::Down, &down_suspects(books), each, &mut shares);
     let either: Vec<_> = up_suspects(books).into_iter().chain(down_suspects(books)).collect();
-    untold.settle(Direction::Host, &either, &mut shares);
+    untold.settle(Direction::Host, &either, each, &mut shares);
     shares.retain(|_, share| share.reads > 0);
     if let Some(server) = books.server.filter(|server| server.busiest_worker_ns > 0) {
         let share = (server.busiest_worker_ns as f64 / books.duration_ns.max(1) as f64).min(1.0);

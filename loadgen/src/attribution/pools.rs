@@ -50,19 +50,27 @@ impl Pool {
         to.saved += taken.saved;
     }
 
-    /// Shares the pool out over the suspects, never more to each than its counter says; the rest is unexplained.
-    pub(super) fn settle(mut self, direction: Direction, suspects: &[Suspect], shares: &mut Attribution) {
+    /// Shares the pool out over the suspects, never more to each than its counter says at this many reads to a datagram; the rest
+    /// is unexplained.
+    pub(super) fn settle(
+        mut self,
+        direction: Direction,
+        suspects: &[Suspect],
+        reads_per_datagram: u64,
+        shares: &mut Attribution,
+    ) {
         let risen: Vec<_> = suspects.iter().filter(|suspect| suspect.count > 0).collect();
-        let counted: u64 = risen.iter().map(|suspect| suspect.count).sum();
+        let counted: u64 = risen.iter().map(|suspect| suspect.count * reads_per_datagram).sum();
         let reads = self.reads();
         let confidence = if risen.len() == 1 { COUNTED_ALONE } else { COUNTED_SHARED };
         for (index, suspect) in risen.iter().enumerate() {
             let quota = if counted <= reads {
-                suspect.count
+                suspect.count * reads_per_datagram
             } else if index + 1 == risen.len() {
                 u64::MAX
             } else {
-                (u128::from(reads) * u128::from(suspect.count) / u128::from(counted)) as u64
+                (u128::from(reads) * u128::from(suspect.count * reads_per_datagram) / u128::from(counted))
+                    as u64
             };
             let taken = self.take_evenly(quota);
             let evidence = format!("{} {}", suspect.count, suspect.counter);

@@ -19,6 +19,7 @@ fn books(losses: &[Loss]) -> Books<'_> {
         receipts: None,
         client: ClientBooks::default(),
         server: Some(ServerBooks::default()),
+        reads_per_datagram: 1,
         timeout_ns: 100_000_000,
         duration_ns: 1_000_000_000,
     }
@@ -106,6 +107,16 @@ fn corruption_is_told_per_direction() {
 }
 
 #[test]
+fn a_dropped_datagram_takes_all_its_reads_along() {
+    let losses: Vec<_> = (0..24).map(|read| silent(read / 8)).collect();
+    let mut books = Books { reads_per_datagram: 8, ..books(&losses) };
+    books.client.datagrams_sent = 100;
+    books.server = Some(ServerBooks { requests: 97, socket_drops: 3, ..ServerBooks::default() });
+    let shares = attribute(&books);
+    assert_eq!(reads(&shares, Cause::ServerSocketBuffer, Direction::Up), 24);
+}
+
+#[test]
 fn nothing_known_is_called_unexplained() {
     let losses = [silent(1), silent(2)];
     let shares = attribute(&Books { server: None, ..books(&losses) });
@@ -153,7 +164,8 @@ proptest! {
                 requests: counters[5], socket_drops: counters[6], checksum_drops: counters[7],
                 kernel_checksum_drops: counters[8], sends_refused: counters[9], silent_send_drops: counters[10], busiest_worker_ns: 0,
             }),
-            timeout_ns: 100_000_000,
+            reads_per_datagram: 1,
+        timeout_ns: 100_000_000,
             duration_ns: 1_000_000_000,
         };
         let shares = attribute(&books);

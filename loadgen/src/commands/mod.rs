@@ -45,7 +45,7 @@ fn record(
         started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         host: rig.host().clone(),
         server: rig.target.facts(),
-        shared_namespace: rig.target.shares_namespace(),
+        shared_namespace: rig.target.placement.is_shared(),
         slo: rig.options.slo,
         workload: rig.workload(),
         verdict,

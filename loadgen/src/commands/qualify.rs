@@ -37,7 +37,7 @@ pub(super) fn run(args: &Qualify) -> Result<u8, Error> {
         broken: broken.and_then(|result| Some((&result.stage, result.broke?))),
         causes: &causes,
         target_tps: args.target,
-        shared_namespace: rig.target.shares_namespace(),
+        shared_namespace: rig.target.placement.is_shared(),
         single: false,
     });
     let load = format!("--rate {} --duration {}", args.rate, units::format_duration(args.duration));

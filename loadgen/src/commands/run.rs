@@ -36,7 +36,7 @@ pub(super) fn run(args: &Run) -> Result<u8, Error> {
         broken: result.broke.map(|broke| (&result.stage, broke)),
         causes: &result.causes,
         target_tps: None,
-        shared_namespace: rig.target.shares_namespace(),
+        shared_namespace: rig.target.placement.is_shared(),
         single: true,
     });
     let command = rig.command("run", &format!("{load} --duration {}", units::format_duration(args.duration)));

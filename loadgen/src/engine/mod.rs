@@ -1,7 +1,7 @@
 //! The load engine: workers pinned to CPUs, several flows each, one stage at a time.
 //!
-//! A stage is a rate held for a time. Every thread runs its loop ([`worker`]), keeps its own ledger ([`tally`]), and an idle thread
-//! watches for stalls of the host; the ledgers are put together when all reads have ended.
+//! A stage is a rate held for a time. Every thread runs the loop of its [`Worker`] and keeps a ledger of its own, the [`Tally`]; idle threads
+//! watch for stalls of the host. The ledgers are put together when all reads have ended.
 
 mod booking;
 mod flow;

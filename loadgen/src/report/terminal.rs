@@ -107,11 +107,6 @@ pub fn table(record: &Record) -> String {
             );
         }
     }
-    let gaps: std::collections::BTreeSet<_> = record.stages.iter().flat_map(|stage| &stage.gaps).collect();
-    if !gaps.is_empty() {
-        let list: Vec<_> = gaps.into_iter().map(String::as_str).collect();
-        let _ = writeln!(text, "\nCould not be had, and so was not used: {}.", list.join("; "));
-    }
     let wrong: u64 = record.stages.iter().map(|stage| stage.wrong).sum();
     if wrong > 0 {
         let _ =
