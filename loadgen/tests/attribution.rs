@@ -124,11 +124,11 @@ fn a_server_that_stands_still_is_overloaded() {
     check_main_cause(&result, Cause::ServerOverload, Direction::Host);
 }
 
-/// What comes in during a pause of a second and a half is more than twice what the largest receive buffer granted holds.
+/// What comes in during a pause of two seconds is three times what the largest receive buffer granted holds.
 #[test]
 fn a_burst_beyond_its_buffer_is_the_servers_socket_buffer() {
     let _alone = alone();
-    let server = pausing(1_500, 2_500);
+    let server = pausing(2_000, 2_600);
     let mut rig = relay::rig(&server, &["--items", "1k", "--timeout", "100ms"]);
     let result = steady(&mut rig, 20_000.0, 3 * SECOND);
     check_main_cause(&result, Cause::ServerSocketBuffer, Direction::Up);
