@@ -94,7 +94,7 @@ fn worker_report(worker: &WorkerState) -> WorkerReport {
         send_retried: counters.send_retried.get(),
         socket_errors: counters.socket_errors.get(),
         drops: drops(&counters.drops),
-        socket_drops: counters.socket_drops.get(),
+        socket_drops: worker.socket_drops(),
         recv_buffer_granted_bytes: worker.recv_buffer_granted_bytes,
         allocations: counters.allocations.get(),
         cpu_time_us: counters.cpu_time_us.get(),

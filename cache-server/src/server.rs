@@ -212,7 +212,7 @@ fn fail(thread: &str, why: &dyn fmt::Display) -> ! {
 /// What a worker is made of, and where its state is in [`Shared::ports`].
 struct Seed {
     at: (usize, usize),
-    socket: Socket,
+    socket: Arc<Socket>,
     poll: Poll,
 }
 
@@ -222,7 +222,7 @@ fn bind_ports(config: &Config) -> Result<(Vec<PortState>, Vec<Seed>), StartError
     for (port_index, port) in config.udp_ports.iter().enumerate() {
         let mut workers = Vec::new();
         let mut bound = port.port;
-        for (index, socket) in listen::udp(config, port)?.into_iter().enumerate() {
+        for (index, socket) in listen::udp(config, port)?.into_iter().map(Arc::new).enumerate() {
             bound = socket.local_addr().map_err(StartError::system("address of a UDP port"))?.port();
             let poll = Poll::new().map_err(StartError::system("making a worker's poll"))?;
             workers.push(worker_state(config, seeds.len(), &socket, &poll)?);
@@ -241,7 +241,7 @@ fn bind_ports(config: &Config) -> Result<(Vec<PortState>, Vec<Seed>), StartError
 fn worker_state(
     config: &Config,
     number: usize,
-    socket: &Socket,
+    socket: &Arc<Socket>,
     poll: &Poll,
 ) -> Result<WorkerState, StartError> {
     let granted =
@@ -253,5 +253,6 @@ fn worker_state(
         receipts: config.receipts.then(|| ReceiptRing::new(RECEIPTS_PER_WORKER)),
         recv_buffer_granted_bytes: granted as u64,
         waker: Waker::new(poll.registry(), WAKER).map_err(StartError::system("making a worker's waker"))?,
+        socket: Arc::clone(socket),
     })
 }

@@ -7,10 +7,11 @@ mod queued;
 mod receipts;
 mod serve;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 use mio::Waker;
+use shingle_udp::{MemInfo, Socket};
 
 pub(crate) use counters::{Counter, Counters};
 pub(crate) use receipts::ReceiptRing;
@@ -28,11 +29,27 @@ pub(crate) struct WorkerState {
     pub(crate) recv_buffer_granted_bytes: u64,
     /// Ends the worker's sleep.
     pub(crate) waker: Waker,
+    /// The worker's socket, whose books the control plane reads even while the worker stands still.
+    pub(crate) socket: Arc<Socket>,
 }
 
 impl WorkerState {
+    /// Datagrams the kernel dropped at the socket until now: what the worker counted, and what it has not heard of yet.
+    pub(crate) fn socket_drops(&self) -> u64 {
+        let counted = self.counters.socket_drops.get();
+        let unheard = |info: MemInfo| growth(counted, info.drops);
+        counted + self.socket.mem_info().ok().map_or(0, unheard)
+    }
+
     pub(crate) fn wake(&self) {
         // It fails only where the eventfd is gone, and then so is the sleeper.
         let _ = self.waker.wake();
     }
+}
+
+/// By how much the kernel's 32-bit count of drops, which never goes back but wraps, is beyond what was counted.
+pub(crate) fn growth(counted: u64, kernel: u32) -> u64 {
+    let growth = kernel.wrapping_sub(counted as u32);
+    // A count from before the last one looks like growth by almost 2^32.
+    if growth < u32::MAX / 2 { growth.into() } else { 0 }
 }

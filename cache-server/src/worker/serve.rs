@@ -14,7 +14,7 @@ use shingle_udp::{RecvBatch, SendBatch, Socket, monotonic_ns, pin_thread_to, rea
 use super::answer::{Answers, Moment, Pass, Place, Room};
 use super::decode::{Decoder, scratch};
 use super::queued::Queued;
-use super::{Counters, WorkerState};
+use super::{Counters, WorkerState, growth};
 use crate::cookies::WorkerKeys;
 use crate::limits::{
     IDLE, PUBLISH_NS, RECV_SLOT_BYTES, RECV_SLOTS, SEND_ARENA_BYTES, SEND_MESSAGES, SEND_SLICES,
@@ -38,7 +38,7 @@ pub(crate) struct Worker {
     port_index: usize,
     index: usize,
     place: Place,
-    socket: Socket,
+    socket: Arc<Socket>,
     poll: Poll,
     events: Events,
     keys: WorkerKeys,
@@ -57,7 +57,7 @@ impl Worker {
     pub(crate) fn new(
         shared: &Arc<Shared>,
         at: (usize, usize),
-        socket: Socket,
+        socket: Arc<Socket>,
         poll: Poll,
     ) -> io::Result<Worker> {
         let (port_index, index) = at;
@@ -227,14 +227,9 @@ impl Worker {
     }
 }
 
-/// Takes over the kernel's 32-bit count of drops, which never goes back but wraps.
+/// Takes over the kernel's count of drops.
 fn set_drops(counters: &Counters, drops: u32) {
-    let before = counters.socket_drops.get();
-    let growth = drops.wrapping_sub(before as u32);
-    // A count from before the last one looks like growth by almost 2^32.
-    if growth < u32::MAX / 2 {
-        counters.socket_drops.add(growth.into());
-    }
+    counters.socket_drops.add(growth(counters.socket_drops.get(), drops));
 }
 
 fn place(shared: &Shared, port_index: usize, index: usize) -> Place {
