@@ -89,9 +89,8 @@ impl Reading {
             ..ClientBooks::default()
         };
         if !shared {
-            risen.client.kernel_checksum_drops = both_families(&risen.counters, "client.", "InCsumErrors");
-            risen.client.silent_send_drops = both_families(&risen.counters, "client.", "SndbufErrors")
-                .saturating_sub(flows.get("sends_refused"));
+            let (corrupted, buffer) = split_drops(risen.client.socket_drops, &risen.counters, "client.");
+            (risen.client.kernel_checksum_drops, risen.client.socket_drops) = (corrupted, buffer);
         }
         self.server_since(earlier, shared, &mut risen);
         if let (Some(now), Some(before)) = (self.cpu, earlier.cpu) {
@@ -148,11 +147,8 @@ impl Reading {
             .map(|(now, before)| rise(now.cpu_time_us, before.cpu_time_us));
         books.busiest_worker_ns = cpu_us.max().unwrap_or(0) * 1000;
         if !shared {
-            books.kernel_checksum_drops = both_families(&risen.counters, "server.", "InCsumErrors");
-            // A wrong checksum counts as a drop of the socket too.
-            books.socket_drops = books.socket_drops.saturating_sub(books.kernel_checksum_drops);
-            books.silent_send_drops =
-                both_families(&risen.counters, "server.", "SndbufErrors").saturating_sub(books.sends_refused);
+            (books.kernel_checksum_drops, books.socket_drops) =
+                split_drops(books.socket_drops, &risen.counters, "server.");
         }
         risen.server = Some(books);
     }
@@ -271,6 +267,14 @@ fn corrupted(drops: &impl Fn(&str) -> u64) -> u64 {
     }
 }
 
+/// Of the drops at our own sockets, those for a wrong UDP checksum and those for want of buffer: the kernel counts both in one number
+/// a socket. The namespace's counters, which others raise too, only split that number; want of buffer goes first.
+fn split_drops(socket_drops: u64, counters: &BTreeMap<String, u64>, side: &str) -> (u64, u64) {
+    let beyond_buffer = socket_drops.saturating_sub(both_families(counters, side, "RcvbufErrors"));
+    let corrupted = beyond_buffer.min(both_families(counters, side, "InCsumErrors"));
+    (corrupted, socket_drops - corrupted)
+}
+
 fn both_families(counters: &BTreeMap<String, u64>, side: &str, name: &str) -> u64 {
     ["Udp", "Udp6"].iter().filter_map(|udp| counters.get(&format!("{side}{udp}.{name}"))).sum()
 }
@@ -284,4 +288,53 @@ fn put(counters: &mut BTreeMap<String, u64>, side: &str, risen: &BTreeMap<String
 /// How much a counter rose; one that went back was reset, and what it shows now is all that is known.
 fn rise(now: u64, before: u64) -> u64 {
     now.checked_sub(before).unwrap_or(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters(rcvbuf_errors: u64, csum_errors: u64) -> BTreeMap<String, u64> {
+        [("server.Udp.RcvbufErrors", rcvbuf_errors), ("server.Udp6.InCsumErrors", csum_errors)]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+    }
+
+    #[test]
+    fn a_namespaces_counters_prove_nothing_that_our_sockets_do_not_show() {
+        assert_eq!(split_drops(0, &counters(0, 1665), "server."), (0, 0));
+        assert_eq!(split_drops(10, &counters(0, 4), "server."), (4, 6));
+        assert_eq!(split_drops(10, &counters(10, 4), "server."), (0, 10));
+        assert_eq!(split_drops(10, &counters(7, 1665), "server."), (3, 7));
+    }
+
+    #[test]
+    fn flips_in_other_fields_count_where_the_checksum_shows_flips() {
+        let drops = |reason: &str| match reason {
+            "magic" => 5,
+            "kind" => 1,
+            _ => 0,
+        };
+        assert_eq!(corrupted(&drops), 0);
+        assert_eq!(corrupted(&|reason| if reason == "checksum" { 100 } else { drops(reason) }), 106);
+    }
+
+    #[test]
+    fn a_restarted_server_gives_no_books() {
+        let report = |nonce| Some(StatsReport { nonce, ports: vec![], ..StatsReport::default() });
+        let reading = |nonce| Reading {
+            kernel: None,
+            flows: FlowCounters::default(),
+            server: report(nonce),
+            cpu: None,
+            gaps: Vec::new(),
+        };
+        assert!(reading(1).since(&reading(1), Placement::Apart).server.is_some());
+        let risen = reading(2).since(&reading(1), Placement::Apart);
+        assert!(
+            risen.server.is_none() && risen.gaps.iter().any(|gap| gap.contains("restarted")),
+            "{:?}",
+            risen.gaps
+        );
+    }
 }

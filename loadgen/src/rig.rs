@@ -164,7 +164,7 @@ impl Rig {
         let mut risen = after.since(before, self.target.placement);
         // Receipts are only looked at where something was lost.
         let receipts = cursor
-            .filter(|_| outcome.tally.first_try_lost > 0)
+            .filter(|_| outcome.tally.first_try_lost > 0 && risen.server.is_some())
             .and_then(|cursor| cursor.fetch(&mut self.target.control, &mut risen.gaps));
         stage::settle(&stage::Facts {
             spec,

@@ -226,7 +226,7 @@ fn causes(attribution: &Attribution, lost: u64, receipts: bool) -> Vec<CauseRepo
         confidence: share.confidence,
         evidence: share.evidence.clone(),
         estimate: BTreeMap::new(),
-        remedy: cause.remedy(receipts).to_owned(),
+        remedy: share.remedy.unwrap_or_else(|| cause.remedy(receipts)).to_owned(),
     };
     let mut causes: Vec<_> = attribution.iter().map(report).collect();
     causes.sort_by_key(|cause| std::cmp::Reverse(cause.reads));

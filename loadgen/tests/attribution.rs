@@ -176,7 +176,15 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
     let port = socket.local_addr().unwrap().port();
     let mut core = Client::new(ClientConfig { telemetry: true, ..ClientConfig::default() }).unwrap();
     core.set_cookie(target.welcome().cookie);
-    let flow = Flow { number: 0, server: to, socket, core, datagrams_sent: 0, sends_refused: 0 };
+    let flow = Flow {
+        number: 0,
+        server: to,
+        socket,
+        core,
+        datagrams_sent: 0,
+        sends_refused: 0,
+        unroutable: Vec::new(),
+    };
     let keys = KeySampler::new(&KeySpec::Uniform, &space, 1, Stream::new(0, 1)).unwrap();
     let mut workers = [Worker::new(options.generator_cpus[0], vec![flow], keys)];
     let timeout_ns = 100_000_000;

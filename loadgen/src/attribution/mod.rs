@@ -5,12 +5,14 @@
 //! the pool of reads lost in that direction, never more than the counter says; the rest is unexplained.
 
 mod cause;
+mod findings;
 mod pools;
 
 use std::collections::{BTreeMap, HashMap};
 
 pub use cause::{Cause, Direction};
 
+use findings::{Finding, Told};
 use pools::{Pool, Suspect};
 
 /// One read that lost something on its first try.
@@ -29,8 +31,10 @@ pub struct Loss {
 /// How a loss showed at the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symptom {
-    /// The kernel refused the request.
+    /// The kernel refused the request for want of buffers.
     NotSent,
+    /// The kernel refused the request for another reason.
+    NoRoute,
     /// The generator had no room for the read, or for the pieces of its answer.
     NoRoom,
     /// The request left when more than half of its timeout was gone, or never.
@@ -47,6 +51,8 @@ pub enum Symptom {
     },
     /// An answer came whole, but its bytes failed the check.
     Corrupt,
+    /// An answer came whole and sound, but it is not the value stored for this workload.
+    OtherValue,
     /// The server said it would not answer.
     Refused,
 }
@@ -85,8 +91,6 @@ pub struct ClientBooks {
     pub checksum_drops: u64,
     /// Datagrams the kernel dropped for a wrong UDP checksum.
     pub kernel_checksum_drops: u64,
-    /// Datagrams the kernel dropped on the way out without telling the socket.
-    pub silent_send_drops: u64,
 }
 
 /// Books of the server's side: what rose during the stage.
@@ -102,8 +106,6 @@ pub struct ServerBooks {
     pub kernel_checksum_drops: u64,
     /// Answers the kernel refused.
     pub sends_refused: u64,
-    /// Datagrams the kernel dropped on the way out without telling the socket.
-    pub silent_send_drops: u64,
     /// CPU time of its busiest worker; 0 where it is not known.
     pub busiest_worker_ns: u64,
 }
@@ -140,6 +142,8 @@ pub struct Share {
     pub confidence: f64,
     /// What speaks for it.
     pub evidence: Vec<String>,
+    /// What to do, where the evidence tells more than the cause's name.
+    pub remedy: Option<&'static str>,
 }
 
 /// All causes of a stage.
@@ -153,17 +157,16 @@ pub fn attribute(books: &Books<'_>) -> Attribution {
     let mut shares = Attribution::new();
     let (mut up, mut down, mut untold) = (Pool::default(), Pool::default(), Pool::default());
     for loss in books.losses {
-        match verdict_on(loss, books) {
-            Verdict::Proven(cause, direction, evidence) => {
-                prove(&mut shares, cause, direction, evidence, loss)
-            }
-            Verdict::Lost(Direction::Up) => up.add(loss),
-            Verdict::Lost(Direction::Down) => down.add(loss),
-            Verdict::Lost(Direction::Host) => untold.add(loss),
+        match findings::told_by(loss, books) {
+            Told::Proven(finding) => prove(&mut shares, finding, loss),
+            Told::Lost(Direction::Up) => up.add(loss),
+            Told::Lost(Direction::Down) => down.add(loss),
+            Told::Lost(Direction::Host) => untold.add(loss),
         }
     }
     untold.add_counted(books.unlisted);
-    if let Some(server) = books.server {
+    // A server that received more than was sent here serves others too: its count then says nothing of ours.
+    if let Some(server) = books.server.filter(|server| server.requests <= books.client.datagrams_sent) {
         let missing = books.client.datagrams_sent.saturating_sub(server.requests) * books.reads_per_datagram;
         untold.split_off(missing.saturating_sub(up.reads()), &mut up);
         untold.split_off(u64::MAX, &mut down);
@@ -186,87 +189,14 @@ pub fn attribute(books: &Books<'_>) -> Attribution {
     shares
 }
 
-/// What one lost read itself tells.
-enum Verdict {
-    Proven(Cause, Direction, &'static str),
-    Lost(Direction),
-}
-
-fn verdict_on(loss: &Loss, books: &Books<'_>) -> Verdict {
-    let receipt = books
-        .receipts
-        .map(|receipts| (receipts.by_request.get(&(loss.flow, loss.sequence)), receipts.overwritten));
-    match (loss.symptom, receipt) {
-        (Symptom::NotSent, _) => Verdict::Proven(
-            Cause::ClientSendQueue,
-            Direction::Host,
-            "the kernel refused the send of these requests",
-        ),
-        (Symptom::NoRoom, _) => Verdict::Proven(
-            Cause::GeneratorLimited,
-            Direction::Host,
-            "the generator had no room for more reads in flight, or for the pieces of their answers",
-        ),
-        (Symptom::LeftLate, _) => Verdict::Proven(
-            Cause::GeneratorLimited,
-            Direction::Host,
-            "these requests left when more than half of their timeout was gone, or never",
-        ),
-        (Symptom::Corrupt, _) => Verdict::Proven(
-            Cause::PathCorruption,
-            Direction::Down,
-            "whole answers arrived whose bytes fail the value's checksum",
-        ),
-        (Symptom::Refused, _) => {
-            Verdict::Proven(Cause::Unexplained, Direction::Host, "the server refused these reads")
-        }
-        (Symptom::Silent { .. } | Symptom::Late { .. }, Some((Some(ReceiptOutcome::SendRefused), _))) => {
-            Verdict::Proven(
-                Cause::ServerSendQueue,
-                Direction::Host,
-                "the server's receipts say that its kernel refused the send",
-            )
-        }
-        (
-            Symptom::Silent { .. } | Symptom::Late { .. },
-            Some((Some(ReceiptOutcome::Answered { residence_us }), _)),
-        ) if eats_deadline(u64::from(*residence_us) * 1000, books) => Verdict::Proven(
-            Cause::ServerOverload,
-            Direction::Host,
-            "the server's receipts say that the answers left after more than half of the timeout",
-        ),
-        (Symptom::Late { residence_ns: Some(residence) }, _) if eats_deadline(residence, books) => {
-            Verdict::Proven(
-                Cause::ServerOverload,
-                Direction::Host,
-                "late answers spent more than half of the timeout in the server",
-            )
-        }
-        (Symptom::Late { .. }, _) => Verdict::Proven(
-            Cause::TimeoutTooShort,
-            Direction::Down,
-            "the answers, or the rest of them, arrived after the deadline",
-        ),
-        (Symptom::Silent { .. }, Some((Some(_), _))) => Verdict::Lost(Direction::Down),
-        // What arrived of an answer then answers a retry: it was the first request that was lost.
-        (Symptom::Silent { .. }, Some((None, 0))) => Verdict::Lost(Direction::Up),
-        // A part of the answer proves that a request arrived, whatever receipts were overwritten.
-        (Symptom::Silent { part_arrived: true }, _) => Verdict::Lost(Direction::Down),
-        (Symptom::Silent { .. }, _) => Verdict::Lost(Direction::Host),
-    }
-}
-
-fn eats_deadline(residence_ns: u64, books: &Books<'_>) -> bool {
-    residence_ns > books.timeout_ns / 2
-}
-
-fn prove(shares: &mut Attribution, cause: Cause, direction: Direction, evidence: &str, loss: &Loss) {
-    let share = shares.entry((cause, direction)).or_default();
+fn prove(shares: &mut Attribution, finding: &Finding, loss: &Loss) {
+    let share = shares.entry((finding.cause, finding.direction)).or_default();
     share.reads += 1;
     share.failed += u64::from(loss.failed);
-    share.confidence = if cause == Cause::Unexplained { 0.0 } else { PROVEN };
-    if !share.evidence.iter().any(|known| known == evidence) {
-        share.evidence.push(evidence.to_owned());
+    share.confidence = if finding.cause == Cause::Unexplained { 0.0 } else { PROVEN };
+    share.remedy = share.remedy.or(finding.remedy);
+    if !share.evidence.iter().any(|known| known == finding.evidence) {
+        share.evidence.push(finding.evidence.to_owned());
     }
 }
 
@@ -282,11 +212,6 @@ fn up_suspects(books: &Books<'_>) -> Vec<Suspect> {
             Cause::PathCorruption,
             server.checksum_drops + server.kernel_checksum_drops,
             "requests that failed a checksum at the server",
-        ),
-        Suspect::new(
-            Cause::ClientSendQueue,
-            books.client.silent_send_drops,
-            "datagrams dropped on the client's way out (Udp.SndbufErrors, Ip.OutDiscards)",
         ),
     ]
 }
@@ -307,12 +232,8 @@ fn down_suspects(books: &Books<'_>) -> Vec<Suspect> {
         Suspect::new(
             Cause::ServerSendQueue,
             // Where receipts told which reads these were, they are settled already.
-            if books.receipts.is_some() {
-                server.silent_send_drops
-            } else {
-                server.sends_refused + server.silent_send_drops
-            },
-            "answers refused or dropped on the server's way out (ENOBUFS, Udp.SndbufErrors, Ip.OutDiscards)",
+            if books.receipts.is_some() { 0 } else { server.sends_refused },
+            "answers the server's kernel refused to send (ENOBUFS)",
         ),
     ]
 }

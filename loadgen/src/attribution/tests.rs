@@ -117,6 +117,28 @@ fn a_dropped_datagram_takes_all_its_reads_along() {
 }
 
 #[test]
+fn a_server_that_serves_others_too_tells_no_direction_by_its_count() {
+    let losses: Vec<_> = (0..10).map(silent).collect();
+    let mut books = books(&losses);
+    books.client.datagrams_sent = 1000;
+    books.server = Some(ServerBooks { requests: 1990, ..ServerBooks::default() });
+    assert_eq!(reads(&attribute(&books), Cause::Unexplained, Direction::Host), 10);
+}
+
+#[test]
+fn sound_values_of_somebody_else_are_no_corruption() {
+    let losses = [
+        loss(1, true, Symptom::OtherValue),
+        loss(2, true, Symptom::NoRoute),
+        loss(3, true, Symptom::NotSent),
+    ];
+    let shares = attribute(&books(&losses));
+    assert_eq!(reads(&shares, Cause::Unexplained, Direction::Host), 2);
+    assert!(shares[&(Cause::Unexplained, Direction::Host)].remedy.is_some());
+    assert_eq!(reads(&shares, Cause::ClientSendQueue, Direction::Host), 1);
+}
+
+#[test]
 fn nothing_known_is_called_unexplained() {
     let losses = [silent(1), silent(2)];
     let shares = attribute(&Books { server: None, ..books(&losses) });
@@ -130,6 +152,8 @@ fn any_symptom() -> impl Strategy<Value = Symptom> {
         Just(Symptom::NoRoom),
         Just(Symptom::LeftLate),
         Just(Symptom::Corrupt),
+        Just(Symptom::NoRoute),
+        Just(Symptom::OtherValue),
         Just(Symptom::Refused),
         any::<bool>().prop_map(|part_arrived| Symptom::Silent { part_arrived }),
         proptest::option::of(0..200_000_000u64).prop_map(|residence_ns| Symptom::Late { residence_ns }),
@@ -158,11 +182,11 @@ proptest! {
             receipts: told.0.then_some(&receipts),
             client: ClientBooks {
                 datagrams_sent: counters[0], socket_drops: counters[1], checksum_drops: counters[2],
-                kernel_checksum_drops: counters[3], silent_send_drops: counters[4],
+                kernel_checksum_drops: counters[3],
             },
             server: told.1.then_some(ServerBooks {
                 requests: counters[5], socket_drops: counters[6], checksum_drops: counters[7],
-                kernel_checksum_drops: counters[8], sends_refused: counters[9], silent_send_drops: counters[10], busiest_worker_ns: 0,
+                kernel_checksum_drops: counters[8], sends_refused: counters[9], busiest_worker_ns: 0,
             }),
             reads_per_datagram: 1,
         timeout_ns: 100_000_000,

@@ -25,9 +25,16 @@ pub(super) fn event(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: u
         _ => false,
     };
     tally.wrong += u64::from(wrong);
-    let symptom = if wrong { Some(Symptom::Corrupt) } else { symptom(event, spec) };
+    let late = now > event.deadline_ns;
+    let symptom = match symptom(event, spec) {
+        None if wrong => Some(Symptom::OtherValue),
+        // The answer waited at this end, or came, until the deadline was over: no answer in time.
+        None if late && left_late(event, spec) => Some(Symptom::LeftLate),
+        None if late => Some(Symptom::Late { residence_ns }),
+        other => other,
+    };
     let answered = symptom.is_none();
-    tally.misses += u64::from(matches!(event.end, Ended::Miss));
+    tally.misses += u64::from(answered && matches!(event.end, Ended::Miss));
     // Saved by a second try: a part arrived, unless the whole request had to be repeated.
     let saved = (event.attempts > 0).then_some(Symptom::Silent { part_arrived: event.chunks > 0 });
     let loss = symptom.or(saved).map(|shown| Loss {

@@ -24,6 +24,8 @@ pub struct Flow {
     pub datagrams_sent: u64,
     /// Request datagrams the kernel refused.
     pub sends_refused: u64,
+    /// Sequences of those it refused for another reason than want of buffers.
+    pub unroutable: Vec<u32>,
 }
 
 /// What flows have in common.
@@ -61,7 +63,7 @@ impl Flow {
         let mut core =
             Client::new(config).map_err(|error| Error::system("flow settings", io::Error::other(error)))?;
         core.set_cookie(spec.cookie);
-        Ok(Self { number, server, socket, core, datagrams_sent: 0, sends_refused: 0 })
+        Ok(Self { number, server, socket, core, datagrams_sent: 0, sends_refused: 0, unroutable: Vec::new() })
     }
 
     /// Sends everything the core has to send, in batches.
@@ -82,9 +84,13 @@ impl Flow {
             if outgoing.is_empty() {
                 return Ok(());
             }
-            let core = &mut self.core;
-            let counts =
-                outgoing.send(&self.socket, &mut |message, _| core.transmit_failed(sequences[message]))?;
+            let (core, unroutable) = (&mut self.core, &mut self.unroutable);
+            let counts = outgoing.send(&self.socket, &mut |message, error| {
+                core.transmit_failed(sequences[message]);
+                if !is_want_of_buffers(&error) {
+                    unroutable.push(sequences[message]);
+                }
+            })?;
             self.datagrams_sent += counts.datagrams;
             self.sends_refused += counts.failed;
         }
@@ -109,4 +115,11 @@ impl Flow {
         }
         Ok(())
     }
+}
+
+/// Whether the kernel refused a send because a buffer or a queue was full; else there was no way to go.
+fn is_want_of_buffers(error: &io::Error) -> bool {
+    const ENOBUFS: i32 = 105;
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory)
+        || error.raw_os_error() == Some(ENOBUFS)
 }

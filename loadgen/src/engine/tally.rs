@@ -195,6 +195,16 @@ impl Tally {
         self.late.extend(other.late);
     }
 
+    /// Tells requests of a flow that had no way to go from those that found a full queue. The sequences rise.
+    pub(super) fn settle_unroutable(&mut self, flow: u32, sequences: &[u32]) {
+        for loss in &mut self.losses {
+            let refused = loss.flow == flow && loss.symptom == Symptom::NotSent;
+            if refused && sequences.binary_search(&loss.sequence).is_ok() {
+                loss.symptom = Symptom::NoRoute;
+            }
+        }
+    }
+
     /// Lets reads whose answer came after all be late rather than silent.
     pub fn settle_late(&mut self) {
         let late: BTreeMap<_, _> =

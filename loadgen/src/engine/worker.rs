@@ -93,6 +93,10 @@ impl Worker {
         // The stall watch speaks for the last reads a little later; nothing else is to be done meanwhile.
         std::thread::sleep(Duration::from_nanos(limits::HOLD_NS));
         tally.timing.settle(u64::MAX, stalls);
+        for flow in &mut self.flows {
+            tally.settle_unroutable(flow.number, &flow.unroutable);
+            flow.unroutable.clear();
+        }
         tally.cpu_ns = (thread_cpu_time() - cpu_before).as_nanos() as u64;
         tally.wall_ns = monotonic_ns().saturating_sub(spec.start_ns);
         Ok(tally)

@@ -1,0 +1,121 @@
+//! What a single lost read proves by itself, or by the server's receipt of its request.
+
+use super::{Books, Cause, Direction, Loss, ReceiptOutcome, Symptom};
+
+/// A cause that a read proves.
+pub(super) struct Finding {
+    pub(super) cause: Cause,
+    pub(super) direction: Direction,
+    pub(super) evidence: &'static str,
+    /// What to do, where it is another thing than for the cause in general.
+    pub(super) remedy: Option<&'static str>,
+}
+
+/// What one lost read tells.
+pub(super) enum Told {
+    /// Its cause.
+    Proven(&'static Finding),
+    /// Which way its datagram was lost; `Host`: not even that.
+    Lost(Direction),
+}
+
+const fn finding(cause: Cause, direction: Direction, evidence: &'static str) -> Finding {
+    Finding { cause, direction, evidence, remedy: None }
+}
+
+static NOT_SENT: Finding = finding(
+    Cause::ClientSendQueue,
+    Direction::Host,
+    "the kernel had no buffer or queue for these requests (ENOBUFS, EAGAIN)",
+);
+static NO_ROUTE: Finding = Finding {
+    cause: Cause::Unexplained,
+    direction: Direction::Host,
+    evidence: "this host's kernel refused to send these requests, and not for want of buffers: interface down, no route, or a firewall rule",
+    remedy: Some(
+        "Look at this host's interface, routes and firewall towards the server (ip link, ip route get ADDRESS, nft list ruleset).",
+    ),
+};
+static NO_ROOM: Finding = finding(
+    Cause::GeneratorLimited,
+    Direction::Host,
+    "the generator had no room for more reads in flight, or for the pieces of their answers",
+);
+static LEFT_LATE: Finding = finding(
+    Cause::GeneratorLimited,
+    Direction::Host,
+    "these requests left when more than half of their timeout was gone, or never",
+);
+static CORRUPT: Finding = finding(
+    Cause::PathCorruption,
+    Direction::Down,
+    "whole answers arrived whose bytes fail the value's checksum",
+);
+static OTHER_VALUE: Finding = Finding {
+    cause: Cause::Unexplained,
+    direction: Direction::Host,
+    evidence: "the server answered with values that are sound but not this workload's",
+    remedy: Some(
+        "Somebody else writes the same keys on this server: stop them, or seed it again and give both the same --values and --seed.",
+    ),
+};
+static REFUSED: Finding = Finding {
+    cause: Cause::Unexplained,
+    direction: Direction::Host,
+    evidence: "the server refused these reads: their answers are larger than its port may send on this path",
+    remedy: Some("Use a chunked port (--strategy chunked), smaller values, or read such values over TCP."),
+};
+static SEND_REFUSED: Finding = finding(
+    Cause::ServerSendQueue,
+    Direction::Host,
+    "the server's receipts say that its kernel refused the send",
+);
+static LATE_BY_RECEIPT: Finding = finding(
+    Cause::ServerOverload,
+    Direction::Host,
+    "the server's receipts say that the answers left after more than half of the timeout",
+);
+static LATE_BY_ANSWER: Finding = finding(
+    Cause::ServerOverload,
+    Direction::Host,
+    "late answers spent more than half of the timeout in the server",
+);
+static LATE: Finding = finding(
+    Cause::TimeoutTooShort,
+    Direction::Down,
+    "the answers, or the rest of them, arrived after the deadline",
+);
+
+/// What this read tells.
+pub(super) fn told_by(loss: &Loss, books: &Books<'_>) -> Told {
+    use Told::{Lost, Proven};
+    let receipt = books
+        .receipts
+        .map(|receipts| (receipts.by_request.get(&(loss.flow, loss.sequence)), receipts.overwritten));
+    let eats_deadline = |residence_ns: u64| residence_ns > books.timeout_ns / 2;
+    match (loss.symptom, receipt) {
+        (Symptom::NotSent, _) => Proven(&NOT_SENT),
+        (Symptom::NoRoute, _) => Proven(&NO_ROUTE),
+        (Symptom::NoRoom, _) => Proven(&NO_ROOM),
+        (Symptom::LeftLate, _) => Proven(&LEFT_LATE),
+        (Symptom::Corrupt, _) => Proven(&CORRUPT),
+        (Symptom::OtherValue, _) => Proven(&OTHER_VALUE),
+        (Symptom::Refused, _) => Proven(&REFUSED),
+        (_, Some((Some(ReceiptOutcome::SendRefused), _))) => Proven(&SEND_REFUSED),
+        (_, Some((Some(ReceiptOutcome::Answered { residence_us }), _)))
+            if eats_deadline(u64::from(*residence_us) * 1000) =>
+        {
+            Proven(&LATE_BY_RECEIPT)
+        }
+        (Symptom::Late { residence_ns: Some(residence) }, _) if eats_deadline(residence) => {
+            Proven(&LATE_BY_ANSWER)
+        }
+        (Symptom::Late { .. }, _) => Proven(&LATE),
+        (Symptom::Silent { .. }, Some((Some(_), _))) => Lost(Direction::Down),
+        // What arrived of an answer then answers a retry: it was the first request that was lost.
+        (Symptom::Silent { .. }, Some((None, 0))) => Lost(Direction::Up),
+        // A part of the answer proves that a request arrived, whatever receipts were overwritten.
+        (Symptom::Silent { part_arrived: true }, _) => Lost(Direction::Down),
+        (Symptom::Silent { .. }, _) => Lost(Direction::Host),
+    }
+}
