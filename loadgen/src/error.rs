@@ -31,6 +31,10 @@ pub enum Error {
     )]
     NoSuchStrategy { wanted: String, offered: String },
     #[error(
+        "{server} does not keep all items: its memory is too small for {bytes} B of keys and values (each item costs about 170 B more); start it with more --memory, or use fewer --items"
+    )]
+    NotKept { server: String, bytes: u64 },
+    #[error(
         "{values} of the values need datagrams of up to {bytes} B, and a {strategy} port answers in one datagram of at most {limit} B; use smaller --values, or --strategy chunked"
     )]
     TooLargeForStrategy { values: u32, bytes: usize, strategy: String, limit: usize },

@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::stage::StageResult;
 
 /// Intervals gathered for the log.
-#[derive(Default)]
 pub struct Log {
+    started: SystemTime,
     intervals: Vec<Entry>,
     elapsed: Duration,
 }
@@ -27,6 +27,11 @@ struct Entry {
 }
 
 impl Log {
+    /// An empty log of a run that began at this time.
+    pub fn new(started: SystemTime) -> Self {
+        Self { started, intervals: Vec::new(), elapsed: Duration::ZERO }
+    }
+
     /// Adds the intervals of a stage; stages follow each other without the drains between them.
     pub fn add(&mut self, result: &StageResult) {
         for (interval, latency) in result.stage.intervals.iter().zip(&result.latencies) {
@@ -52,7 +57,7 @@ impl Log {
         builder.add_comment(
             "Shingle loadgen: latency from the intended time, nanoseconds; tag: offered reads/s",
         );
-        builder.with_start_time(SystemTime::now()).with_max_value_divisor(1e6);
+        builder.with_start_time(self.started).with_max_value_divisor(1e6);
         let other = |error: String| fail(std::io::Error::other(error));
         {
             let mut log = builder.begin_log_with(&mut file, &mut serializer).map_err(fail)?;

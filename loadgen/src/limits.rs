@@ -51,7 +51,7 @@ pub const HOLD_READS_MAX: usize = 32_768;
 /// Share of disturbed reads from which on the verdict mentions them.
 pub const DISTURBED_WORTH_SAYING: f64 = 0.01;
 /// Share of a stage's reads disturbed by stalls of the host above which too little is left to judge it by.
-pub const DISTURBED_SHARE_MAX: f64 = 0.2;
+pub const DISTURBED_SHARE_MAX: f64 = 0.1;
 /// Share of reads that left later than their stage ended, above which the generator did not offer the rate.
 pub const BACKLOG_SHARE_MAX: f64 = 0.01;
 /// First rate `qualify` tries, reads/s.

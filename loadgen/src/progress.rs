@@ -56,7 +56,7 @@ impl Progress {
 
     /// The line of a stage that is over.
     pub fn stage_done(&self, result: &StageResult) {
-        self.note(&terminal::stage_line(&result.stage, result.broke));
+        self.note(&terminal::stage_line(&result.stage));
     }
 
     fn start(&self, bar: ProgressBar) -> Bar {

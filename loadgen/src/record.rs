@@ -37,7 +37,10 @@ pub struct Record {
     pub verdict: Verdict,
     /// Every stage, in order of time.
     pub stages: Vec<Stage>,
-    /// Who lost the reads of the stage that broke the service level (of the only stage for `run`).
+    /// Offered rate of the stage that `causes` speaks of: the lowest that broke the service level and lost reads (the only stage of `run`).
+    #[serde(default)]
+    pub causes_tps: Option<f64>,
+    /// Who lost the reads of that stage.
     pub causes: Vec<CauseReport>,
 }
 
@@ -151,6 +154,8 @@ pub struct Stage {
     pub valid: bool,
     /// Reads that a stall of the host fell into. They are in the counts, but in no distribution.
     pub disturbed: u64,
+    /// What of the service level it broke.
+    pub broke: Option<Broke>,
     /// Reads scheduled; each ends in exactly one of `answered` and `failed`.
     pub sent: u64,
     /// Reads answered rightly and in time, misses included.
@@ -213,6 +218,18 @@ pub struct Stage {
     pub gaps: Vec<String>,
 }
 
+impl Stage {
+    /// The latencies the stage is judged by: those of undisturbed reads, or of all where too few are left.
+    pub fn judged_us(&self) -> &Percentiles {
+        if self.valid { &self.latency_us } else { &self.latency_with_stalls_us }
+    }
+
+    /// The rate it stands for: what was offered, or what a closed loop reached.
+    pub fn tps(&self) -> f64 {
+        if self.offered_tps > 0.0 { self.offered_tps } else { self.achieved_tps }
+    }
+}
+
 /// Low-volume clients from addresses of their own, which see what a warm path hides.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Canary {
@@ -242,7 +259,7 @@ pub struct SizeClass {
     pub first_try_lost: u64,
     /// Of them, those that failed.
     pub failed: u64,
-    /// 99th percentile of latency, microseconds.
+    /// 99th percentile of latency over all reads, disturbed ones included, microseconds.
     pub p99_us: f64,
 }
 

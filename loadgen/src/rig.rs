@@ -1,9 +1,8 @@
 //! The rig: a seeded target, the generator's workers, and the running of one stage with both hosts' books around it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use shingle_proto::client::ClientConfig;
-use shingle_proto::limits::datagram_bytes;
 
 use crate::books::{Reading, ReceiptCursor};
 use crate::engine::{self, Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
@@ -30,6 +29,7 @@ pub struct Rig {
     host: Host,
     /// CPUs whose stalls fall into reads: the workers' own, and an embedded server's.
     watched_cpus: Vec<usize>,
+    started: SystemTime,
     /// Stages run so far: each gets arrivals of its own.
     stages: u64,
 }
@@ -39,6 +39,13 @@ pub struct Rig {
 /// # Errors
 /// Whatever keeps the command from doing its work.
 pub fn prepare(options: &Options, reseed: bool, progress: &Progress) -> Result<(Target, ItemSpace), Error> {
+    let (mut target, space) = connect(options, progress)?;
+    seeding::fill(&mut target, &space, reseed, progress)?;
+    Ok((target, space))
+}
+
+/// Connects or starts the server; nothing is stored yet.
+fn connect(options: &Options, progress: &Progress) -> Result<(Target, ItemSpace), Error> {
     let plan = Plan::new(options)?;
     let sizing =
         Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max: plan.value_bytes_max() };
@@ -49,7 +56,14 @@ pub fn prepare(options: &Options, reseed: bool, progress: &Progress) -> Result<(
             options.items, trace.reads_left_out
         ));
     }
-    let mut target = plan.realise(options, &space)?;
+    if space.values_cut() > 0 {
+        progress.note(&format!(
+            "{} values are longer than the server keeps, {} B, and were cut to that",
+            space.values_cut(),
+            sizing.value_bytes_max
+        ));
+    }
+    let target = plan.realise(options, &space)?;
     let facts = target.facts();
     progress.note(&format!(
         "server {}: UDP {} with {} worker(s), answers of up to {} B a datagram{}",
@@ -63,31 +77,27 @@ pub fn prepare(options: &Options, reseed: bool, progress: &Progress) -> Result<(
             ", no receipts (start it with --receipts to tell losses apart read by read)"
         },
     ));
-    if !reseed && seeding::holds_items(&mut target.control, &space)? {
-        progress.note(&format!("{} items are stored already", space.items()));
-    } else if target.welcome().may_update {
-        let bar = progress.bar("storing items", space.items().into());
-        let stored = seeding::store_items(&mut target.control, &space, |done| bar.set(done))?;
-        bar.finish_with(&format!(
-            "{stored} items stored ({} of keys and values)",
-            human_bytes(space.stored_bytes())
-        ));
-    } else {
-        return Err(Error::NotSeeded { server: facts.address });
-    }
     Ok((target, space))
 }
 
-/// A size with one decimal in the unit people think in.
-fn human_bytes(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-    }
-}
-
 impl Rig {
+    /// Connects or starts the server, opens the flows, and only when all that worked stores the items.
+    ///
+    /// # Errors
+    /// Whatever keeps the command from doing its work.
+    pub fn build(options: &Options, progress: &Progress) -> Result<Self, Error> {
+        let (target, space) = connect(options, progress)?;
+        let mut rig = Self::new(options, target, space)?;
+        seeding::fill(&mut rig.target, &rig.space, false, progress)?;
+        rig.started = SystemTime::now();
+        Ok(rig)
+    }
+
+    /// When the load began.
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
     /// A rig on a prepared target.
     ///
     /// # Errors
@@ -117,7 +127,17 @@ impl Rig {
         }
         watched_cpus.sort_unstable();
         watched_cpus.dedup();
-        Ok(Self { options: options.clone(), target, space, keys, workers, host, watched_cpus, stages: 0 })
+        Ok(Self {
+            options: options.clone(),
+            target,
+            space,
+            keys,
+            workers,
+            host,
+            watched_cpus,
+            started: SystemTime::now(),
+            stages: 0,
+        })
     }
 
     /// Runs a stage and puts both hosts' books to it.
@@ -172,6 +192,7 @@ impl Rig {
             risen,
             receipts,
             slo: self.options.slo,
+            items_expire: self.space.ttl(0).is_some(),
             flows: self.flows(),
         })
     }
@@ -210,8 +231,10 @@ impl Rig {
     pub fn command(&self, name: &str, load: &str) -> String {
         let options = &self.options;
         let server = options.server.as_ref().map_or(String::new(), |server| format!(" --server {server}"));
+        let strategy =
+            options.strategy.map_or(String::new(), |strategy| format!(" --strategy {}", strategy.name()));
         format!(
-            "loadgen {name}{server} {load} --items {} --values {} --keys {} --arrivals {} --timeout {} --retries {} --gets-per-datagram {} --threads {} --flows {} --seed {} --path-mtu {} --slo {}",
+            "loadgen {name}{server}{strategy} {load} --items {} --values {} --keys {} --arrivals {} --timeout {} --retries {} --gets-per-datagram {} --threads {} --flows {} --seed {} --path-mtu {} --slo {}",
             options.items,
             options.values,
             self.keys,
@@ -239,8 +262,7 @@ fn linger_ns(timeout_ns: u64) -> u64 {
 fn flow_spec(options: &Options, target: &Target) -> FlowSpec {
     let timeout_ns = options.timeout.as_nanos() as u64;
     let value_bytes_max = target.welcome().value_bytes_max as usize;
-    let ipv6 = target.ports[0].0.is_ipv6();
-    let base_datagram = datagram_bytes(shingle_proto::limits::PATH_MTU_BYTES_MIN, ipv6) as u16;
+    let base_datagram = shingle_proto::limits::DATAGRAM_BYTES_MIN as u16;
     let core = ClientConfig {
         in_flight_max: (limits::READS_PER_THREAD_MAX / options.flows).max(64),
         value_bytes_max,

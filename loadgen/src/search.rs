@@ -16,13 +16,15 @@ pub struct SearchSpec {
 pub struct Search {
     spec: SearchSpec,
     passed: Option<f64>,
+    /// How often the highest passing rate was met.
+    times_met: u32,
     failed: Option<f64>,
 }
 
 impl Search {
     /// Starts below everything.
     pub fn new(spec: SearchSpec) -> Self {
-        Self { spec, passed: None, failed: None }
+        Self { spec, passed: None, times_met: 0, failed: None }
     }
 
     /// The rate to try next, or `None` when the knee is known to the resolution asked for.
@@ -32,23 +34,29 @@ impl Search {
             (None, None) => Some(lowest_tps),
             // The lowest rate failed: there is nothing below to search.
             (None, Some(_)) => None,
-            (Some(passed), None) => (passed < highest_tps).then(|| (passed * 2.0).min(highest_tps)),
-            (Some(passed), Some(failed)) => {
-                (failed / passed > resolution).then(|| readable((passed * failed).sqrt()))
+            (Some(passed), None) if passed < highest_tps => Some((passed * 2.0).min(highest_tps)),
+            (Some(passed), Some(failed)) if failed / passed > resolution => {
+                Some(readable((passed * failed).sqrt()))
             }
+            // Met once, near a limit, may be luck: a knee is a rate that is met again.
+            (Some(passed), _) => (self.times_met < TIMES_MET).then_some(passed),
         }
     }
 
     /// Takes in the outcome at a rate. A failure below a rate that passed (noise) lowers the search to below it.
     pub fn record(&mut self, tps: f64, met: bool) {
         if met {
-            self.passed = Some(self.passed.map_or(tps, |best| best.max(tps)));
+            match self.passed {
+                Some(best) if best == tps => self.times_met += 1,
+                Some(best) if best > tps => {}
+                _ => (self.passed, self.times_met) = (Some(tps), 1),
+            }
         } else {
             self.failed = Some(self.failed.map_or(tps, |worst| worst.min(tps)));
             if self.passed.is_some_and(|passed| passed >= tps) {
                 // Taken back a step, not to nothing: the step is searched again at once.
                 let below = tps / self.spec.resolution;
-                self.passed = (below >= self.spec.lowest_tps).then_some(below);
+                (self.passed, self.times_met) = ((below >= self.spec.lowest_tps).then_some(below), 0);
             }
         }
     }
@@ -63,6 +71,9 @@ impl Search {
         self.failed
     }
 }
+
+/// Times a rate must be met to be called the knee.
+const TIMES_MET: u32 = 2;
 
 /// Three significant digits: nobody can read or quote 56568.542.
 fn readable(tps: f64) -> f64 {
@@ -93,7 +104,7 @@ mod tests {
             let (search, steps) = run(capacity);
             let knee = search.knee_tps().expect("the lowest rate passes");
             assert!(knee <= capacity && capacity / knee <= 1.06, "{capacity}: {knee}");
-            assert!(steps <= 18, "{capacity}: {steps} steps");
+            assert!(steps <= 19, "{capacity}: {steps} steps");
         }
     }
 
@@ -112,5 +123,22 @@ mod tests {
         search.record(knee, false);
         let lowered = search.knee_tps().expect("a step lower");
         assert!(lowered < knee && lowered > knee / 1.06);
+        // The step below was not tried yet: it has to be met twice.
+        for _ in 0..2 {
+            assert_eq!(search.next_tps(), Some(lowered));
+            search.record(lowered, true);
+        }
+        assert_eq!((search.next_tps(), search.knee_tps()), (None, Some(lowered)));
+    }
+
+    #[test]
+    fn a_knee_is_met_twice() {
+        let mut search = Search::new(SearchSpec { highest_tps: 10_000.0, ..SPEC });
+        let mut tried = Vec::new();
+        while let Some(tps) = search.next_tps() {
+            tried.push(tps);
+            search.record(tps, true);
+        }
+        assert_eq!(tried, [5_000.0, 10_000.0, 10_000.0]);
     }
 }

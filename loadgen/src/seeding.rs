@@ -3,17 +3,54 @@
 use shingle_client::control::{Control, ControlError};
 
 use crate::error::Error;
+use crate::progress::Progress;
+use crate::target::Target;
 use crate::workload::ItemSpace;
 
 /// Items looked at to tell whether a server holds this workload: were 1 % of the items gone, all of these would still be there
 /// once in 13,000 times.
 const SAMPLE_ITEMS: u32 = 940;
 
+/// Stores the items unless the server holds them already, and makes sure that it keeps them.
+///
+/// # Errors
+/// No right to update, no room for all items, or the connection failed.
+pub fn fill(target: &mut Target, space: &ItemSpace, reseed: bool, progress: &Progress) -> Result<(), Error> {
+    let control = &mut target.control;
+    if !reseed && holds_items(control, space)? {
+        progress.note(&format!("{} items are stored already", space.items()));
+        return Ok(());
+    }
+    if !control.welcome().may_update {
+        return Err(Error::NotSeeded { server: target.facts().address });
+    }
+    let bar = progress.bar("storing items", space.items().into());
+    let stored = store_items(control, space, |done| bar.set(done))?;
+    bar.finish_with(&format!(
+        "{stored} items stored ({} of keys and values)",
+        human_bytes(space.stored_bytes())
+    ));
+    // Items that expire may be gone again, and rightly.
+    if space.ttl(0).is_none() && !holds_items(&mut target.control, space)? {
+        return Err(Error::NotKept { server: target.facts().address, bytes: space.stored_bytes() });
+    }
+    Ok(())
+}
+
+/// A size with one decimal in the unit people think in.
+fn human_bytes(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
 /// Whether the server holds this workload's items, by a sample.
 ///
 /// # Errors
 /// The connection failed.
-pub fn holds_items(control: &mut Control, space: &ItemSpace) -> Result<bool, Error> {
+fn holds_items(control: &mut Control, space: &ItemSpace) -> Result<bool, Error> {
     let items = space.items();
     let step = (items / SAMPLE_ITEMS).max(1);
     for item in (0..items).step_by(step as usize) {
@@ -31,11 +68,7 @@ pub fn holds_items(control: &mut Control, space: &ItemSpace) -> Result<bool, Err
 ///
 /// # Errors
 /// No right to update, or the connection failed.
-pub fn store_items(
-    control: &mut Control,
-    space: &ItemSpace,
-    progress: impl FnMut(u64),
-) -> Result<u64, Error> {
+fn store_items(control: &mut Control, space: &ItemSpace, progress: impl FnMut(u64)) -> Result<u64, Error> {
     let items = (0..space.items()).map(|item| {
         let mut key = [0; 250];
         let key = space.key(item, &mut key).to_vec();

@@ -31,6 +31,8 @@ impl Default for Slo {
 pub enum Broke {
     /// More reads failed than allowed.
     FailureRate,
+    /// More reads found nothing stored than may fail, though every item was stored.
+    Misses,
     /// The 99th percentile of latency was above its bound.
     P99,
 }
@@ -40,6 +42,7 @@ impl Broke {
     pub fn remark(self) -> &'static str {
         match self {
             Self::FailureRate => "failures broken",
+            Self::Misses => "items missing",
             Self::P99 => "p99 broken",
         }
     }
@@ -48,16 +51,20 @@ impl Broke {
     pub fn words(self) -> &'static str {
         match self {
             Self::FailureRate => "the failure rate",
+            Self::Misses => "the share of reads that found nothing stored",
             Self::P99 => "the 99th percentile of latency",
         }
     }
 }
 
 impl Slo {
-    /// What a stage with these figures broke first, if anything: lost reads weigh more than late ones.
-    pub fn broken_by(&self, failure_rate: f64, p99_us: u64) -> Option<Broke> {
+    /// What a stage with these figures broke first, if anything: lost reads weigh more than missing items, and these more than late
+    /// answers.
+    pub fn broken_by(&self, failure_rate: f64, miss_rate: f64, p99_us: u64) -> Option<Broke> {
         if failure_rate > self.failure_rate {
             Some(Broke::FailureRate)
+        } else if miss_rate > self.failure_rate {
+            Some(Broke::Misses)
         } else if p99_us > self.p99_us {
             Some(Broke::P99)
         } else {
@@ -132,8 +139,9 @@ mod tests {
     #[test]
     fn failures_are_named_before_latency() {
         let slo = Slo::default();
-        assert_eq!(slo.broken_by(0.006, 5000), Some(Broke::FailureRate));
-        assert_eq!(slo.broken_by(0.005, 1001), Some(Broke::P99));
-        assert_eq!(slo.broken_by(0.005, 1000), None);
+        assert_eq!(slo.broken_by(0.006, 1.0, 5000), Some(Broke::FailureRate));
+        assert_eq!(slo.broken_by(0.005, 0.006, 5000), Some(Broke::Misses));
+        assert_eq!(slo.broken_by(0.005, 0.005, 1001), Some(Broke::P99));
+        assert_eq!(slo.broken_by(0.005, 0.005, 1000), None);
     }
 }

@@ -10,7 +10,7 @@ use crate::engine::{self, Counts, IntervalTiming, Pace, StageOutcome, StageSpec,
 use crate::limits;
 use crate::record::{Canary, CauseReport, FlowFigures, Interval, Percentiles, SizeClass, Stage};
 use crate::report::terminal::latency;
-use crate::slo::{Broke, Slo};
+use crate::slo::Slo;
 
 /// Everything known of a stage.
 pub struct Facts<'a> {
@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub receipts: Option<Receipts>,
     /// The service level.
     pub slo: Slo,
+    /// Items expire, so a read may find nothing.
+    pub items_expire: bool,
     /// Flow number, source port and server port of every flow, in the ledger's order.
     pub flows: Vec<(u32, u16, u16)>,
 }
@@ -34,8 +36,8 @@ pub struct StageResult {
     pub stage: Stage,
     /// Who lost its reads.
     pub causes: Vec<CauseReport>,
-    /// What of the service level it broke.
-    pub broke: Option<Broke>,
+    /// Nothing was answered, and the server cannot be asked any more.
+    pub server_gone: bool,
     /// Latency of each interval, for the interval log.
     pub latencies: Vec<Histogram<u64>>,
 }
@@ -61,10 +63,13 @@ pub fn settle(facts: &Facts<'_>) -> StageResult {
     stage.losses.retain(|_, reads| *reads > 0);
     stage.generator_limited_because = generator_limits(facts, &stage);
     stage.generator_limited = !stage.generator_limited_because.is_empty();
-    let broke = facts.slo.broken_by(stage.failure_rate, stage.latency_us.p99.ceil() as u64);
+    let misses = if facts.items_expire { 0 } else { stage.misses };
+    let miss_rate = misses as f64 / stage.sent.max(1) as f64;
+    stage.broke = facts.slo.broken_by(stage.failure_rate, miss_rate, stage.judged_us().p99.ceil() as u64);
     let causes = causes(&attribution, stage.first_try_lost, facts.receipts.is_some());
     let latencies = tally.timing.intervals.iter().map(|interval| interval.latency.clone()).collect();
-    StageResult { stage, causes, broke, latencies }
+    let server_gone = stage.answered == 0 && facts.risen.server.is_none();
+    StageResult { stage, causes, server_gone, latencies }
 }
 
 fn figures(facts: &Facts<'_>) -> Stage {
@@ -84,6 +89,7 @@ fn figures(facts: &Facts<'_>) -> Stage {
         achieved_tps: tally.answered as f64 / duration_s,
         duration_s,
         valid,
+        broke: None,
         disturbed,
         sent: tally.scheduled,
         answered: tally.answered,

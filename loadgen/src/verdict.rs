@@ -9,10 +9,10 @@ use crate::slo::{Broke, Slo};
 pub struct Findings<'a> {
     /// The service level.
     pub slo: Slo,
-    /// Highest rate that met it, and its stage.
+    /// Stage of the highest rate that met it.
     pub best: Option<&'a Stage>,
-    /// Lowest rate that did not, its stage and what it broke.
-    pub broken: Option<(&'a Stage, Broke)>,
+    /// Stage of the lowest rate that did not.
+    pub broken: Option<&'a Stage>,
     /// Who lost the reads of that stage.
     pub causes: &'a [CauseReport],
     /// Rate that had to be met.
@@ -21,90 +21,49 @@ pub struct Findings<'a> {
     pub shared_namespace: bool,
     /// One stage, not a search.
     pub single: bool,
+    /// The server went away, which ended the search.
+    pub server_gone: bool,
 }
 
 /// Judges.
 pub fn judge(findings: &Findings<'_>) -> Verdict {
-    // A closed loop offers nothing but what is answered.
-    let tps = |stage: &Stage| if stage.offered_tps > 0.0 { stage.offered_tps } else { stage.achieved_tps };
-    let tps_at_slo = findings.best.map_or(0, |stage| tps(stage) as u64);
+    let tps_at_slo = findings.best.map_or(0, |stage| stage.tps() as u64);
     let met = match findings.target_tps {
         Some(target) => tps_at_slo >= target,
         None => findings.best.is_some(),
     };
-    let limited =
-        findings.broken.is_some_and(|(stage, _)| stage.generator_limited) && !findings.shared_namespace;
-    // A generator that gave up first says nothing about the server beyond the rate that passed.
-    let enough = met && (findings.target_tps.is_some() || !limited);
+    let limited = findings.broken.is_some_and(|stage| stage.generator_limited) && !findings.shared_namespace;
+    // A generator that gave up first, or a server that went, says nothing beyond the rate that passed.
+    let enough = met && (findings.target_tps.is_some() || !(limited || findings.server_gone));
     let outcome = match (enough, limited) {
         (true, _) => Outcome::Pass,
         (false, true) => Outcome::GeneratorLimited,
         (false, false) => Outcome::Fail,
     };
     let words = words(findings, outcome, tps_at_slo);
-    Verdict {
-        outcome,
-        tps_at_slo,
-        broke_first: findings.broken.map(|(_, broke)| broke),
-        hosts_needed: None,
-        words,
-    }
+    let broke_first = findings.broken.and_then(|stage| stage.broke);
+    Verdict { outcome, tps_at_slo, broke_first, hosts_needed: None, words }
 }
 
 fn words(findings: &Findings<'_>, outcome: Outcome, tps_at_slo: u64) -> Vec<String> {
-    let slo = &findings.slo;
-    let level =
-        format!("failures <= {} and p99 <= {}", percent(slo.failure_rate), latency(slo.p99_us as f64));
-    let mut words = Vec::new();
-    words.push(match (findings.best, findings.target_tps) {
-        (Some(_), Some(target)) if tps_at_slo < target => {
-            format!(
-                "NOT MET: {} reads/s meet the service level ({level}), but {} were asked for.",
-                rate(tps_at_slo as f64),
-                rate(target as f64)
-            )
-        }
-        (Some(stage), _) => format!(
-            "{}: {} reads/s with failures {} and p99 {} ({level}).",
-            if outcome == Outcome::GeneratorLimited { "AT LEAST" } else { "MET" },
-            rate(tps_at_slo as f64),
-            percent(stage.failure_rate),
-            latency(stage.latency_us.p99),
-        ),
-        (None, _) if findings.single => format!("NOT MET: the service level is {level}."),
-        (None, _) => format!("NOT MET: no rate tried meets the service level ({level})."),
-    });
-    if let Some((stage, broke)) = findings.broken {
+    let mut words = vec![first_words(findings, outcome, tps_at_slo)];
+    if findings.server_gone {
+        words.push(
+            "The server went away: it answers neither over UDP nor over TCP any more. Whatever came after that is no figure of its capacity."
+                .to_owned(),
+        );
+    }
+    if let Some((stage, broke)) = findings.broken.and_then(|stage| Some((stage, stage.broke?))) {
         words.push(broken_words(stage, broke, findings.single));
         words.push(who_words(stage, broke, findings.causes));
         if stage.generator_limited {
             words.push(generator_words(findings, stage));
         }
-        if !stage.gaps.is_empty() {
-            words.push(format!("What could not be had of this stage: {}.", stage.gaps.join("; ")));
-        }
-        let disturbed = stage.disturbed as f64 / stage.sent.max(1) as f64;
-        if disturbed > limits::DISTURBED_WORTH_SAYING {
-            let longest = stage.stalls.iter().map(|stall| stall.length_ms).fold(0.0, f64::max);
-            words.push(format!(
-                "This host stalled {} times meanwhile (idle threads overslept, by up to {longest:.1} ms); the {} of the reads it fell into are in no latency figure.",
-                stage.stalls.len(),
-                percent(disturbed),
-            ));
-        }
-        let taken = stage.cpu_others + stage.cpu_stolen;
-        if taken > limits::CPU_OTHERS_MAX {
-            words.push(format!(
-                "This host was not quiet: others took {:.0} % of its CPU time meanwhile (other processes {:.0} %, the hypervisor {:.0} %). \
-                 Stop them and measure again.",
-                taken * 100.0,
-                stage.cpu_others * 100.0,
-                stage.cpu_stolen * 100.0
-            ));
-        }
-    } else if findings.best.is_some() && !findings.single {
+        words.extend(host_words(stage));
+    } else if findings.best.is_some() && !findings.single && !findings.server_gone {
         words.push("Nothing broke up to the highest rate tried.".to_owned());
     }
+    words.extend(findings.best.and_then(stall_words));
     if findings.shared_namespace {
         words.push(
             "Server and generator shared this host's CPUs and network namespace: the figures speak for both together. \
@@ -115,27 +74,52 @@ fn words(findings: &Findings<'_>, outcome: Outcome, tps_at_slo: u64) -> Vec<Stri
     words
 }
 
+fn first_words(findings: &Findings<'_>, outcome: Outcome, tps_at_slo: u64) -> String {
+    let slo = &findings.slo;
+    let level =
+        format!("failures <= {} and p99 <= {}", percent(slo.failure_rate), latency(slo.p99_us as f64));
+    let found = rate(tps_at_slo as f64);
+    match (findings.best, findings.target_tps) {
+        (Some(_), Some(target)) if tps_at_slo < target => format!(
+            "NOT MET: {found} reads/s meet the service level ({level}), but {} were asked for.",
+            rate(target as f64)
+        ),
+        (Some(stage), _) => format!(
+            "{}: {found} reads/s with failures {} and p99 {} ({level}).",
+            if outcome == Outcome::Pass { "MET" } else { "AT LEAST" },
+            percent(stage.failure_rate),
+            latency(stage.judged_us().p99),
+        ),
+        (None, _) if findings.single => format!("NOT MET: the service level is {level}."),
+        (None, _) => format!("NOT MET: no rate tried meets the service level ({level})."),
+    }
+}
+
 fn broken_words(stage: &Stage, broke: Broke, single: bool) -> String {
     let what = match broke {
         Broke::FailureRate => format!("{} of the reads failed", percent(stage.failure_rate)),
-        Broke::P99 => format!("p99 was {}", latency(stage.latency_us.p99)),
+        Broke::Misses => format!(
+            "{} of {} reads found nothing stored. The server has lost items: look at its evictions and memory, or whether it was started again",
+            stage.misses, stage.sent
+        ),
+        Broke::P99 => format!("p99 was {}", latency(stage.judged_us().p99)),
     };
-    let at = if stage.offered_tps > 0.0 { stage.offered_tps } else { stage.achieved_tps };
     let verb = if single { "broke" } else { "broke first" };
-    format!("At {} reads/s {} {verb}: {what}.", rate(at), broke.words())
+    format!("At {} reads/s {} {verb}: {what}.", rate(stage.tps()), broke.words())
 }
 
 /// Who lost the reads, or who spent the time.
 fn who_words(stage: &Stage, broke: Broke, causes: &[CauseReport]) -> String {
     match (broke, causes.first()) {
-        (Broke::FailureRate, Some(cause)) => format!(
-            "Who lost them: {} of {} reads by {} ({}; confidence {:.2}). {}",
+        (Broke::FailureRate | Broke::Misses, Some(cause)) => format!(
+            "Who lost most: {} of {} reads by {} ({}; confidence {:.2}). {}",
             cause.reads, stage.first_try_lost, cause.cause, cause.place, cause.confidence, cause.remedy
         ),
         (Broke::FailureRate, None) => "Who lost them could not be told.".to_owned(),
+        (Broke::Misses, None) => "No read was lost on the way.".to_owned(),
         (Broke::P99, _) => {
             let (slip, residence) = (stage.slip_us.p99, stage.residence_us.p99);
-            let half = stage.latency_us.p99 / 2.0;
+            let half = stage.judged_us().p99 / 2.0;
             let place = if residence > half && residence >= slip {
                 "the server (from its kernel's receive timestamp to the send): requests waited for its worker"
             } else if slip > half {
@@ -164,17 +148,59 @@ fn generator_words(findings: &Findings<'_>, stage: &Stage) -> String {
     }
 }
 
+/// What of the host spoiled the stage that broke, and what could not be read.
+fn host_words(stage: &Stage) -> Vec<String> {
+    let mut words = Vec::new();
+    if !stage.gaps.is_empty() {
+        words.push(format!("Of that stage could not be had: {}.", stage.gaps.join("; ")));
+    }
+    let taken = stage.cpu_others + stage.cpu_stolen;
+    if taken > limits::CPU_OTHERS_MAX {
+        words.push(format!(
+            "This host was not quiet: others took {:.0} % of its CPU time meanwhile (other processes {:.0} %, the hypervisor {:.0} %). \
+             Stop them and measure again.",
+            taken * 100.0,
+            stage.cpu_others * 100.0,
+            stage.cpu_stolen * 100.0
+        ));
+    }
+    words
+}
+
+/// How much of the stage that met the service level stalls of the host kept out of its latency, and what it is with them.
+fn stall_words(stage: &Stage) -> Option<String> {
+    let disturbed = stage.disturbed as f64 / stage.sent.max(1) as f64;
+    let longest = stage.stalls.iter().map(|stall| stall.length_ms).fold(0.0, f64::max);
+    let counted_in = latency(stage.latency_with_stalls_us.p99);
+    (stage.valid && disturbed > limits::DISTURBED_WORTH_SAYING).then(|| {
+        format!(
+            "This host stalled {} times in that stage (idle threads overslept, by up to {longest:.1} ms). The {} of its reads that a stall fell into \
+             are not in its latency; with them p99 is {counted_in}.",
+            stage.stalls.len(),
+            percent(disturbed),
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn stage(tps: f64, failure_rate: f64, p99_us: f64) -> Stage {
-        let mut stage = Stage { offered_tps: tps, achieved_tps: tps, failure_rate, ..Stage::default() };
+        let mut stage = Stage {
+            offered_tps: tps,
+            achieved_tps: tps,
+            failure_rate,
+            valid: true,
+            sent: 1000,
+            ..Stage::default()
+        };
         stage.latency_us.p99 = p99_us;
+        stage.broke = Slo::default().broken_by(failure_rate, 0.0, p99_us as u64);
         stage
     }
 
-    fn findings<'a>(best: Option<&'a Stage>, broken: Option<(&'a Stage, Broke)>) -> Findings<'a> {
+    fn findings<'a>(best: Option<&'a Stage>, broken: Option<&'a Stage>) -> Findings<'a> {
         Findings {
             slo: Slo::default(),
             best,
@@ -183,13 +209,14 @@ mod tests {
             target_tps: None,
             shared_namespace: false,
             single: false,
+            server_gone: false,
         }
     }
 
     #[test]
     fn met_and_broken_above() {
         let (best, broken) = (stage(40_000.0, 0.0, 120.0), stage(80_000.0, 0.02, 300.0));
-        let verdict = judge(&findings(Some(&best), Some((&broken, Broke::FailureRate))));
+        let verdict = judge(&findings(Some(&best), Some(&broken)));
         assert_eq!((verdict.outcome, verdict.tps_at_slo), (Outcome::Pass, 40_000));
         assert!(verdict.words[0].starts_with("MET: 40.0k reads/s"), "{:?}", verdict.words);
     }
@@ -197,7 +224,7 @@ mod tests {
     #[test]
     fn a_target_decides() {
         let (best, broken) = (stage(40_000.0, 0.0, 120.0), stage(80_000.0, 0.02, 300.0));
-        let mut findings = findings(Some(&best), Some((&broken, Broke::FailureRate)));
+        let mut findings = findings(Some(&best), Some(&broken));
         findings.target_tps = Some(50_000);
         assert_eq!(judge(&findings).outcome, Outcome::Fail);
         findings.target_tps = Some(40_000);
@@ -209,7 +236,7 @@ mod tests {
         let (best, mut broken) = (stage(40_000.0, 0.0, 120.0), stage(80_000.0, 0.0, 3000.0));
         broken.generator_limited = true;
         broken.generator_limited_because = vec!["late".to_owned()];
-        let mut findings = findings(Some(&best), Some((&broken, Broke::P99)));
+        let mut findings = findings(Some(&best), Some(&broken));
         let verdict = judge(&findings);
         assert_eq!(verdict.outcome, Outcome::GeneratorLimited);
         assert!(verdict.words[0].starts_with("AT LEAST"), "{:?}", verdict.words);
@@ -218,9 +245,36 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_went_keeps_the_best_rate_but_passes_nothing() {
+        let best = stage(40_000.0, 0.0, 120.0);
+        let mut findings = findings(Some(&best), None);
+        findings.server_gone = true;
+        let verdict = judge(&findings);
+        assert_eq!((verdict.outcome, verdict.tps_at_slo), (Outcome::Fail, 40_000));
+        assert!(
+            verdict.words[0].starts_with("AT LEAST") && verdict.words[1].contains("went away"),
+            "{:?}",
+            verdict.words
+        );
+    }
+
+    #[test]
+    fn what_stalls_kept_out_of_the_latency_is_said_of_a_stage_that_met_it() {
+        let mut best = stage(40_000.0, 0.0, 120.0);
+        best.disturbed = 50;
+        best.latency_with_stalls_us.p99 = 2100.0;
+        let verdict = judge(&findings(Some(&best), None));
+        assert!(
+            verdict.words.iter().any(|words| words.contains("5.00 %") && words.contains("2.10 ms")),
+            "{:?}",
+            verdict.words
+        );
+    }
+
+    #[test]
     fn nothing_met() {
         let broken = stage(5_000.0, 0.5, 100_000.0);
-        let verdict = judge(&findings(None, Some((&broken, Broke::FailureRate))));
+        let verdict = judge(&findings(None, Some(&broken)));
         assert_eq!((verdict.outcome, verdict.tps_at_slo), (Outcome::Fail, 0));
     }
 }

@@ -206,7 +206,15 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
     let cursor = ReceiptCursor::at_end(before.server()).unwrap();
     let receipts = cursor.fetch(&mut target.control, &mut risen.gaps);
     let flows = vec![(0, port, to.port())];
-    let facts = stage::Facts { spec: &spec, outcome, risen, receipts, slo: Slo::default(), flows };
+    let facts = stage::Facts {
+        spec: &spec,
+        outcome,
+        risen,
+        receipts,
+        slo: Slo::default(),
+        items_expire: false,
+        flows,
+    };
     let result = stage::settle(&facts);
     check_books(&result);
     result

@@ -7,7 +7,7 @@ mod show;
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use crate::cli::{Cli, Command};
 use crate::error::Error;
@@ -36,13 +36,13 @@ fn record(
     command: String,
     verdict: Verdict,
     stages: Vec<Stage>,
-    causes: Vec<CauseReport>,
+    (causes_tps, causes): (Option<f64>, Vec<CauseReport>),
 ) -> Record {
     Record {
         schema: SCHEMA.to_owned(),
         program: format!("shingle-loadgen {}", env!("CARGO_PKG_VERSION")),
         command,
-        started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        started_unix_s: rig.started().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
         host: rig.host().clone(),
         server: rig.target.facts(),
         shared_namespace: rig.target.placement.is_shared(),
@@ -50,6 +50,7 @@ fn record(
         workload: rig.workload(),
         verdict,
         stages,
+        causes_tps,
         causes,
     }
 }
@@ -59,8 +60,13 @@ fn print_out(text: &str) {
     let _ = io::stdout().lock().write_all(text.as_bytes());
 }
 
-/// Writes what was asked for, prints the table, and tells the exit status.
+/// Prints the table, writes what was asked for, and tells the exit status.
 fn finish(record: &Record, output: &Output, log: &hdr::Log) -> Result<u8, Error> {
+    if !output.quiet {
+        eprintln!();
+    }
+    // The table first: a full disk must not cost the result of minutes.
+    print_out(&terminal::table(record));
     if let Some(path) = &output.json {
         let json = serde_json::to_string_pretty(record).expect("a record serialises");
         fs::write(path, json + "\n").map_err(|error| Error::file("write", path, error))?;
@@ -71,9 +77,5 @@ fn finish(record: &Record, output: &Output, log: &hdr::Log) -> Result<u8, Error>
     if let Some(path) = &output.hdr {
         log.write(path)?;
     }
-    if !output.quiet {
-        eprintln!();
-    }
-    print_out(&terminal::table(record));
     Ok(record.verdict.outcome.exit_status())
 }

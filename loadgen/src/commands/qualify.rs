@@ -9,8 +9,9 @@ use crate::hdr;
 use crate::limits;
 use crate::options::{self, Options};
 use crate::progress::Progress;
-use crate::rig::{self, Rig};
+use crate::rig::Rig;
 use crate::search::{Search, SearchSpec};
+use crate::slo::Broke;
 use crate::stage::StageResult;
 use crate::verdict::{self, Findings};
 use crate::workload::units::{self, Rate};
@@ -19,33 +20,39 @@ pub(super) fn run(args: &Qualify) -> Result<u8, Error> {
     let options = Options::resolve(&args.common)?;
     options::check_load(Rate::PerSecond(args.rate), args.duration)?;
     let progress = Progress::new(options.output.quiet);
-    let (target, space) = rig::prepare(&options, false, &progress)?;
-    let mut rig = Rig::new(&options, target, space)?;
+    let mut rig = Rig::build(&options, &progress)?;
     rig.stage(Pace::PerSecond(args.rate as f64), limits::WARM_UP, &Progress::new(true))?;
     progress.stages_begin();
-    let results = search(&mut rig, args, &progress)?;
-    let mut log = hdr::Log::default();
-    for result in &results.stages {
-        log.add(result);
-    }
-    let best = results.best.map(|index| &results.stages[index].stage);
-    let broken = results.broken.map(|index| &results.stages[index]);
-    let causes = broken.map_or(Vec::new(), |result| result.causes.clone());
+    let Searched { stages, best, broken, server_gone } = search(&mut rig, args, &progress)?;
+    let mut log = hdr::Log::new(rig.started());
+    stages.iter().for_each(|result| log.add(result));
+    let explained = explained(&stages, broken);
+    let (causes, causes_tps) = explained
+        .map_or((Vec::new(), None), |result| (result.causes.clone(), Some(result.stage.offered_tps)));
     let verdict = verdict::judge(&Findings {
         slo: options.slo,
-        best,
-        broken: broken.and_then(|result| Some((&result.stage, result.broke?))),
+        best: best.map(|index| &stages[index].stage),
+        broken: broken.map(|index| &stages[index].stage),
         causes: &causes,
         target_tps: args.target,
         shared_namespace: rig.target.placement.is_shared(),
         single: false,
+        server_gone,
     });
     let load = format!("--rate {} --duration {}", args.rate, units::format_duration(args.duration));
     let target = args.target.map_or(String::new(), |target| format!(" --target {target}"));
     let command = rig.command("qualify", &(load + &target));
-    let stages = results.stages.into_iter().map(|result| result.stage).collect();
-    let record = super::record(&rig, command, verdict, stages, causes);
+    let stages = stages.into_iter().map(|result| result.stage).collect();
+    let record = super::record(&rig, command, verdict, stages, (causes_tps, causes));
     super::finish(&record, &options.output, &log)
+}
+
+/// The stage whose lost reads are worth explaining: the one that broke first, or, where that one was only late, the lowest above it that
+/// lost reads.
+fn explained(stages: &[StageResult], broken: Option<usize>) -> Option<&StageResult> {
+    let first = broken.map(|index| &stages[index]).filter(|result| !result.causes.is_empty());
+    let failing = stages.iter().filter(|result| result.stage.broke == Some(Broke::FailureRate));
+    first.or_else(|| failing.min_by(|a, b| a.stage.offered_tps.total_cmp(&b.stage.offered_tps)))
 }
 
 /// All stages of a search, and which of them are the knee and the first above it.
@@ -53,6 +60,7 @@ struct Searched {
     stages: Vec<StageResult>,
     best: Option<usize>,
     broken: Option<usize>,
+    server_gone: bool,
 }
 
 fn search(rig: &mut Rig, args: &Qualify, progress: &Progress) -> Result<Searched, Error> {
@@ -62,57 +70,57 @@ fn search(rig: &mut Rig, args: &Qualify, progress: &Progress) -> Result<Searched
         resolution: limits::QUALIFY_RESOLUTION,
     };
     let (mut search, mut stages) = (Search::new(spec), Vec::new());
-    let mut confirmed = None;
-    loop {
-        while let Some(tps) = search.next_tps() {
-            let met = stage(rig, tps, args.duration, progress, &mut stages)?;
-            search.record(tps, met);
+    let mut server_gone = false;
+    while let Some(tps) = search.next_tps().filter(|_| !server_gone) {
+        match stage(rig, tps, args.duration, progress, &mut stages)? {
+            Tried::Met => search.record(tps, true),
+            Tried::Broken => search.record(tps, false),
+            Tried::ServerGone => server_gone = true,
         }
-        // The knee was met once, which near a limit may be luck: a knee is a rate that is met again.
-        let knee = search.knee_tps().filter(|knee| confirmed.is_none_or(|tps: f64| tps > *knee));
-        let Some(tps) = knee else { break };
-        let met = stage(rig, tps, args.duration, progress, &mut stages)?;
-        search.record(tps, met);
-        if met {
-            break;
-        }
-        confirmed = Some(tps);
     }
-    let knee = search.knee_tps();
-    let best = stages
-        .iter()
-        .rposition(|result: &StageResult| result.broke.is_none() && Some(result.stage.offered_tps) == knee);
-    let broken = search.lowest_failed_tps();
-    let broken =
-        stages.iter().rposition(|result| result.broke.is_some() && Some(result.stage.offered_tps) == broken);
-    Ok(Searched { stages, best, broken })
+    let at = |tps: Option<f64>, broken: bool| {
+        let of_rate = |result: &StageResult| Some(result.stage.offered_tps) == tps;
+        stages
+            .iter()
+            .rposition(|result: &StageResult| of_rate(result) && result.stage.broke.is_some() == broken)
+    };
+    let (best, broken) = (at(search.knee_tps(), false), at(search.lowest_failed_tps(), true));
+    Ok(Searched { stages, best, broken, server_gone })
 }
 
-/// Runs a stage and tells whether it met the service level. One that did not is run once more, since on a host shared with others a
-/// single bad moment says little; one that the host stalled in does not count as a try.
+/// What trying a rate brought.
+enum Tried {
+    Met,
+    Broken,
+    ServerGone,
+}
+
+/// Tries a rate. A stage that breaks the service level is run once more, since on a host shared with others a single bad moment says
+/// little; one that the host stalled in does not count as a try.
 fn stage(
     rig: &mut Rig,
     tps: f64,
     duration: Duration,
     progress: &Progress,
     stages: &mut Vec<StageResult>,
-) -> Result<bool, Error> {
+) -> Result<Tried, Error> {
     let (mut invalid, mut broken) = (0, 0);
-    loop {
+    while broken < limits::TRIES_A_RATE {
         let result = rig.stage(Pace::PerSecond(tps), duration, progress)?;
         progress.stage_done(&result);
-        let (met, valid) = (result.broke.is_none(), result.stage.valid);
+        let (met, valid, gone) = (result.stage.broke.is_none(), result.stage.valid, result.server_gone);
         stages.push(result);
+        if gone {
+            return Ok(Tried::ServerGone);
+        }
         if met {
-            return Ok(true);
+            return Ok(Tried::Met);
         }
         if valid || invalid == limits::INVALID_REPEATS_MAX {
             broken += 1;
         } else {
             invalid += 1;
         }
-        if broken == limits::TRIES_A_RATE {
-            return Ok(false);
-        }
     }
+    Ok(Tried::Broken)
 }

@@ -7,7 +7,7 @@ use crate::hdr;
 use crate::limits;
 use crate::options::{self, Options};
 use crate::progress::Progress;
-use crate::rig::{self, Rig};
+use crate::rig::Rig;
 use crate::verdict::{self, Findings};
 use crate::workload::units::{self, Rate};
 
@@ -16,8 +16,7 @@ pub(super) fn run(args: &Run) -> Result<u8, Error> {
     options::check_load(args.rate, args.duration)?;
     options::check_range("--in-flight", args.in_flight, 1, limits::READS_PER_THREAD_MAX)?;
     let progress = Progress::new(options.output.quiet);
-    let (target, space) = rig::prepare(&options, false, &progress)?;
-    let mut rig = Rig::new(&options, target, space)?;
+    let mut rig = Rig::build(&options, &progress)?;
     let threads = options.generator_cpus.len();
     let (pace, load) = match args.rate {
         Rate::PerSecond(tps) => (Pace::PerSecond(tps as f64), format!("--rate {tps}")),
@@ -28,18 +27,20 @@ pub(super) fn run(args: &Run) -> Result<u8, Error> {
     };
     rig.stage(pace, limits::WARM_UP, &Progress::new(true))?;
     let result = rig.stage(pace, args.duration, &progress)?;
-    let mut log = hdr::Log::default();
+    let mut log = hdr::Log::new(rig.started());
     log.add(&result);
     let verdict = verdict::judge(&Findings {
         slo: options.slo,
-        best: result.broke.is_none().then_some(&result.stage),
-        broken: result.broke.map(|broke| (&result.stage, broke)),
+        best: result.stage.broke.is_none().then_some(&result.stage),
+        broken: result.stage.broke.is_some().then_some(&result.stage),
         causes: &result.causes,
         target_tps: None,
         shared_namespace: rig.target.placement.is_shared(),
         single: true,
+        server_gone: result.server_gone,
     });
+    let tps = result.stage.offered_tps;
     let command = rig.command("run", &format!("{load} --duration {}", units::format_duration(args.duration)));
-    let record = super::record(&rig, command, verdict, vec![result.stage], result.causes);
+    let record = super::record(&rig, command, verdict, vec![result.stage], (Some(tps), result.causes));
     super::finish(&record, &options.output, &log)
 }

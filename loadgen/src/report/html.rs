@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use plotters::style::RGBColor;
 
 use super::plot::{self, Chart, Curve};
-use super::terminal::{by_rate, latency, percent, rate};
+use super::terminal::{at_rate, by_rate, latency, percent, rate};
 use crate::record::{Interval, Outcome, Percentiles, Record, Stage};
 
 const BLUE: RGBColor = RGBColor(30, 90, 170);
@@ -135,9 +135,9 @@ fn over_rate(record: &Record, stages: &[&Stage]) -> (Chart, Chart) {
         curve("failed", BLUE, |stage| share(stage.failed, stage.sent)),
     ];
     let latencies = vec![
-        curve("p50", GREEN, |stage| stage.latency_us.p50),
-        curve("p99", BLUE, |stage| stage.latency_us.p99),
-        curve("p99.9", PURPLE, |stage| stage.latency_us.p999),
+        curve("p50", GREEN, |stage| stage.judged_us().p50),
+        curve("p99", BLUE, |stage| stage.judged_us().p99),
+        curve("p99.9", PURPLE, |stage| stage.judged_us().p999),
     ];
     both(record, &Axis { title: "offered reads/s", log: true, label: rate }, losses, latencies)
 }
@@ -169,8 +169,7 @@ fn stages(html: &mut String, record: &Record) {
          <th>max</th><th>in server p99</th><th>goodput</th><th class=\"words\">service level</th></tr>",
     );
     for stage in by_rate(&record.stages) {
-        let broke = record.slo.broken_by(stage.failure_rate, stage.latency_us.p99.ceil() as u64);
-        let Percentiles { p50, p90, p99, p999, max } = stage.latency_us;
+        let Percentiles { p50, p90, p99, p999, max } = *stage.judged_us();
         let _ = write!(
             html,
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1} MB/s</td><td class=\"words\">{}{}</td></tr>",
@@ -185,7 +184,7 @@ fn stages(html: &mut String, record: &Record) {
             latency(max),
             latency(stage.residence_us.p99),
             stage.goodput_bytes_per_s / 1e6,
-            broke.map_or("met", |broke| broke.remark()),
+            stage.broke.map_or("met", |broke| broke.remark()),
             if stage.valid { "" } else { " (invalid: the host stalled)" },
         );
     }
@@ -196,9 +195,11 @@ fn causes(html: &mut String, record: &Record) {
     if record.causes.is_empty() {
         return;
     }
-    html.push_str(
-        "<h2>Who lost reads</h2><div class=\"scroll\"><table><tr><th class=\"words\">cause</th><th>way</th><th>lost</th><th>failed</th><th>share</th><th>confidence</th>\
-         <th class=\"words\">where, evidence and remedy</th></tr>",
+    let _ = write!(
+        html,
+        "<h2>Who lost reads{}</h2><div class=\"scroll\"><table><tr><th class=\"words\">cause</th><th>way</th><th>lost</th><th>failed</th>\
+         <th>share</th><th>confidence</th><th class=\"words\">where, evidence and remedy</th></tr>",
+        at_rate(record, " at ", " reads/s")
     );
     for cause in &record.causes {
         let _ = write!(

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use crate::record::{Record, Stage};
-use crate::slo::Broke;
 
 /// A rate to three digits: `950`, `40.0k`, `1.25M`.
 pub fn rate(tps: f64) -> String {
@@ -53,9 +52,9 @@ pub fn stage_header() -> String {
 }
 
 /// One stage as a line.
-pub fn stage_line(stage: &Stage, broke: Option<Broke>) -> String {
+pub fn stage_line(stage: &Stage) -> String {
     let offered = if stage.offered_tps > 0.0 { rate(stage.offered_tps) } else { "max".to_owned() };
-    let mut remark = match broke {
+    let mut remark = match stage.broke {
         None => "met".to_owned(),
         Some(broke) => broke.remark().to_owned(),
     };
@@ -65,7 +64,7 @@ pub fn stage_line(stage: &Stage, broke: Option<Broke>) -> String {
     if !stage.valid {
         remark.push_str(", invalid: the host stalled");
     }
-    let us = &stage.latency_us;
+    let us = stage.judged_us();
     row([
         &offered,
         &rate(stage.achieved_tps),
@@ -84,10 +83,10 @@ pub fn table(record: &Record) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}", stage_header());
     for stage in by_rate(&record.stages) {
-        let broke = record.slo.broken_by(stage.failure_rate, stage.latency_us.p99.ceil() as u64);
-        let _ = writeln!(text, "{}", stage_line(stage, broke));
+        let _ = writeln!(text, "{}", stage_line(stage));
     }
     if !record.causes.is_empty() {
+        let _ = write!(text, "{}", at_rate(record, "\nAt ", " reads/s:"));
         let _ = writeln!(
             text,
             "\n{:<22}{:<6}{:>9}{:>9}{:>8}{:>12}  evidence",
@@ -126,6 +125,12 @@ pub fn table(record: &Record) -> String {
         let _ = writeln!(text, "{words}");
     }
     text
+}
+
+/// Which of several stages the causes speak of.
+pub(super) fn at_rate(record: &Record, before: &str, after: &str) -> String {
+    let several = record.causes_tps.filter(|_| record.stages.len() > 1);
+    several.map_or(String::new(), |tps| format!("{before}{}{after}", rate(tps)))
 }
 
 /// Stages by rising rate; those of a closed loop as they came.
