@@ -123,7 +123,7 @@ fn bad_usage_is_refused_with_status_2() {
     refused(&["--memory=1KiB"], &["memory", "1024 B"]);
     refused(&["--memory=9999999GiB"], &["memory", "10737417166258176 B", "687194767040 B"]);
     refused(&["--value-max=17MiB"], &["value-max is 17825792 B", "16777216 B"]);
-    refused(&["--path-mtu=100"], &["path-mtu is 100 B", "1200 B"]);
+    refused(&["--path-mtu=1247"], &["path-mtu is 1247 B", "1248 B"]);
     refused(&["--workers-per-port=0"], &["workers-per-port is 0"]);
     refused(&["--inject-pause=2s/1s"], &["inject-pause"]);
     refused(&["--listen=nowhere"], &["nowhere"]);

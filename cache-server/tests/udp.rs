@@ -223,7 +223,7 @@ fn malformed(good: &[u8]) -> Vec<(Vec<u8>, DropReason)> {
         bytes.truncate(48);
         bytes[25] = 100;
     }));
-    all.push(frame(&|bytes| bytes[16..18].copy_from_slice(&1000u16.to_be_bytes())));
+    all.push(frame(&|bytes| bytes[16..18].copy_from_slice(&(DATAGRAM_BYTES_MIN as u16 - 1).to_be_bytes())));
     all.extend([9217, 12_000, 30_000, 65_507].map(|length| {
         let mut bytes = good.to_vec();
         bytes.resize(length, 0);

@@ -30,7 +30,7 @@ pub const READS_IN_FLIGHT_MAX: usize = 8;
 pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
 /// The kernel charges a receive buffer with the size of the memory a datagram lies in, up to twice its payload for
-/// datagrams of 1172 B and more (on loopback 2304 B for 1172, 16640 B for 8973).
+/// datagrams of 1200 B and more (on loopback 2304 B for 1200, 16640 B for 8973).
 pub const TRUE_SIZE_FACTOR: usize = 2;
 
 /// Datagrams taken from the kernel with one call.

@@ -41,7 +41,7 @@ fn assert_all_sizes_are_read(client: &mut Client) {
 
 #[test]
 fn values_of_all_sizes_and_none() {
-    for path_mtu_bytes in [1200, 1500, 9001] {
+    for path_mtu_bytes in [1248, 1500, 9001] {
         let server = Server::start(&of_all_sizes(), CHUNKED, 1, 0, |_, _| true);
         let mut client = connect(&server, Options { path_mtu_bytes, ..patient() });
         assert_eq!((client.welcome().cookie, client.draining()), (COOKIE, false));
@@ -144,6 +144,6 @@ fn settings_out_of_range() {
     let server = Server::start(&of_all_sizes(), CHUNKED, 1, 0, |_, _| true);
     let options = Options { path_mtu_bytes: 1100, ..patient() };
     let error = Client::connect_with(&server.tcp.host_port(), options).unwrap_err();
-    assert_eq!(error.to_string(), "client setting datagram_max is 1072: allowed are 1172 to 65507");
+    assert_eq!(error.to_string(), "client setting datagram_max is 1072: allowed are 1200 to 65507");
     server.join();
 }

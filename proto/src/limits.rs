@@ -7,14 +7,15 @@ pub const VALUE_BYTES_MAX_DEFAULT: usize = 1 << 20;
 /// Largest value limit a server may be given: beyond it a cache in memory is the wrong tool, and TCP messages stay under 17 MiB.
 pub const VALUE_BYTES_LIMIT: usize = 16 << 20;
 
-/// Smallest path MTU reads are sent over (RFC 8899's and RFC 9000's base).
-pub const PATH_MTU_BYTES_MIN: usize = 1200;
+/// The base datagram, and the smallest `datagram_max` a request may announce: UDP payload every path carries, in both address
+/// families (RFC 8899, section 5.1.2, BASE_PLPMTU; RFC 9000, section 14).
+pub const DATAGRAM_BYTES_MIN: usize = 1200;
 /// IPv4 header without options, and UDP header.
 pub const IPV4_OVERHEAD_BYTES: usize = 28;
 /// IPv6 header without extensions, and UDP header.
 pub const IPV6_OVERHEAD_BYTES: usize = 48;
-/// Smallest `datagram_max` a request may announce: the base path MTU over IPv6.
-pub const DATAGRAM_BYTES_MIN: usize = PATH_MTU_BYTES_MIN - IPV6_OVERHEAD_BYTES;
+/// Smallest path MTU reads are sent over: it carries the base datagram in both address families. IPv6 guarantees 1280.
+pub const PATH_MTU_BYTES_MIN: usize = DATAGRAM_BYTES_MIN + IPV6_OVERHEAD_BYTES;
 /// Largest UDP payload over IPv4 (65535 - 28); also the most one UDP_SEGMENT send carries.
 pub const DATAGRAM_BYTES_MAX: usize = 65_507;
 /// Most datagrams one UDP_SEGMENT send carries (Linux, UDP_MAX_SEGMENTS since 6.9).
@@ -101,7 +102,7 @@ const _: () = assert!(COOKIE_RENEW_S < COOKIE_AGE_S_MAX && COOKIE_AGE_S_MAX <= C
 const _: () = assert!(
     REQUEST_HEADER_BYTES + COOKIE_FRAME_BYTES + REREQUEST_BYTES + RANGES_MAX * RANGE_BYTES + KEY_BYTES_MAX
         <= DATAGRAM_BYTES_MIN,
-    "the longest REREQUEST fits the base path MTU"
+    "the longest REREQUEST fits the base datagram"
 );
 
 /// Datagram size (UDP payload) that a path MTU leaves, never above [`DATAGRAM_BYTES_MAX`]; 0 when not even the headers fit.

@@ -50,7 +50,7 @@ fn requests_are_padded_and_carry_what_the_server_needs() {
     let mut client = Client::new(config).expect("in range");
     client.set_datagram_max(8_000);
     client.get(0, b"k", 5, SECOND, Join::Alone).expect("accepted");
-    let mut out = [0; 1172];
+    let mut out = [0; 1200];
     let transmit = client.poll_transmit(0, &mut out).expect("a request");
     assert_eq!(
         (transmit.bytes, transmit.sequence, transmit.attempt, transmit.reads, transmit.first_token),
@@ -75,7 +75,7 @@ fn a_chunked_value_within_the_credit_needs_one_request() {
 #[test]
 fn a_mebibyte_with_64_kib_credit_is_read_in_windows_without_loss() {
     for (datagram_max, telemetry) in
-        [(1172, false), (1172, true), (1472, true), (8973, false), (65_507, true)]
+        [(1200, false), (1200, true), (1472, true), (8973, false), (65_507, true)]
     {
         let mut world = World::new(ClientConfig { datagram_max, telemetry, ..ClientConfig::default() });
         let value = value_of(b"mebibyte", 1, 1 << 20);
@@ -116,7 +116,7 @@ fn only_what_is_missing_is_asked_for_and_in_the_base_size() {
     let chunk = 20_008_u32.div_ceil(answers.len() as u32);
     let ranges: Vec<_> = again.ranges.iter().map(|range| (range.offset, range.length)).collect();
     assert_eq!(ranges, [(2 * chunk, 2 * chunk), (9 * chunk, chunk)]);
-    assert_eq!((request.header.attempt, request.header.datagram_max), (1, 1172));
+    assert_eq!((request.header.attempt, request.header.datagram_max), (1, 1200));
     let answers = world.server.answer(&out[..bytes]);
     answers.iter().rev().for_each(|answer| world.feed(answer));
     assert_eq!((only(&world).attempts, &only(&world).end), (1, &End::Value(value_of(b"large", 1, 20_000))));
@@ -382,7 +382,7 @@ fn a_datagram_takes_as_many_reads_as_fit_and_are_allowed() {
         for token in 0..10 {
             client.get(0, &vec![b'k'; key_bytes], token, SECOND, Join::WithPrevious).expect("accepted");
         }
-        let mut out = [0; 1172];
+        let mut out = [0; 1200];
         let reads: Vec<_> =
             std::iter::from_fn(|| client.poll_transmit(0, &mut out)).map(|sent| sent.reads).collect();
         assert_eq!(reads, expected);
@@ -412,10 +412,10 @@ fn settings_out_of_range_are_named() {
         error.to_string(),
         "client setting reassembly_bytes is 1048576: allowed are 2097152 to 68719476736"
     );
-    let error = Client::new(ClientConfig { datagram_max: 1171, ..ClientConfig::default() })
+    let error = Client::new(ClientConfig { datagram_max: 1199, ..ClientConfig::default() })
         .err()
         .expect("below the base");
-    assert_eq!(error.to_string(), "client setting datagram_max is 1171: allowed are 1172 to 65507");
+    assert_eq!(error.to_string(), "client setting datagram_max is 1199: allowed are 1200 to 65507");
 }
 
 #[test]

@@ -193,11 +193,11 @@ mod tests {
         assert_eq!(error_of(|c| c.workers_per_port = 257), "workers-per-port is 257: allowed are 1 to 256");
         assert_eq!(
             error_of(|c| c.path_mtu_bytes = Some(576)),
-            "path-mtu is 576 B: allowed are 1200 B to 65535 B"
+            "path-mtu is 576 B: allowed are 1248 B to 65535 B"
         );
         assert_eq!(
             error_of(|c| c.udp_ports[0].path_mtu_bytes = Some(70_000)),
-            "mtu of udp-port is 70000 B: allowed are 1200 B to 65535 B"
+            "mtu of udp-port is 70000 B: allowed are 1248 B to 65535 B"
         );
         assert_eq!(error_of(|c| c.value_bytes_max = 0), "value-max is 0 B: allowed are 1 B to 16777216 B");
         assert_eq!(

@@ -17,7 +17,7 @@ pub struct Options {
     pub timeout: Duration,
     /// Times a request is repeated, evenly spread over the timeout, when nothing came. Default: 3.
     pub retries: u8,
-    /// Path MTU known to bring packets here from the server, in bytes. Default: 1200, which every path carries; a larger
+    /// Path MTU known to bring packets here from the server, in bytes. Default: 1248, which every path carries; a larger
     /// one makes large values cheaper. Only `chunked` and `compressed` ports keep to it, others fragment.
     pub path_mtu_bytes: usize,
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use shingle_proto::client::ClientConfig;
 use shingle_proto::limits::{
-    CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, PATH_MTU_BYTES_MIN, SEAL_BYTES, datagram_bytes,
+    CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, SEAL_BYTES, datagram_bytes,
 };
 use shingle_proto::wire::{Port, Strategy};
 use shingle_udp::{Socket, SocketOptions};
@@ -54,7 +54,6 @@ pub(super) fn core_config(
 ) -> ClientConfig {
     let value_bytes_max = welcome.value_bytes_max as usize;
     let partial_bytes = (value_bytes_max + SEAL_BYTES).next_power_of_two();
-    let base = datagram_bytes(PATH_MTU_BYTES_MIN, ipv6);
     let datagram_max = match port.strategy {
         Strategy::Chunked | Strategy::Compressed => datagram_bytes(options.path_mtu_bytes, ipv6),
         // These answer with one datagram whatever is announced, and leave fragmenting to the kernel or the network.
@@ -69,7 +68,7 @@ pub(super) fn core_config(
         // Room for every read under way; what is not used is never touched, so the kernel does not provide it.
         reassembly_bytes: ClientConfig::default().reassembly_bytes.max(READS_IN_FLIGHT_MAX * partial_bytes),
         datagram_max: datagram_max as u16,
-        base_datagram: base as u16,
+        base_datagram: DATAGRAM_BYTES_MIN as u16,
         credit: credit.clamp(datagram_max, CREDIT_BYTES_MAX) as u32,
         timeout_ns: nanoseconds(options),
         retries: options.retries,

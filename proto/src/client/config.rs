@@ -27,10 +27,10 @@ pub struct ClientConfig {
     pub reassembly_bytes: usize,
     /// Values partly there at a time, at least 1; default 1024.
     pub partial_max: usize,
-    /// Largest datagram the path is believed to bring here, 1152..=65507; default the base.
+    /// Largest datagram the path is believed to bring here, 1200..=65507; default the base.
     pub datagram_max: u16,
-    /// Datagram size every path carries: 1172 over IPv4 (the default), 1152 over IPv6. Requests are never longer, and what is asked
-    /// for after a loss is asked for in this size.
+    /// Datagram size the path is known to carry, 1200..=65507; default 1200, which every path carries. Requests are never longer,
+    /// and what is asked for after a loss is asked for in this size.
     pub base_datagram: u16,
     /// Bytes of datagrams the receiver takes at once in answer to one request; default 64 KiB. The server sends at least one
     /// datagram and at most 256 KiB.
@@ -54,7 +54,7 @@ pub struct ClientConfig {
 
 impl Default for ClientConfig {
     fn default() -> Self {
-        let base = crate::limits::datagram_bytes(crate::limits::PATH_MTU_BYTES_MIN, false) as u16;
+        let base = DATAGRAM_BYTES_MIN as u16;
         Self {
             flow: 0,
             in_flight_max: 1024,

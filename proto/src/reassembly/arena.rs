@@ -10,7 +10,7 @@ use core::ops::Range;
 
 use super::list::{Links, List};
 
-/// Smallest block. Values worth a block are longer than one datagram, and the smallest datagram is 1152 B.
+/// Smallest block. Values worth a block are longer than one datagram, and the smallest datagram is 1200 B.
 const UNIT_BYTES: usize = 2048;
 /// Orders of power-of-two blocks: 2 KiB << 20 is 2 GiB, past what a u32 offset of a value can need.
 const ORDERS: usize = 21;

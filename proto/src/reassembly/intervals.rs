@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 /// Intervals one value may be in at a time. Chunks mostly arrive in order and merge; 64 leaves room for every fourth
-/// chunk missing from the largest window (256 KiB of 1152 B datagrams). A chunk that finds no room is asked for again.
+/// chunk missing from the largest window (256 KiB of 1200 B datagrams). A chunk that finds no room is asked for again.
 const INTERVALS_MAX: usize = 64;
 
 /// What inserting a range did.
