@@ -320,6 +320,20 @@ mod tests {
     }
 
     #[test]
+    fn a_shared_namespaces_counters_are_put_down_to_nobody() {
+        let reading = |rcvbuf_errors| {
+            let kernel = [("Udp.RcvbufErrors".to_owned(), rcvbuf_errors)].into();
+            let server = Some(StatsReport { kernel, ..StatsReport::default() });
+            Reading { kernel: None, flows: FlowCounters::default(), server, cpu: None, gaps: Vec::new() }
+        };
+        let listed = |placement| {
+            reading(5).since(&reading(2), placement).counters.contains_key("server.Udp.RcvbufErrors")
+        };
+        assert!(listed(Placement::Apart));
+        assert!(!listed(Placement::SameHost) && !listed(Placement::Embedded));
+    }
+
+    #[test]
     fn a_restarted_server_gives_no_books() {
         let report = |nonce| Some(StatsReport { nonce, ports: vec![], ..StatsReport::default() });
         let reading = |nonce| Reading {

@@ -238,3 +238,87 @@ fn causes(attribution: &Attribution, lost: u64, receipts: bool) -> Vec<CauseRepo
     causes.sort_by_key(|cause| std::cmp::Reverse(cause.reads));
     causes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slo::Broke;
+    use crate::workload::Arrivals;
+
+    const MS: u64 = 1_000_000;
+    const SPEC: StageSpec = StageSpec {
+        pace: Pace::PerSecond(1000.0),
+        arrivals: Arrivals::Constant,
+        duration_ns: 1000 * MS,
+        start_ns: 0,
+        timeout_ns: 100 * MS,
+        linger_ns: 0,
+        gets_per_datagram: 1,
+        seed: 1,
+        bound_ns: MS,
+        stall_ns: MS,
+    };
+
+    /// A stage of a thousand reads that took 100 us each, changed by `change`.
+    fn settled(stalls: Vec<Stall>, items_expire: bool, change: impl FnOnce(&mut Tally)) -> StageResult {
+        let mut tally = Tally::new(&SPEC, 1);
+        (tally.scheduled, tally.answered) = (1000, 1000);
+        for histogram in
+            [&mut tally.timing.intervals[0].latency, &mut tally.timing.with_stalls, &mut tally.timing.slip]
+        {
+            histogram.record_n(MS / 10, 1000).expect("in range");
+        }
+        change(&mut tally);
+        let outcome = StageOutcome { tally, stalls, stalls_overflowed: false, start_ns: 0 };
+        settle(&Facts {
+            spec: &SPEC,
+            outcome,
+            risen: Risen::default(),
+            receipts: None,
+            slo: Slo::default(),
+            items_expire,
+            flows: vec![(0, 1, 2)],
+        })
+    }
+
+    #[test]
+    fn a_plain_stage_is_valid_and_meets_the_level() {
+        let result = settled(vec![], false, |_| ());
+        assert!(result.stage.valid && result.stage.broke.is_none() && !result.stage.generator_limited);
+    }
+
+    #[test]
+    fn too_many_disturbed_reads_make_it_invalid_and_all_reads_judge_it() {
+        let slow = |tally: &mut Tally| {
+            tally.timing.intervals[0].disturbed = 150;
+            tally.timing.with_stalls.record_n(9 * MS, 150).expect("in range");
+        };
+        let result = settled(vec![], false, slow);
+        assert!(!result.stage.valid);
+        assert_eq!(result.stage.broke, Some(Broke::P99), "{:?}", result.stage.judged_us());
+    }
+
+    #[test]
+    fn a_stall_of_half_the_timeout_makes_it_invalid() {
+        let stall = |length_ms| vec![Stall { start_ns: 0, length_ns: length_ms * MS }];
+        assert!(settled(stall(49), false, |_| ()).stage.valid);
+        assert!(!settled(stall(50), false, |_| ()).stage.valid);
+    }
+
+    #[test]
+    fn missing_items_break_the_level_unless_items_expire() {
+        let missing = |tally: &mut Tally| tally.misses = 6;
+        assert_eq!(settled(vec![], false, missing).stage.broke, Some(Broke::Misses));
+        assert_eq!(settled(vec![], true, missing).stage.broke, None);
+    }
+
+    #[test]
+    fn a_generator_that_is_late_or_left_behind_is_the_limit() {
+        let late = |tally: &mut Tally| tally.timing.slip.record_n(MS, 100).expect("in range");
+        assert!(settled(vec![], false, late).stage.generator_limited);
+        let behind = |tally: &mut Tally| tally.backlog = 11;
+        assert!(settled(vec![], false, behind).stage.generator_limited);
+        let nearly = |tally: &mut Tally| tally.backlog = 10;
+        assert!(!settled(vec![], false, nearly).stage.generator_limited);
+    }
+}

@@ -68,7 +68,7 @@ impl StallLog {
         })
     }
 
-    fn push(&self, stall: Stall) {
+    pub(super) fn push(&self, stall: Stall) {
         if let Some((start, length)) = self.entries.get(self.taken.fetch_add(1, Ordering::AcqRel)) {
             start.store(stall.start_ns, Ordering::Relaxed);
             length.store(stall.length_ns, Ordering::Release);

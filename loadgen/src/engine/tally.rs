@@ -108,7 +108,7 @@ pub fn interval_ns(duration_ns: u64) -> u64 {
 
 impl Tally {
     /// Takes all memory a stage of this length needs.
-    pub(super) fn new(spec: &StageSpec, flows: usize) -> Self {
+    pub fn new(spec: &StageSpec, flows: usize) -> Self {
         let StageSpec { start_ns, duration_ns, bound_ns, .. } = *spec;
         let interval_ns = interval_ns(duration_ns);
         let intervals = duration_ns.div_ceil(interval_ns).max(1) as usize;
