@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::{PATIENCE, Read1, Tcp, Udp, config, noise, settled_stats, start};
 use shingle_proto::limits::DATAGRAM_BYTES_MIN;
-use shingle_proto::wire::{Answer, AnswerHeader, Carrier, DropReason, Frame, Get, Probe, Refusal};
+use shingle_proto::wire::{Answer, AnswerHeader, Carrier, DropReason, Frame, Get, Probe, Refusal, Telemetry};
 use shingle_server::{Config, Pause, Server, Strategy};
 
 #[test]
@@ -141,23 +141,80 @@ fn strangers_get_no_more_than_they_sent() {
     assert_eq!(settled_stats(&server, 5).workers().next().unwrap().challenged, 2);
 }
 
+/// The telemetry that comes with the answer to a read of nothing.
+fn telemetry_of_a_miss(udp: &mut Udp) -> Telemetry {
+    udp.header.telemetry = true;
+    let request = udp.request(&[Frame::Get(Get { id: 1, key: b"absent" })]);
+    udp.send_bytes(&request);
+    let mut found = None;
+    let came =
+        udp.receive(PATIENCE, |bytes| match Answer::parse(bytes, Carrier::Udp).unwrap().frames().next() {
+            Some(Frame::Telemetry(telemetry)) => found = Some(telemetry),
+            other => panic!("{other:?}"),
+        });
+    assert!(came, "no answer");
+    found.unwrap()
+}
+
 #[test]
 fn telemetry_tells_the_worker_and_its_books() {
     let server = start(&[Strategy::DfOff, Strategy::Chunked]);
     let mut udp = Udp::proven(&server, 1);
-    udp.header.telemetry = true;
     for round in 1..=3u32 {
-        let request = udp.request(&[Frame::Get(Get { id: 1, key: b"absent" })]);
-        udp.send_bytes(&request);
-        udp.receive(PATIENCE, |bytes| match Answer::parse(bytes, Carrier::Udp).unwrap().frames().next() {
-            Some(Frame::Telemetry(telemetry)) => {
-                let place = (telemetry.worker, telemetry.port_index, telemetry.nonce);
-                assert_eq!(place, (1, 1, server.stats().nonce));
-                assert_eq!((telemetry.received, telemetry.sent, telemetry.dropped), (round, round - 1, 0));
-            }
-            other => panic!("{other:?}"),
-        });
+        let telemetry = telemetry_of_a_miss(&mut udp);
+        let place = (telemetry.worker, telemetry.port_index, telemetry.nonce);
+        assert_eq!(place, (1, 1, server.stats().nonce));
+        assert_eq!((telemetry.received, telemetry.sent, telemetry.dropped), (round, round - 1, 0));
     }
+}
+
+/// A server whose worker stands still for most of the time.
+fn start_pausing() -> Server {
+    let pause = Pause { duration: Duration::from_millis(80), interval: Duration::from_millis(100) };
+    Server::start(Config { inject_pause: Some(pause), ..config(&[Strategy::Chunked]) }).unwrap()
+}
+
+#[test]
+fn telemetry_tells_how_long_a_request_waited_for_the_worker() {
+    let server = start_pausing();
+    let mut udp = Udp::connect(&server, 0, None);
+    // Most reads meet no worker that stands still, but sooner or later one does and waits for the end of the pause.
+    let start = Instant::now();
+    loop {
+        let asked = Instant::now();
+        let residence = Duration::from_micros(telemetry_of_a_miss(&mut udp).residence_us.into());
+        // Twice, as the two ends read different clocks.
+        assert!(residence <= 2 * asked.elapsed(), "{residence:?} within {:?}", asked.elapsed());
+        if residence >= Duration::from_millis(5) {
+            break;
+        }
+        assert!(start.elapsed() < PATIENCE, "no read tells that it met a pause");
+    }
+}
+
+#[test]
+fn telemetry_tells_what_the_kernel_dropped() {
+    let server = start_pausing();
+    let mut udp = Udp::connect(&server, 0, None);
+    // Nobody empties the socket during a pause: datagrams the worker has no use for soon fill its receive buffer.
+    let (burst, mut sent) = (noise(60_000), 0);
+    let start = Instant::now();
+    while server.stats().workers().all(|worker| worker.socket_drops == 0) {
+        assert!(start.elapsed() < PATIENCE, "the receive buffer never overflowed");
+        (0..64).for_each(|_| udp.send_bytes(&burst));
+        sent += 64;
+    }
+    // Once each of them was received or dropped, there is room again.
+    while server.stats().workers().map(|worker| worker.requests + worker.socket_drops).sum::<u64>() < sent {
+        assert!(start.elapsed() < PATIENCE, "{sent} datagrams: {:?}", server.stats());
+        std::thread::yield_now();
+    }
+    let dropped = telemetry_of_a_miss(&mut udp).dropped;
+    let stats = settled_stats(&server, 0);
+    let worker = stats.workers().next().unwrap();
+    assert_eq!(u64::from(dropped), worker.socket_drops);
+    assert!(dropped > 0);
+    assert_eq!(worker.requests + worker.socket_drops, sent + 1, "each was received or dropped");
 }
 
 #[test]
@@ -280,8 +337,7 @@ fn a_server_does_not_answer_a_server() {
 
 #[test]
 fn injected_pauses_stop_the_workers() {
-    let pause = Pause { duration: Duration::from_millis(80), interval: Duration::from_millis(100) };
-    let server = Server::start(Config { inject_pause: Some(pause), ..config(&[Strategy::Chunked]) }).unwrap();
+    let server = start_pausing();
     let mut udp = Udp::connect(&server, 0, None);
     // Most reads meet no worker that stands still, but sooner or later one does and waits for the end of the pause.
     let start = Instant::now();
