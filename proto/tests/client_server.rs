@@ -91,23 +91,9 @@ fn every_size_is_read_without_loss_repetition_or_a_timer() {
     ] {
         let config = ClientConfig { datagram_max, telemetry, credit, ..ClientConfig::default() };
         let mut client = Client::new(config).expect("in range");
-        for bytes in [
-            0,
-            1,
-            1_100,
-            1_144,
-            1_145,
-            1_160,
-            1_168,
-            1_169,
-            1_428,
-            8_900,
-            9_000,
-            65_000,
-            70_000,
-            262_144,
-            1 << 20,
-        ] {
+        for bytes in
+            [0, 1, 1_100, 1_144, 1_145, 1_168, 1_169, 1_428, 8_900, 9_000, 65_000, 70_000, 262_144, 1 << 20]
+        {
             if credit == 1 && bytes > 100_000 {
                 continue; // one datagram a window
             }
