@@ -16,7 +16,9 @@ pub enum Error {
     OutOfRange { flag: String, value: String, range: String },
     #[error("the token in {} has {bytes} bytes; a token has 1 to 255 (white space around it does not count)", path.display())]
     Token { path: PathBuf, bytes: usize },
-    #[error("cannot {what} {}: {source}", path.display())]
+    #[error("{first} and {second} name the same file {}; give each its own", path.display())]
+    SameFile { first: &'static str, second: &'static str, path: PathBuf },
+    #[error("cannot {what} {}: {source}; check the path and its permissions", path.display())]
     File { what: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is not a record of this program ({detail}); give a file written with --json", path.display())]
     Record { path: PathBuf, detail: String },

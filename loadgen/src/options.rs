@@ -167,6 +167,13 @@ impl Output {
     /// A run of minutes must not end on a file that cannot be written. Leaves behind no file that was not there: the run may still
     /// not begin.
     fn check_writable(&self) -> Result<(), Error> {
+        let named = [("--json", &self.json), ("--html", &self.html), ("--hdr", &self.hdr)];
+        for (index, (first, path)) in named.iter().enumerate() {
+            let same = named[index + 1..].iter().find(|(_, other)| path.is_some() && other == path);
+            if let (Some((second, _)), Some(path)) = (same, path) {
+                return Err(Error::SameFile { first, second, path: path.clone() });
+            }
+        }
         for path in [&self.json, &self.html, &self.hdr].into_iter().flatten() {
             let fail = |error| Error::file("write", path, error);
             let was_there = path.symlink_metadata().is_ok();

@@ -103,6 +103,7 @@ where
         .y_label_formatter(&|value| (chart.y_label)(*value))
         .bold_line_style(grey)
         .light_line_style(WHITE)
+        .x_labels(6)
         .y_labels(6)
         .label_style(("sans-serif", 14))
         .draw()?;

@@ -52,6 +52,17 @@ impl WorkloadError {
         Self::Invalid { what, found: shorten(found.to_string().as_bytes()), way_out: way_out.into() }
     }
 
+    /// Refuses what is there but has no end: devices, pipes, folders.
+    pub(super) fn check_regular(path: &Path) -> Result<(), Self> {
+        let metadata =
+            path.metadata().map_err(|source| Self::Unreadable { path: path.to_owned(), source })?;
+        if metadata.is_file() {
+            Ok(())
+        } else {
+            Err(Self::file(path, "is not a regular file; give the path of one"))
+        }
+    }
+
     pub(super) fn file(path: &Path, problem: impl Into<String>) -> Self {
         Self::File { path: path.to_owned(), problem: problem.into() }
     }

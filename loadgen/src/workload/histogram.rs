@@ -15,6 +15,7 @@ impl Histogram {
     /// Reads a file of lines `SIZE WEIGHT` or `LO-HI WEIGHT` (sizes in bytes, spread evenly over LO-HI;
     /// weights are any numbers from 0); `#` begins a comment. No size may be above `value_bytes_max`.
     pub(super) fn read(path: &Path, value_bytes_max: u32) -> Result<Self, WorkloadError> {
+        WorkloadError::check_regular(path)?;
         let text = std::fs::read(path)
             .map_err(|source| WorkloadError::Unreadable { path: path.to_owned(), source })?;
         let mut bins = Vec::new();

@@ -50,6 +50,7 @@ const COMPRESSED: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gunzip"), (b"\x28\xb5\x2f
 impl Trace {
     /// Reads a trace, keeping the first `items_max` keys.
     pub(super) fn read(path: &Path, items_max: u32) -> Result<Self, WorkloadError> {
+        WorkloadError::check_regular(path)?;
         let unreadable = |source| WorkloadError::Unreadable { path: path.to_owned(), source };
         let mut file = BufReader::with_capacity(1 << 20, File::open(path).map_err(unreadable)?);
         let beginning = file.fill_buf().map_err(unreadable)?;

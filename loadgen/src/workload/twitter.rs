@@ -27,7 +27,10 @@ const DATA: &str = include_str!("../../data/twitter-2020Mar.csv");
 impl TwitterCluster {
     /// The cluster named `clusterNN`, or what to type instead.
     pub(super) fn find(name: &str) -> Result<Self, String> {
-        rows().find(|row| row.split(',').next() == Some(name)).and_then(parse).ok_or_else(|| {
+        // As the option's help writes it, cluster01, and as the table does, cluster1.
+        let plain =
+            name.strip_prefix("cluster").map(|number| format!("cluster{}", number.trim_start_matches('0')));
+        rows().find(|row| row.split(',').next() == plain.as_deref()).and_then(parse).ok_or_else(|| {
             let known: Vec<String> = all().map(|c| c.number.to_string()).collect();
             format!(
                 "{name} is unknown or its means were not published; give clusterNN, NN one of {}",
@@ -88,8 +91,13 @@ mod tests {
     }
 
     #[test]
+    fn a_number_may_have_a_leading_zero() {
+        assert_eq!(TwitterCluster::find("cluster01"), TwitterCluster::find("cluster1"));
+    }
+
+    #[test]
     fn unknown_clusters_are_told_which_ones_work() {
-        for name in ["cluster5", "cluster0", "cluster55", "cluster01", "cluster", "", "5"] {
+        for name in ["cluster5", "cluster05", "cluster0", "cluster55", "cluster", "", "5"] {
             let error = TwitterCluster::find(name).unwrap_err();
             assert!(error.contains(" 1 2 3 4 6 ") && error.ends_with(" 54"), "{name}: {error}");
         }

@@ -122,7 +122,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     scaled(text, &NANOSECONDS).filter(|n| *n > 0).map(Duration::from_nanos).ok_or_else(|| {
         UnitError::new(
             text,
-            "a duration above 0; give a number and a unit of ns us ms s m h, such as 100ms, 10s or 1m",
+            "a duration; give a number above 0 and a unit of ns us ms s m h, such as 100ms, 10s or 1m",
         )
     })
 }
