@@ -36,6 +36,8 @@ pub struct Risen {
     pub counters: BTreeMap<String, u64>,
     /// What could not be had.
     pub gaps: Vec<String>,
+    /// The server could not be asked when the stage was over.
+    pub server_gone: bool,
     /// What else this host's CPUs did.
     pub host_load: HostLoad,
 }
@@ -73,7 +75,8 @@ impl Reading {
     /// What rose since `earlier`. Counters of a namespace that both ends live in cannot be put down to either; only per-socket counters are.
     pub fn since(&self, earlier: &Self, placement: Placement) -> Risen {
         let shared = placement.is_shared();
-        let mut risen = Risen { gaps: self.gaps.clone(), ..Risen::default() };
+        let mut risen =
+            Risen { gaps: self.gaps.clone(), server_gone: self.server.is_none(), ..Risen::default() };
         let flows = self.flows.since(&earlier.flows);
         risen.counters.extend(flows.0.iter().map(|(name, value)| (format!("client.flow.{name}"), *value)));
         if let (Some(now), Some(before)) = (&self.kernel, &earlier.kernel) {

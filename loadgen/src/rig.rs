@@ -192,6 +192,7 @@ impl Rig {
             risen,
             receipts,
             slo: self.options.slo,
+            receipts_kept: self.target.welcome().receipts,
             items_expire: self.space.ttl(0).is_some(),
             flows: self.flows(),
         })

@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub receipts: Option<Receipts>,
     /// The service level.
     pub slo: Slo,
+    /// The server keeps receipts, whether they were looked at or not.
+    pub receipts_kept: bool,
     /// Items expire, so a read may find nothing.
     pub items_expire: bool,
     /// Flow number, source port and server port of every flow, in the ledger's order.
@@ -36,7 +38,7 @@ pub struct StageResult {
     pub stage: Stage,
     /// Who lost its reads.
     pub causes: Vec<CauseReport>,
-    /// Nothing was answered, and the server cannot be asked any more.
+    /// The server could not be asked any more when it was over.
     pub server_gone: bool,
     /// Latency of each interval, for the interval log.
     pub latencies: Vec<Histogram<u64>>,
@@ -66,9 +68,9 @@ pub fn settle(facts: &Facts<'_>) -> StageResult {
     let misses = if facts.items_expire { 0 } else { stage.misses };
     let miss_rate = misses as f64 / stage.sent.max(1) as f64;
     stage.broke = facts.slo.broken_by(stage.failure_rate, miss_rate, stage.judged_us().p99.ceil() as u64);
-    let causes = causes(&attribution, stage.first_try_lost, facts.receipts.is_some());
+    let causes = causes(&attribution, stage.first_try_lost, facts.receipts_kept);
     let latencies = tally.timing.intervals.iter().map(|interval| interval.latency.clone()).collect();
-    let server_gone = stage.answered == 0 && facts.risen.server.is_none();
+    let server_gone = facts.risen.server_gone;
     StageResult { stage, causes, server_gone, latencies }
 }
 
@@ -275,6 +277,7 @@ mod tests {
             outcome,
             risen: Risen::default(),
             receipts: None,
+            receipts_kept: false,
             slo: Slo::default(),
             items_expire,
             flows: vec![(0, 1, 2)],

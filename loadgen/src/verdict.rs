@@ -49,7 +49,7 @@ fn words(findings: &Findings<'_>, outcome: Outcome, tps_at_slo: u64) -> Vec<Stri
     let mut words = vec![first_words(findings, outcome, tps_at_slo)];
     if findings.server_gone {
         words.push(
-            "The server went away: it answers neither over UDP nor over TCP any more. Whatever came after that is no figure of its capacity."
+            "The server went away: it closed its TCP connection or does not answer on it any more. It was stopped, or started again; what the last stage shows is no figure of its capacity."
                 .to_owned(),
         );
     }

@@ -212,6 +212,7 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
         risen,
         receipts,
         slo: Slo::default(),
+        receipts_kept: true,
         items_expire: false,
         flows,
     };
