@@ -166,7 +166,7 @@ fn number<T: FromStr + PartialOrd + Display>(
 }
 
 fn parse_path_mtu(text: &str) -> Result<u32, String> {
-    number(text, 1228, 65_535, "the bytes of an IP packet")
+    number(text, shingle_proto::limits::PATH_MTU_BYTES_MIN as u32, 65_535, "the bytes of an IP packet")
 }
 
 fn parse_retries(text: &str) -> Result<u8, String> {
