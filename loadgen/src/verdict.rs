@@ -174,7 +174,7 @@ fn stall_words(stage: &Stage) -> Option<String> {
     let counted_in = latency(stage.latency_with_stalls_us.p99);
     (stage.valid && disturbed > limits::DISTURBED_WORTH_SAYING).then(|| {
         format!(
-            "This host stalled {} times in that stage (idle threads overslept, by up to {longest:.1} ms). The {} of its reads that a stall fell into \
+            "In the stage that met it this host stalled {} times (idle threads overslept, by up to {longest:.1} ms). The {} of its reads that a stall fell into \
              are not in its latency; with them p99 is {counted_in}.",
             stage.stalls.len(),
             percent(disturbed),
