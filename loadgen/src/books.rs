@@ -18,6 +18,7 @@ pub struct Reading {
     flows: FlowCounters,
     server: Option<StatsReport>,
     cpu: Option<CpuTimes>,
+    draining: bool,
     gaps: Vec<String>,
 }
 
@@ -38,6 +39,8 @@ pub struct Risen {
     pub gaps: Vec<String>,
     /// The server could not be asked when the stage was over.
     pub server_gone: bool,
+    /// The server said that it was leaving.
+    pub server_draining: bool,
     /// What else this host's CPUs did.
     pub host_load: HostLoad,
 }
@@ -54,9 +57,7 @@ impl Reading {
                 .flat_map(|snapshot| &snapshot.missing)
                 .map(|file| format!("/proc/net/{file} of this host")),
         );
-        if workers.iter().flat_map(|worker| &worker.flows).any(|flow| flow.core.draining()) {
-            gaps.push("the server said that it was leaving; what it did not answer after that is no fault of anybody".to_owned());
-        }
+        let draining = workers.iter().flat_map(|worker| &worker.flows).any(|flow| flow.core.draining());
         let server = control
             .stats()
             .map_err(|error| error.to_string())
@@ -69,14 +70,18 @@ impl Reading {
                 .flat_map(|report| &report.missing)
                 .map(|name| format!("{name} of the server's host")),
         );
-        Self { kernel, flows: FlowCounters::sum(workers), server, cpu: CpuTimes::read(), gaps }
+        Self { kernel, flows: FlowCounters::sum(workers), server, cpu: CpuTimes::read(), draining, gaps }
     }
 
     /// What rose since `earlier`. Counters of a namespace that both ends live in cannot be put down to either; only per-socket counters are.
     pub fn since(&self, earlier: &Self, placement: Placement) -> Risen {
         let shared = placement.is_shared();
-        let mut risen =
-            Risen { gaps: self.gaps.clone(), server_gone: self.server.is_none(), ..Risen::default() };
+        let mut risen = Risen {
+            gaps: self.gaps.clone(),
+            server_gone: self.server.is_none(),
+            server_draining: self.draining,
+            ..Risen::default()
+        };
         let flows = self.flows.since(&earlier.flows);
         risen.counters.extend(flows.0.iter().map(|(name, value)| (format!("client.flow.{name}"), *value)));
         if let (Some(now), Some(before)) = (&self.kernel, &earlier.kernel) {
@@ -327,7 +332,14 @@ mod tests {
         let reading = |rcvbuf_errors| {
             let kernel = [("Udp.RcvbufErrors".to_owned(), rcvbuf_errors)].into();
             let server = Some(StatsReport { kernel, ..StatsReport::default() });
-            Reading { kernel: None, flows: FlowCounters::default(), server, cpu: None, gaps: Vec::new() }
+            Reading {
+                kernel: None,
+                flows: FlowCounters::default(),
+                server,
+                cpu: None,
+                draining: false,
+                gaps: Vec::new(),
+            }
         };
         let listed = |placement| {
             reading(5).since(&reading(2), placement).counters.contains_key("server.Udp.RcvbufErrors")
@@ -344,6 +356,7 @@ mod tests {
             flows: FlowCounters::default(),
             server: report(nonce),
             cpu: None,
+            draining: false,
             gaps: Vec::new(),
         };
         assert!(reading(1).since(&reading(1), Placement::Apart).server.is_some());

@@ -34,8 +34,8 @@ pub const GAP_NS: u64 = 4_000_000;
 /// Re-requests for one read: its deadline ends it, not their number. A megabyte takes 900 datagrams of the base size, so
 /// a small loss rate hits each window.
 pub const REREQUESTS_MAX: u8 = u8::MAX;
-/// How long a read is remembered beyond its timeout, to recognise late answers.
-pub const LINGER_NS_MIN: u64 = 100_000_000;
+/// How long a read is remembered beyond its timeout, to recognise late answers: a server that stood still for a second is no lossy path.
+pub const LINGER_NS_MIN: u64 = 1_000_000_000;
 /// The stall watch sleeps this long and measures how long it slept: what is shorter can hide in a sleep.
 pub const STALL_WATCH_SLEEP: Duration = Duration::from_micros(500);
 /// A stall matters from this share of the p99 bound on: with what hides in the watch's sleep, none longer than the bound goes unseen.

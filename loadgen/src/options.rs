@@ -1,7 +1,8 @@
 //! What was typed, resolved and checked: everything a command needs, and nothing half-started if it does not fit.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::Common;
@@ -169,7 +170,10 @@ impl Output {
     fn check_writable(&self) -> Result<(), Error> {
         let named = [("--json", &self.json), ("--html", &self.html), ("--hdr", &self.hdr)];
         for (index, (first, path)) in named.iter().enumerate() {
-            let same = named[index + 1..].iter().find(|(_, other)| path.is_some() && other == path);
+            let is_same = |other: &Option<PathBuf>| {
+                path.as_ref().zip(other.as_ref()).is_some_and(|(a, b)| same_file(a, b))
+            };
+            let same = named[index + 1..].iter().find(|(_, other)| is_same(other));
             if let (Some((second, _)), Some(path)) = (same, path) {
                 return Err(Error::SameFile { first, second, path: path.clone() });
             }
@@ -184,4 +188,10 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// Whether two names lead to one file: the same path, or links to the same.
+fn same_file(a: &Path, b: &Path) -> bool {
+    let identity = |path: &Path| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    a == b || identity(a).is_some_and(|file| !a.starts_with("/dev") && identity(b) == Some(file))
 }

@@ -204,6 +204,8 @@ pub struct Stage {
     pub by_flow: Vec<FlowFigures>,
     /// Over time.
     pub intervals: Vec<Interval>,
+    /// The server said in its answers that it was leaving.
+    pub server_draining: bool,
     /// Share of this host's CPU time that other processes took, 0 to 1 (rough: sampled by the kernel).
     pub cpu_others: f64,
     /// Share of it that the hypervisor took.

@@ -49,7 +49,7 @@ fn words(findings: &Findings<'_>, outcome: Outcome, tps_at_slo: u64) -> Vec<Stri
     let mut words = vec![first_words(findings, outcome, tps_at_slo)];
     if findings.server_gone {
         words.push(
-            "The server went away: it closed its TCP connection or does not answer on it any more. It was stopped, or started again; what the last stage shows is no figure of its capacity."
+            "When the last stage was over the server could not be asked any more: it was stopped or started again, or the way to it was lost. What that stage shows is no figure of its capacity."
                 .to_owned(),
         );
     }
@@ -151,6 +151,10 @@ fn generator_words(findings: &Findings<'_>, stage: &Stage) -> String {
 /// What of the host spoiled the stage that broke, and what could not be read.
 fn host_words(stage: &Stage) -> Vec<String> {
     let mut words = Vec::new();
+    if stage.server_draining {
+        words.push("The server said that it was leaving (it was drained): what it did not answer after that is explained by it.".to_owned());
+    }
+    words.extend((!stage.valid).then(|| stall_words(stage)).flatten());
     if !stage.gaps.is_empty() {
         words.push(format!("Of that stage could not be had: {}.", stage.gaps.join("; ")));
     }
@@ -167,18 +171,24 @@ fn host_words(stage: &Stage) -> Vec<String> {
     words
 }
 
-/// How much of the stage that met the service level stalls of the host kept out of its latency, and what it is with them.
+/// How much of a stage stalls kept out of its latency, and what it is with them; of a stage they spoiled, that it is judged by all reads.
 fn stall_words(stage: &Stage) -> Option<String> {
     let disturbed = stage.disturbed as f64 / stage.sent.max(1) as f64;
     let longest = stage.stalls.iter().map(|stall| stall.length_ms).fold(0.0, f64::max);
-    let counted_in = latency(stage.latency_with_stalls_us.p99);
-    (stage.valid && disturbed > limits::DISTURBED_WORTH_SAYING).then(|| {
-        format!(
-            "In the stage that met it this host stalled {} times (idle threads overslept, by up to {longest:.1} ms). The {} of its reads that a stall fell into \
-             are not in its latency; with them p99 is {counted_in}.",
-            stage.stalls.len(),
-            percent(disturbed),
-        )
+    let stalls = format!(
+        "At {} reads/s this host, or this process, was kept from its CPUs {} times (idle threads overslept, by up to {longest:.1} ms)",
+        rate(stage.tps()),
+        stage.stalls.len()
+    );
+    if !stage.valid {
+        let share = percent(disturbed);
+        return Some(format!(
+            "{stalls}, which fell into {share} of the reads: the stage is invalid, and judged by all of them."
+        ));
+    }
+    (disturbed > limits::DISTURBED_WORTH_SAYING).then(|| {
+        let counted_in = latency(stage.latency_with_stalls_us.p99);
+        format!("{stalls}. The {} of its reads that this fell into are not in its latency; with them p99 is {counted_in}.", percent(disturbed))
     })
 }
 
@@ -252,7 +262,7 @@ mod tests {
         let verdict = judge(&findings);
         assert_eq!((verdict.outcome, verdict.tps_at_slo), (Outcome::Fail, 40_000));
         assert!(
-            verdict.words[0].starts_with("AT LEAST") && verdict.words[1].contains("went away"),
+            verdict.words[0].starts_with("AT LEAST") && verdict.words[1].contains("could not be asked"),
             "{:?}",
             verdict.words
         );

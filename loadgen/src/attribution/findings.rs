@@ -56,7 +56,7 @@ static OTHER_VALUE: Finding = Finding {
     direction: Direction::Host,
     evidence: "the server answered with values that are sound but not this workload's",
     remedy: Some(
-        "Somebody else writes the same keys on this server: stop them, or seed it again and give both the same --values and --seed.",
+        "Somebody else writes the same keys on this server: stop them, or seed it again and give both the same --items, --values and --seed.",
     ),
 };
 static REFUSED: Finding = Finding {

@@ -123,6 +123,8 @@ pub struct Books<'a> {
     pub client: ClientBooks,
     /// The server's side, where it could be asked.
     pub server: Option<ServerBooks>,
+    /// The generator was too late to say anything of what nothing else explains.
+    pub generator_late: bool,
     /// Reads that go with one datagram.
     pub reads_per_datagram: u64,
     /// Timeout of a read.
@@ -152,6 +154,9 @@ pub type Attribution = BTreeMap<(Cause, Direction), Share>;
 /// Confidence in a cause that each read itself proves.
 const PROVEN: f64 = 0.99;
 
+/// Confidence that a generator which was late lost what nothing else explains.
+const BLAMED: f64 = 0.8;
+
 /// Puts each lost read down to one cause.
 pub fn attribute(books: &Books<'_>) -> Attribution {
     let mut shares = Attribution::new();
@@ -176,6 +181,9 @@ pub fn attribute(books: &Books<'_>) -> Attribution {
     down.settle(Direction::Down, &down_suspects(books), each, &mut shares);
     let either: Vec<_> = up_suspects(books).into_iter().chain(down_suspects(books)).collect();
     untold.settle(Direction::Host, &either, each, &mut shares);
+    if books.generator_late {
+        blame_generator(&mut shares);
+    }
     shares.retain(|_, share| share.reads > 0);
     if let Some(server) = books.server.filter(|server| server.busiest_worker_ns > 0) {
         let share = (server.busiest_worker_ns as f64 / books.duration_ns.max(1) as f64).min(1.0);
@@ -187,6 +195,23 @@ pub fn attribute(books: &Books<'_>) -> Attribution {
         }
     }
     shares
+}
+
+/// Puts what nothing else explains down to a generator that sent and received too late: answers that wait at its sockets until their
+/// reads are forgotten look like answers that never came.
+fn blame_generator(shares: &mut Attribution) {
+    let (mut reads, mut failed) = (0, 0);
+    for direction in [Direction::Up, Direction::Down, Direction::Host] {
+        if let Some(share) = shares.remove(&(Cause::Unexplained, direction)) {
+            (reads, failed) = (reads + share.reads, failed + share.failed);
+        }
+    }
+    let share = shares.entry((Cause::GeneratorLimited, Direction::Host)).or_default();
+    (share.reads, share.failed) = (share.reads + reads, share.failed + failed);
+    share.confidence = share.confidence.max(BLAMED);
+    share.evidence.push(format!(
+        "{reads} reads of a stage in which the generator itself was late by half of the timeout and more"
+    ));
 }
 
 fn prove(shares: &mut Attribution, finding: &Finding, loss: &Loss) {

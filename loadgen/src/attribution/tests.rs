@@ -19,6 +19,7 @@ fn books(losses: &[Loss]) -> Books<'_> {
         receipts: None,
         client: ClientBooks::default(),
         server: Some(ServerBooks::default()),
+        generator_late: false,
         reads_per_datagram: 1,
         timeout_ns: 100_000_000,
         duration_ns: 1_000_000_000,
@@ -139,6 +140,17 @@ fn sound_values_of_somebody_else_are_no_corruption() {
 }
 
 #[test]
+fn what_a_late_generator_cannot_explain_is_its_own() {
+    let losses: Vec<_> = (0..10).map(silent).collect();
+    let mut books = Books { generator_late: true, ..books(&losses) };
+    books.client = ClientBooks { datagrams_sent: 10, socket_drops: 4, ..ClientBooks::default() };
+    books.server = Some(ServerBooks { requests: 10, ..ServerBooks::default() });
+    let shares = attribute(&books);
+    assert_eq!(reads(&shares, Cause::ClientSocketBuffer, Direction::Down), 4);
+    assert_eq!(reads(&shares, Cause::GeneratorLimited, Direction::Host), 6);
+}
+
+#[test]
 fn nothing_known_is_called_unexplained() {
     let losses = [silent(1), silent(2)];
     let shares = attribute(&Books { server: None, ..books(&losses) });
@@ -188,7 +200,8 @@ proptest! {
                 requests: counters[5], socket_drops: counters[6], checksum_drops: counters[7],
                 kernel_checksum_drops: counters[8], sends_refused: counters[9], busiest_worker_ns: 0,
             }),
-            reads_per_datagram: 1,
+            generator_late: false,
+        reads_per_datagram: 1,
         timeout_ns: 100_000_000,
             duration_ns: 1_000_000_000,
         };
