@@ -207,8 +207,8 @@ fn blame_generator(shares: &mut Attribution) {
         }
     }
     let share = shares.entry((Cause::GeneratorLimited, Direction::Host)).or_default();
+    share.confidence = if share.reads > reads { share.confidence } else { BLAMED };
     (share.reads, share.failed) = (share.reads + reads, share.failed + failed);
-    share.confidence = share.confidence.max(BLAMED);
     share.evidence.push(format!(
         "{reads} reads of a stage in which the generator itself was late by half of the timeout and more"
     ));
