@@ -63,10 +63,10 @@ pub struct Qualify {
     #[allow(missing_docs, reason = "flattened")]
     pub common: Common,
     /// First and lowest rate tried, reads per second.
-    #[arg(long, default_value = "5k", value_parser = units::parse_count, help_heading = "Load")]
+    #[arg(long, default_value = limits::QUALIFY_RATE_DEFAULT, value_parser = units::parse_count, help_heading = "Load")]
     pub rate: u64,
     /// Length of each stage of the search.
-    #[arg(long, default_value = "3s", value_parser = units::parse_duration, help_heading = "Load")]
+    #[arg(long, default_value = limits::QUALIFY_STAGE_DEFAULT, value_parser = units::parse_duration, help_heading = "Load")]
     pub duration: Duration,
     /// Rate that must meet the service level for exit status 0, reads per second.
     #[arg(long, value_parser = units::parse_count, help_heading = "Load")]
@@ -100,7 +100,7 @@ pub struct Common {
     pub path_mtu: u32,
 
     /// Items stored and read.
-    #[arg(long, default_value = "100k", value_parser = units::parse_count, help_heading = "Workload")]
+    #[arg(long, default_value = limits::ITEMS_DEFAULT, value_parser = units::parse_count, help_heading = "Workload")]
     pub items: u64,
     /// Values: object-metadata, etc, usr, fixed:N, bimodal:SMALL,LARGE,SHARE, histogram:FILE, trace:FILE, twitter:clusterNN.
     #[arg(long, value_name = "SPEC", default_value = "object-metadata", value_parser = spec::<ValueSpec>, help_heading = "Workload")]

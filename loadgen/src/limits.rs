@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Items offered by default: enough that a read rarely finds its value in a CPU cache, seeded in a second.
-pub const ITEMS_DEFAULT: u64 = 100_000;
+pub const ITEMS_DEFAULT: &str = "100k";
 /// Most generator threads: more than any host this was thought for has CPUs to spare.
 pub const THREADS_MAX: usize = 256;
 /// Most flows of one thread: each takes a socket, its buffers and a slot in `ppoll`.
@@ -54,8 +54,8 @@ pub const DISTURBED_WORTH_SAYING: f64 = 0.01;
 pub const DISTURBED_SHARE_MAX: f64 = 0.1;
 /// Share of reads that left later than their stage ended, above which the generator did not offer the rate.
 pub const BACKLOG_SHARE_MAX: f64 = 0.01;
-/// First rate `qualify` tries, reads/s.
-pub const QUALIFY_RATE_TPS: f64 = 5_000.0;
+/// First and lowest rate `qualify` tries by default, reads/s.
+pub const QUALIFY_RATE_DEFAULT: &str = "5k";
 /// Highest rate `qualify` tries, reads/s: beyond what one host's sockets carry.
 pub const QUALIFY_RATE_MAX_TPS: f64 = 10_000_000.0;
 /// `qualify` ends when the lowest failing rate is within this factor of the knee.
@@ -66,8 +66,8 @@ pub const TRIES_A_RATE: usize = 2;
 pub const CPU_OTHERS_MAX: f64 = 0.1;
 /// Times `qualify` repeats a stage that a stall of the host made invalid.
 pub const INVALID_REPEATS_MAX: usize = 3;
-/// Length of a stage of `qualify` by default.
-pub const QUALIFY_STAGE: Duration = Duration::from_secs(3);
+/// Length of a stage of `qualify` by default: some fifteen of them end within two minutes.
+pub const QUALIFY_STAGE_DEFAULT: &str = "3s";
 /// Quiet time between two stages, beside the wait for answers: queues and buffers run empty.
 pub const DRAIN: Duration = Duration::from_millis(200);
 /// Warm-up before the first stage: page faults, caches, learned routes.

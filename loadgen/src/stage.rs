@@ -247,21 +247,9 @@ fn causes(attribution: &Attribution, lost: u64, receipts: bool) -> Vec<CauseRepo
 mod tests {
     use super::*;
     use crate::slo::Broke;
-    use crate::workload::Arrivals;
 
     const MS: u64 = 1_000_000;
-    const SPEC: StageSpec = StageSpec {
-        pace: Pace::PerSecond(1000.0),
-        arrivals: Arrivals::Constant,
-        duration_ns: 1000 * MS,
-        start_ns: 0,
-        timeout_ns: 100 * MS,
-        linger_ns: 0,
-        gets_per_datagram: 1,
-        seed: 1,
-        bound_ns: MS,
-        stall_ns: MS,
-    };
+    const SPEC: StageSpec = engine::PLAIN_STAGE;
 
     /// A stage of a thousand reads that took 100 us each, changed by `change`.
     fn settled(stalls: Vec<Stall>, items_expire: bool, change: impl FnOnce(&mut Tally)) -> StageResult {

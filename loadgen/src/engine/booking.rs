@@ -103,22 +103,11 @@ mod tests {
     use shingle_proto::wire::Refusal;
 
     use super::*;
-    use crate::engine::{Pace, StallLog};
-    use crate::workload::{Arrivals, ItemSpace, Sizing, ValueSpec};
+    use crate::engine::{PLAIN_STAGE, StallLog};
+    use crate::workload::{ItemSpace, Sizing, ValueSpec};
 
     const MS: u64 = 1_000_000;
-    const SPEC: StageSpec = StageSpec {
-        pace: Pace::PerSecond(1000.0),
-        arrivals: Arrivals::Constant,
-        duration_ns: 1000 * MS,
-        start_ns: 1000 * MS,
-        timeout_ns: 100 * MS,
-        linger_ns: 100 * MS,
-        gets_per_datagram: 1,
-        seed: 1,
-        bound_ns: MS,
-        stall_ns: MS,
-    };
+    const SPEC: StageSpec = StageSpec { start_ns: 1000 * MS, ..PLAIN_STAGE };
 
     fn space(seed: u64) -> ItemSpace {
         let sizing = Sizing { answer_overhead_bytes: 56, value_bytes_max: 1 << 20 };

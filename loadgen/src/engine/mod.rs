@@ -60,6 +60,21 @@ pub struct StageSpec {
     pub stall_ns: u64,
 }
 
+/// A second at 1,000 reads/s, for tests.
+#[cfg(test)]
+pub(crate) const PLAIN_STAGE: StageSpec = StageSpec {
+    pace: Pace::PerSecond(1000.0),
+    arrivals: Arrivals::Constant,
+    duration_ns: 1_000_000_000,
+    start_ns: 0,
+    timeout_ns: 100_000_000,
+    linger_ns: 100_000_000,
+    gets_per_datagram: 1,
+    seed: 1,
+    bound_ns: 1_000_000,
+    stall_ns: 1_000_000,
+};
+
 /// What all workers of a stage share.
 #[derive(Clone, Copy)]
 struct Stage<'a> {
