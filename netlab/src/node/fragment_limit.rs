@@ -1,0 +1,33 @@
+//! A card that passes so many fragments a second and drops the rest; whole datagrams pass untouched.
+
+use super::{Node, Outbox};
+use crate::bucket::TokenBucket;
+use crate::packet::Packet;
+use crate::report::DropReason;
+use crate::topology::Charge;
+
+pub(super) struct FragmentLimit {
+    bucket: TokenBucket,
+    charge: Charge,
+}
+
+impl FragmentLimit {
+    pub(super) fn new(limit: u64, charge: Charge, burst: u64) -> Self {
+        Self { bucket: TokenBucket::new(limit, burst), charge }
+    }
+}
+
+impl Node for FragmentLimit {
+    fn push(&mut self, packet: Packet, out: &mut Outbox<'_>) {
+        let charged = packet.fragment.is_some_and(|fragment| match self.charge {
+            Charge::First => fragment.offset == 0,
+            Charge::Rest => fragment.offset > 0,
+            Charge::All => true,
+        });
+        if charged && !self.bucket.take(out.now_ns, 1) {
+            out.drop(&packet, DropReason::FragmentLimit);
+        } else {
+            out.pass(packet);
+        }
+    }
+}
