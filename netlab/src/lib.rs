@@ -5,7 +5,6 @@
 //! [`Ranges`] bounds what [`Topology::random`] may draw.
 #![forbid(unsafe_code)]
 
-mod bucket;
 mod check;
 mod endpoint;
 mod ends;
@@ -17,6 +16,7 @@ mod packet;
 mod queue;
 mod random;
 mod ranges;
+mod rate;
 mod report;
 mod route;
 mod seeds;

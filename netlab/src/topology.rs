@@ -154,7 +154,7 @@ pub enum Limit {
 /// What a rate limit does with packets above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excess {
-    /// A policer: drops them; so many packets or bits may pass at once.
+    /// A policer: drops them; so many packets or bits may pass at once. A packet of more bits than that never passes.
     Police {
         /// Packets or bits, as the limit.
         burst: u64,
@@ -272,14 +272,6 @@ impl Topology {
     /// Adds a node at the end of each path.
     pub fn both(self, link: Link) -> Self {
         self.up(link.clone()).down(link)
-    }
-
-    /// The path of one direction.
-    pub fn path(&self, direction: Direction) -> &Path {
-        match direction {
-            Direction::Up => &self.up,
-            Direction::Down => &self.down,
-        }
     }
 }
 

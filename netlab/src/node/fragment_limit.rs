@@ -1,8 +1,8 @@
 //! A card that passes so many fragments a second and drops the rest; whole datagrams pass untouched.
 
 use super::{Node, Outbox};
-use crate::bucket::TokenBucket;
 use crate::packet::Packet;
+use crate::rate::TokenBucket;
 use crate::report::DropReason;
 use crate::topology::Charge;
 

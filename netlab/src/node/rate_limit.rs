@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use super::{Node, Outbox};
-use crate::bucket::TokenBucket;
-use crate::limits::SECOND_NS;
 use crate::packet::Packet;
+use crate::rate::{Pace, TokenBucket};
 use crate::report::DropReason;
 use crate::topology::{Excess, Limit};
 
@@ -23,15 +22,18 @@ enum State {
 struct Line {
     size: usize,
     departures_ns: VecDeque<u64>,
-    /// When the link is free, in nanoseconds x limit, so that no departure is rounded but the one given out.
-    free: u128,
+    pace: Pace,
 }
 
 impl RateLimit {
     pub(super) fn new(limit: Limit, excess: Excess) -> Self {
         let excess = match excess {
             Excess::Police { burst } => State::Police(TokenBucket::new(per_second(limit), burst)),
-            Excess::Queue { size } => State::Queue(Line { size, departures_ns: VecDeque::new(), free: 0 }),
+            Excess::Queue { size } => State::Queue(Line {
+                size,
+                departures_ns: VecDeque::new(),
+                pace: Pace::new(per_second(limit)),
+            }),
         };
         Self { limit, excess }
     }
@@ -47,9 +49,7 @@ impl Node for RateLimit {
             State::Police(bucket) => {
                 (bucket.take(out.now_ns, units).then_some(out.now_ns), DropReason::RateLimit)
             }
-            State::Queue(line) => {
-                (line.depart(out.now_ns, per_second(self.limit), units), DropReason::QueueFull)
-            }
+            State::Queue(line) => (line.depart(out.now_ns, units), DropReason::QueueFull),
         };
         match passes_ns {
             Some(at_ns) => out.pass_at(at_ns, packet),
@@ -60,17 +60,12 @@ impl Node for RateLimit {
 
 impl Line {
     /// When a packet that comes now has been sent; none if the queue is full. The packet being sent counts as waiting.
-    fn depart(&mut self, now_ns: u64, limit: u64, units: u64) -> Option<u64> {
-        while self.departures_ns.front().is_some_and(|&at_ns| at_ns <= now_ns) {
-            self.departures_ns.pop_front();
-        }
+    fn depart(&mut self, now_ns: u64, units: u64) -> Option<u64> {
+        while self.departures_ns.pop_front_if(|at_ns| *at_ns <= now_ns).is_some() {}
         if self.departures_ns.len() >= self.size {
             return None;
         }
-        let limit = u128::from(limit);
-        let begin = self.free.max(u128::from(now_ns) * limit);
-        self.free = begin + u128::from(units) * u128::from(SECOND_NS);
-        let at_ns = u64::try_from(self.free.div_ceil(limit)).unwrap_or(u64::MAX);
+        let at_ns = self.pace.carry(now_ns, units);
         self.departures_ns.push_back(at_ns);
         Some(at_ns)
     }

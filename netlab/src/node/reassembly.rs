@@ -11,9 +11,15 @@ pub(crate) struct Reassembly {
     memory: u64,
     time_ns: u64,
     used: u64,
-    unfinished: BTreeMap<u64, Vec<Packet>>,
-    /// (when, datagram) in the order of time; datagrams completed meanwhile are still in it.
+    unfinished: BTreeMap<u64, Unfinished>,
+    /// (when, datagram) in the order of time; some were completed meanwhile.
     deadlines: VecDeque<(u64, u64)>,
+}
+
+struct Unfinished {
+    deadline_ns: u64,
+    /// Sorted by place.
+    pieces: Vec<Packet>,
 }
 
 impl Reassembly {
@@ -25,16 +31,26 @@ impl Reassembly {
 
     /// Gives up datagrams whose time is over. They are noticed when the next fragment comes.
     fn expire(&mut self, out: &mut Outbox<'_>) {
-        while let Some(&(deadline_ns, datagram)) =
-            self.deadlines.front().filter(|(at_ns, _)| *at_ns <= out.now_ns)
-        {
-            self.deadlines.pop_front();
-            for fragment in self.unfinished.remove(&datagram).into_iter().flatten() {
-                self.used -= fragment.ip_bytes() as u64;
-                out.drop(&fragment, DropReason::ReassemblyTimeout);
+        while let Some((at_ns, datagram)) = self.deadlines.pop_front_if(|(at_ns, _)| *at_ns <= out.now_ns) {
+            // A copy of a completed datagram may have begun again, with a deadline of its own.
+            if self.unfinished.get(&datagram).is_some_and(|unfinished| unfinished.deadline_ns == at_ns) {
+                for piece in self.take(datagram) {
+                    out.drop(&piece, DropReason::ReassemblyTimeout);
+                }
             }
-            debug_assert!(deadline_ns <= out.now_ns);
         }
+    }
+
+    fn begin(&mut self, datagram: u64, now_ns: u64) {
+        let deadline_ns = now_ns.saturating_add(self.time_ns);
+        self.deadlines.push_back((deadline_ns, datagram));
+        self.unfinished.insert(datagram, Unfinished { deadline_ns, pieces: Vec::new() });
+    }
+
+    fn take(&mut self, datagram: u64) -> Vec<Packet> {
+        let pieces = self.unfinished.remove(&datagram).map_or_else(Vec::new, |unfinished| unfinished.pieces);
+        self.used -= pieces.iter().map(|piece| piece.ip_bytes() as u64).sum::<u64>();
+        pieces
     }
 }
 
@@ -45,33 +61,36 @@ impl Node for Reassembly {
         }
         self.expire(out);
         let datagram = packet.origin.id;
-        let begun = self.unfinished.contains_key(&datagram);
-        if !begun && self.used > self.memory {
-            return out.drop(&packet, DropReason::ReassemblyMemory);
+        if !self.unfinished.contains_key(&datagram) {
+            if self.used > self.memory {
+                return out.drop(&packet, DropReason::ReassemblyMemory);
+            }
+            self.begin(datagram, out.now_ns);
         }
-        if !begun {
-            self.deadlines.push_back((out.now_ns.saturating_add(self.time_ns), datagram));
-        }
-        let pieces = self.unfinished.entry(datagram).or_default();
-        let at = pieces.partition_point(|piece| span(piece).0 < span(&packet).0);
-        let overlaps = at > 0 && span(&pieces[at - 1]).1 > span(&packet).0
-            || at < pieces.len() && span(&pieces[at]).0 < span(&packet).1;
-        if overlaps {
+        let Some(Unfinished { pieces, .. }) = self.unfinished.get_mut(&datagram) else { return };
+        let Some(at) = place(pieces, &packet) else {
             return out.drop(&packet, DropReason::FragmentOverlap);
-        }
+        };
         self.used += packet.ip_bytes() as u64;
         pieces.insert(at, packet);
         if complete(pieces) {
-            let pieces = self.unfinished.remove(&datagram).unwrap_or_default();
-            self.used -= pieces.iter().map(|piece| piece.ip_bytes() as u64).sum::<u64>();
             out.counts.joined += pieces.len() as u64 - 1;
-            out.pass(join(pieces));
+            out.pass(join(self.take(datagram)));
         }
     }
 
     fn held(&self) -> u64 {
-        self.unfinished.values().map(|pieces| pieces.len() as u64).sum()
+        self.unfinished.values().map(|unfinished| unfinished.pieces.len() as u64).sum()
     }
+}
+
+/// Where a piece belongs among the others; none if it covers what is there.
+fn place(pieces: &[Packet], piece: &Packet) -> Option<usize> {
+    let (from, to) = span(piece);
+    let at = pieces.partition_point(|other| span(other).0 < from);
+    let apart = pieces[..at].last().is_none_or(|other| span(other).1 <= from)
+        && pieces[at..].first().is_none_or(|other| to <= span(other).0);
+    apart.then_some(at)
 }
 
 /// First byte, and first byte after it, in the datagram.

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::{Node, Outbox};
-use crate::limits::SECOND_NS;
 use crate::packet::Packet;
+use crate::rate::Pace;
 use crate::report::DropReason;
 use crate::topology::{self, Drain, Truesize};
 
@@ -16,15 +16,15 @@ pub(crate) struct ReceiveBuffer {
 }
 
 enum Reader {
-    /// Datagrams a second, and what waits: (when it has been read, what it is charged).
-    Rate(u64, VecDeque<(u64, u64)>),
+    /// Its pace, and what waits: (when it has been read, what it is charged).
+    Rate(Pace, VecDeque<(u64, u64)>),
     Endpoint(VecDeque<Packet>),
 }
 
 impl ReceiveBuffer {
     pub(crate) fn new(settings: &topology::ReceiveBuffer) -> Self {
         let reader = match settings.drain {
-            Drain::Rate(rate) => Reader::Rate(rate, VecDeque::new()),
+            Drain::Rate(rate) => Reader::Rate(Pace::new(rate), VecDeque::new()),
             Drain::Endpoint => Reader::Endpoint(VecDeque::new()),
         };
         Self { size: settings.size.into(), truesize: settings.truesize.clone(), used: 0, reader }
@@ -55,9 +55,8 @@ impl Node for ReceiveBuffer {
         }
         self.used += charge;
         match &mut self.reader {
-            Reader::Rate(rate, waiting) => {
-                let free_ns = waiting.back().map_or(out.now_ns, |(read_ns, _)| *read_ns);
-                let read_ns = free_ns + SECOND_NS / *rate;
+            Reader::Rate(pace, waiting) => {
+                let read_ns = pace.carry(out.now_ns, 1);
                 waiting.push_back((read_ns, charge));
                 out.pass_at(read_ns, packet);
             }

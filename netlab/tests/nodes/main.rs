@@ -1,0 +1,48 @@
+//! What each node does, counted at both of its sides.
+
+mod chance;
+mod hosts;
+mod sizes;
+mod times;
+
+use std::time::Duration;
+
+use shingle_netlab::{Ending, Link, Network, Packet, Report, Sender, Topology};
+
+/// How long a run may take: longer than any of these tests needs.
+const LIMIT: Duration = Duration::from_secs(1000);
+
+/// What came of a run in one direction.
+struct Run {
+    report: Report,
+    /// What the server received: when (ns), and the packet.
+    received: Vec<(u64, Packet)>,
+    client: Sender,
+}
+
+/// Sends up through a topology to a server that only listens, with one seed for all tests.
+fn run(topology: Topology, mut client: Sender) -> Run {
+    let mut network = Network::new(topology, 1).unwrap();
+    let mut server = Sender::of_bytes(0, 0, Duration::ZERO);
+    let ending = network.run(&mut client, &mut server, LIMIT);
+    let report = network.report();
+    assert_eq!((ending, report.check()), (Ending::Done, Ok(())), "{network}\n{report}");
+    Run { report, received: server.received, client }
+}
+
+/// The same through one node, with so many datagrams of so many bytes, one each microsecond.
+fn through(link: Link, payload_bytes: usize, count: u64) -> Run {
+    run(Topology::new().up(link), Sender::of_bytes(payload_bytes, count, Duration::from_micros(1)))
+}
+
+/// An IPv4 packet without DF, each byte of its payload its own index mod 256.
+fn fragmentable(payload_bytes: usize) -> Packet {
+    let payload = (0..payload_bytes).map(|i| i as u8).collect();
+    Packet::new("198.18.0.1:1000".parse().unwrap(), "198.18.0.2:7400".parse().unwrap(), payload)
+        .fragmentable()
+}
+
+/// A sender of such packets, one each microsecond.
+fn fragmentables(payload_bytes: usize, count: u64) -> Sender {
+    Sender::new(fragmentable(payload_bytes), count, Duration::from_micros(1))
+}
