@@ -78,6 +78,9 @@ impl Network {
     ///
     /// # Errors
     /// If the ranges allow what no network can be, such as an MTU of 0.
+    ///
+    /// # Panics
+    /// If a range ends before it begins.
     pub fn random(seed: u64, ranges: &Ranges) -> Result<Self, TopologyError> {
         Self::new(Topology::random(seed, ranges), seed)
     }

@@ -102,6 +102,9 @@ impl Ranges {
 
 impl Topology {
     /// The network this seed stands for. The order of the nodes is drawn, too.
+    ///
+    /// # Panics
+    /// If a range ends before it begins.
     pub fn random(seed: u64, ranges: &Ranges) -> Self {
         let path =
             |name| Drawing { seed: derive(derive(seed, "topology", 0), name, 0), ranges, links: Vec::new() };

@@ -166,6 +166,21 @@ fn answers_to_an_address_given_up_are_lost() {
 }
 
 #[test]
+fn icmp_finds_its_way_through_a_nat_and_to_a_server() {
+    let nat = Link::AddressChange { trigger: Trigger::At(Duration::ZERO), change: Change::Port, keeps: 0 };
+    let narrow = Link::Mtu { mtu: 1400, icmp: true };
+    let hints = run(Topology::new().up(nat).up(narrow.clone()), Sender::of_bytes(1373, 1, Duration::ZERO))
+        .client
+        .hints;
+    assert_eq!(hints[0].1.source, "198.18.0.1:1000".parse().unwrap());
+
+    let mut network = Network::new(Topology::new().down(narrow), 1).unwrap();
+    let mut server = Sender::of_bytes(1373, 2, Duration::ZERO);
+    network.run(&mut Sender::of_bytes(0, 0, Duration::ZERO), &mut server, LIMIT);
+    assert_eq!(server.hints.len(), 2);
+}
+
+#[test]
 fn a_nat_stands_before_the_client_and_not_in_a_schedule() {
     let nat = || Link::AddressChange { trigger: Trigger::Every(1), change: Change::Port, keeps: 0 };
     assert_eq!(Topology::new().down(nat()).check(), Err(TopologyError::AddressChangeDown));
