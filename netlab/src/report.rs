@@ -190,3 +190,34 @@ impl fmt::Display for NodeReport {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_that_are_wrong_anywhere_are_found() {
+        let counts = Counts { taken: 5, passed: 4, held: 1, ..Counts::default() };
+        let right = PathReport {
+            sent: 5,
+            delivered: 4,
+            queued: 1,
+            inside: 0,
+            nodes: vec![NodeReport { name: "delay", counts }],
+        };
+        assert_eq!(right.check(Direction::Up), Ok(()));
+        let wrong: [fn(&mut PathReport); 6] = [
+            |path| path.sent += 1,
+            |path| path.delivered -= 1,
+            |path| path.queued -= 1,
+            |path| path.inside += 1,
+            |path| path.nodes[0].counts.made += 1,
+            |path| path.nodes[0].counts.dropped[0] += 1,
+        ];
+        for change in wrong {
+            let mut path = right.clone();
+            change(&mut path);
+            assert!(path.check(Direction::Up).is_err(), "{path:?}");
+        }
+    }
+}

@@ -76,3 +76,24 @@ impl Trace {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_counts_and_so_does_its_order() {
+        let hash = |bytes: &[usize]| {
+            let mut trace = Trace::default();
+            for &bytes in bytes {
+                let what = What::Sent(bytes);
+                trace.note(TraceEvent { at_ns: 0, direction: Direction::Up, node: 0, datagram: 0, what });
+            }
+            trace.hash()
+        };
+        assert_eq!(hash(&[1, 2]), hash(&[1, 2]));
+        assert_ne!(hash(&[1, 2]), hash(&[2, 1]));
+        assert_ne!(hash(&[1, 2]), hash(&[3, 2]));
+        assert_ne!(hash(&[1, 2]), hash(&[2]));
+    }
+}

@@ -133,4 +133,10 @@ fn every_kind_is_drawn_and_nothing_where_nothing_may_be() {
         assert_eq!(Topology::random(seed, &Ranges::nothing()), Topology::new());
     }
     assert_eq!(seen.len(), 13, "{seen:?}");
+    // Kinds are drawn apart from each other: a third of a third of the paths has both.
+    let has = |seed: &u64, name| {
+        Topology::random(*seed, &Ranges::default()).up.links.iter().any(|link| link.name() == name)
+    };
+    let both = (0..3000).filter(|seed| has(seed, "loss") && has(seed, "silence")).count();
+    assert!((281..=385).contains(&both), "{both} of 3000");
 }

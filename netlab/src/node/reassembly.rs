@@ -112,3 +112,31 @@ fn join(pieces: Vec<Packet>) -> Packet {
     whole.fragment = None;
     whole
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::report::Counts;
+
+    #[test]
+    fn a_copy_that_begins_after_completion_has_its_own_time() {
+        let settings = topology::Reassembly { memory: 1 << 20, time: Duration::from_secs(1) };
+        let mut host = Reassembly::new(settings);
+        let whole = Packet::new(([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into(), vec![0; 2000]);
+        let pieces: Vec<Packet> = whole.fragments(1500).collect();
+        let (mut counts, mut actions) = (Counts::default(), Vec::new());
+        let mut push = |now_ns, piece: &Packet| {
+            let mut out = Outbox { now_ns, counts: &mut counts, actions: &mut actions };
+            host.push(piece.clone(), &mut out);
+        };
+        push(0, &pieces[0]);
+        push(0, &pieces[1]);
+        // The copy: the first deadline, at 1 s, comes between its pieces.
+        push(900_000_000, &pieces[0]);
+        push(1_100_000_000, &pieces[1]);
+        assert_eq!((counts.joined, counts.dropped_total()), (2, 0));
+        assert_eq!((host.held(), host.used), (0, 0));
+    }
+}

@@ -1,12 +1,10 @@
 //! Loss, bursts, reordering, copies and flipped bits: counted with one seed, within three standard deviations.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::Duration;
 
-use shingle_netlab::{DropReason, Link, Network, Packet, Sender, Topology, TopologyError, What};
+use shingle_netlab::{DropReason, Echo, Link, Network, Packet, Sender, Topology, TopologyError};
 
-use crate::through;
+use crate::{Run, run, through};
 
 /// Payload bytes and number of datagrams of most of these tests.
 const BYTES: usize = 100;
@@ -41,27 +39,28 @@ fn a_burst_that_always_ends_has_one_packet() {
 }
 
 #[test]
+fn within_a_burst_a_rate_may_spare_some() {
+    let lost = through(Link::BurstLoss { enter: 1.0, leave: 0.0, rate: 0.5 }, BYTES, COUNT);
+    let lost = lost.report.up.dropped(DropReason::BurstLoss);
+    assert!((49_525..=50_475).contains(&lost), "{lost}");
+}
+
+#[test]
 fn reordering_holds_back_its_share_and_no_longer_than_it_may() {
-    let topology = Topology::new().up(Link::Reorder { rate: 0.1, delay: Duration::from_micros(10) });
-    let mut network = Network::new(topology, 1).unwrap();
-    let order = Rc::new(RefCell::new(Vec::new()));
-    let delivered = Rc::clone(&order);
-    network.listen(move |event| {
-        if let What::Delivered(_) = event.what {
-            delivered.borrow_mut().push((event.datagram, event.at_ns));
-        }
-    });
-    let mut client = Sender::of_bytes(BYTES, 10_000, Duration::from_micros(1));
-    let mut sink = Sender::of_bytes(0, 0, Duration::ZERO);
-    network.run(&mut client, &mut sink, Duration::from_secs(1));
-    let held_back = network.report().up.node("reorder").unwrap().changed;
+    let run = through(Link::Reorder { rate: 0.1, delay: Duration::from_micros(10) }, BYTES, 10_000);
+    let held_back = run.report.up.node("reorder").unwrap().changed;
     assert!((910..=1_090).contains(&held_back), "{held_back}");
-    let up = order.borrow();
-    assert_eq!(up.len(), 10_000);
-    let overtaken = up.windows(2).filter(|pair| pair[0].0 > pair[1].0).count();
+    assert_eq!(run.numbers.len(), 10_000);
+    let overtaken = run.numbers.windows(2).filter(|pair| pair[0] > pair[1]).count();
     assert!((400..1_090).contains(&overtaken), "{overtaken}");
-    // Datagram i was sent at i microseconds.
-    assert!(up.iter().all(|&(i, at_ns)| (i * 1000..=i * 1000 + 10_000).contains(&at_ns)));
+    assert!(lateness_ns(&run).all(|late| late <= 10_000));
+    let at_once = through(Link::Reorder { rate: 1.0, delay: Duration::ZERO }, BYTES, 100);
+    assert!(lateness_ns(&at_once).all(|late| late == 0));
+}
+
+/// How long after it was sent each datagram came: number i was sent at i microseconds.
+fn lateness_ns(run: &Run) -> impl Iterator<Item = u64> {
+    run.received.iter().zip(&run.numbers).map(|((at_ns, _), number)| at_ns - number * 1000)
 }
 
 #[test]
@@ -72,7 +71,28 @@ fn copies_are_equal_counted_and_late_by_no_more_than_said() {
     assert_eq!(run.received.len() as u64, 10_000 + made);
     let payload: &Vec<u8> = &run.received[0].1.payload;
     assert!(run.received.iter().all(|(_, packet)| &packet.payload == payload));
-    assert!(run.received.last().unwrap().0 <= 9_999_000 + 50_000);
+    let late: Vec<u64> = lateness_ns(&run).filter(|&late| late > 0).collect();
+    let mean = late.iter().sum::<u64>() / late.len() as u64;
+    assert!(
+        late.iter().all(|&late| late <= 50_000) && (23_500..26_500).contains(&mean),
+        "{mean} ns late on average"
+    );
+}
+
+#[test]
+fn nodes_of_one_kind_and_both_directions_draw_apart() {
+    // The same draws twice would flip each bit back.
+    let corrupt = || Link::Corrupt { rate: 1.0, bits: 1 };
+    let twice =
+        run(Topology::new().up(corrupt()).up(corrupt()), Sender::of_bytes(BYTES, 100, Duration::ZERO));
+    let unchanged = twice.received.iter().filter(|(_, packet)| bits_flipped(packet) == 0).count();
+    assert!(unchanged < 5, "{unchanged}");
+
+    let mut client = Sender::of_bytes(BYTES, 100, Duration::ZERO);
+    let mut network = Network::new(Topology::new().both(corrupt()), 1).unwrap();
+    network.run(&mut client, &mut Echo::new(), crate::LIMIT);
+    let unchanged = client.received.iter().filter(|(_, packet)| bits_flipped(packet) == 0).count();
+    assert!(unchanged < 5, "{unchanged}");
 }
 
 #[test]

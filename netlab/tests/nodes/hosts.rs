@@ -9,7 +9,7 @@ use shingle_netlab::{
     Topology, TopologyError, Trigger,
 };
 
-use crate::{LIMIT, fragmentables, run};
+use crate::{LIMIT, fragmentable, fragmentables, run};
 
 /// A buffer of Linux's default size before the server.
 fn buffered(drain: Drain) -> Topology {
@@ -35,6 +35,21 @@ fn a_buffer_gives_back_what_is_read() {
     let run = run(buffered(Drain::Rate(500_000)), Sender::of_bytes(1000, 1000, Duration::from_micros(1)));
     assert_eq!(run.received.len(), 92 + 499);
     assert!(run.received.windows(2).all(|pair| pair[1].0 - pair[0].0 == 2000));
+}
+
+#[test]
+fn what_is_read_makes_room_at_that_moment() {
+    let mut topology = buffered(Drain::Rate(1000));
+    topology.up.receive_buffer.as_mut().unwrap().size = 2304;
+    let run = run(topology, Sender::of_bytes(1000, 10, Duration::from_millis(1)));
+    assert_eq!(run.received.len(), 10);
+}
+
+#[test]
+fn who_always_reads_receives_at_once() {
+    let run = run(buffered(Drain::Endpoint), Sender::of_bytes(1000, 1000, Duration::from_micros(1)));
+    assert!(run.received.iter().zip(0..).all(|((at_ns, _), i)| *at_ns == i * 1000));
+    assert_eq!(run.received.len(), 1000);
 }
 
 #[test]
@@ -86,7 +101,7 @@ impl Endpoint for Reader {
 fn an_endpoint_reads_when_it_likes_and_the_rest_waits_or_is_dropped() {
     let mut network = Network::new(buffered(Drain::Endpoint), 1).unwrap();
     let mut client = Sender::of_bytes(1000, 100, Duration::from_nanos(1));
-    let mut server = Reader { each: 10, left: 0, next_ns: 1_000_000, received: Vec::new(), expects: 92 };
+    let mut server = reader(92);
     assert_eq!(network.run(&mut client, &mut server, Duration::from_micros(3500)), Ending::TimeLimit);
     let report = network.report();
     assert_eq!(report.check(), Ok(()));
@@ -95,6 +110,18 @@ fn an_endpoint_reads_when_it_likes_and_the_rest_waits_or_is_dropped() {
     assert_eq!((buffer.held, buffer.dropped(DropReason::ReceiveBuffer)), (62, 8));
     assert_eq!(network.run(&mut client, &mut server, LIMIT), Ending::Done);
     assert!(server.received.iter().zip(0..).all(|(at_ns, i)| *at_ns == 1_000_000 * (1 + i / 10)));
+}
+
+fn reader(expects: usize) -> Reader {
+    Reader { each: 10, left: 0, next_ns: 1_000_000, received: Vec::new(), expects }
+}
+
+#[test]
+fn an_endpoint_that_keeps_up_reads_all() {
+    let mut network = Network::new(buffered(Drain::Endpoint), 1).unwrap();
+    let mut client = Sender::of_bytes(1000, 1000, Duration::from_micros(100));
+    assert_eq!(network.run(&mut client, &mut reader(1000), LIMIT), Ending::Done);
+    assert_eq!(network.report().up.dropped(DropReason::ReceiveBuffer), 0);
 }
 
 /// Echoes through a NAT with a delay of 5 µs each way; what the client got back, and the sources the server saw.
@@ -166,6 +193,18 @@ fn answers_to_an_address_given_up_are_lost() {
 }
 
 #[test]
+fn answers_find_back_through_two_nats() {
+    let nat = |change| Link::AddressChange { trigger: Trigger::At(Duration::ZERO), change, keeps: 0 };
+    let topology = Topology::new().up(nat(Change::Port)).up(nat(Change::Address));
+    let mut network = Network::new(topology, 1).unwrap();
+    let mut client = Sender::of_bytes(100, 10, Duration::ZERO);
+    assert_eq!(network.run(&mut client, &mut Echo::new(), LIMIT), Ending::Done);
+    let inside: SocketAddr = "198.18.0.1:1000".parse().unwrap();
+    assert!(client.received.iter().all(|(_, packet)| packet.destination == inside));
+    assert_eq!(client.received.len(), 10);
+}
+
+#[test]
 fn icmp_finds_its_way_through_a_nat_and_to_a_server() {
     let nat = Link::AddressChange { trigger: Trigger::At(Duration::ZERO), change: Change::Port, keeps: 0 };
     let narrow = Link::Mtu { mtu: 1400, icmp: true };
@@ -201,4 +240,21 @@ fn a_bad_path_takes_whole_flows_and_about_its_share_of_them() {
         lost += usize::from(run.received.is_empty());
     }
     assert!((209..=291).contains(&lost), "{lost} of 1000 flows on one of 4 paths");
+}
+
+#[test]
+fn fragments_take_the_path_of_their_addresses_whatever_the_port() {
+    let outcomes: BTreeSet<bool> = (1..=50)
+        .map(|port| {
+            let mut packet = fragmentable(3000);
+            packet.source.set_port(port);
+            let topology = Topology::new().up(Link::Mtu { mtu: 1500, icmp: false });
+            let run = run(
+                topology.up(Link::BadPath { paths: 2, rate: 1.0 }),
+                Sender::new(packet, 1, Duration::ZERO),
+            );
+            run.received.is_empty()
+        })
+        .collect();
+    assert_eq!(outcomes.len(), 1, "all on one path");
 }

@@ -5,9 +5,11 @@ mod hosts;
 mod sizes;
 mod times;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
-use shingle_netlab::{Ending, Link, Network, Packet, Report, Sender, Topology};
+use shingle_netlab::{Direction, Ending, Link, Network, Packet, Report, Sender, Topology, What};
 
 /// How long a run may take: longer than any of these tests needs.
 const LIMIT: Duration = Duration::from_secs(1000);
@@ -17,6 +19,8 @@ struct Run {
     report: Report,
     /// What the server received: when (ns), and the packet.
     received: Vec<(u64, Packet)>,
+    /// The numbers of these datagrams, in the order in which they were sent.
+    numbers: Vec<u64>,
     client: Sender,
 }
 
@@ -24,10 +28,18 @@ struct Run {
 fn run(topology: Topology, mut client: Sender) -> Run {
     let mut network = Network::new(topology, 1).unwrap();
     let mut server = Sender::of_bytes(0, 0, Duration::ZERO);
+    let numbers = Rc::new(RefCell::new(Vec::new()));
+    let heard = Rc::clone(&numbers);
+    network.listen(move |event| {
+        if let (Direction::Up, What::Delivered(_)) = (event.direction, event.what) {
+            heard.borrow_mut().push(event.datagram);
+        }
+    });
     let ending = network.run(&mut client, &mut server, LIMIT);
     let report = network.report();
     assert_eq!((ending, report.check()), (Ending::Done, Ok(())), "{network}\n{report}");
-    Run { report, received: server.received, client }
+    let numbers = numbers.take();
+    Run { report, received: server.received, numbers, client }
 }
 
 /// The same through one node, with so many datagrams of so many bytes, one each microsecond.
