@@ -19,6 +19,11 @@ fn client(seed: u64) -> Sender {
     Sender::new(packet, 100, Duration::from_millis(5))
 }
 
+/// Whether one run is being repeated: what holds for many need not hold for it.
+fn one_seed() -> bool {
+    std::env::var_os("NETLAB_SEED").is_some()
+}
+
 fn run(seed: u64) -> (Network, Sender, Ending) {
     let mut network =
         Network::random(seed, &Ranges::default()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
@@ -41,7 +46,8 @@ fn ten_thousand_networks_build_end_and_conserve() {
         arrived += client.received.len();
     }
     // Neither a network that loses all nor one that loses nothing would test anything.
-    assert!(arrived > sent / 5 && arrived < sent * 4 / 5, "{arrived} of {sent} answers came");
+    let fair = arrived > sent / 5 && arrived < sent * 4 / 5;
+    assert!(fair || one_seed(), "{arrived} of {sent} answers came");
 }
 
 #[test]
@@ -69,11 +75,7 @@ fn the_same_seed_gives_the_same_run_and_another_another() {
         assert_eq!(first.received, second.received, "{one}");
         hashes.insert(one.trace_hash());
     }
-    assert!(
-        hashes.len() == 200 || std::env::var_os("NETLAB_SEED").is_some(),
-        "{} different runs",
-        hashes.len()
-    );
+    assert!(hashes.len() == 200 || one_seed(), "{} different runs", hashes.len());
 }
 
 #[test]
