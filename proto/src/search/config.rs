@@ -46,7 +46,7 @@ pub struct SearchCounters {
     pub probes: u64,
     /// Probes acknowledged, late ones included.
     pub acknowledged: u64,
-    /// Acknowledgements that came after their probe was given up; the probe is in `lost` as well.
+    /// Of them, those nobody waited for any more: the probe is in `lost` as well, or a suspicion had begun or ended meanwhile.
     pub late: u64,
     /// Probes given up for lost, or refused by the kernel.
     pub lost: u64,

@@ -43,6 +43,9 @@ fn log2(value: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+    use std::{println, vec};
+
     use super::*;
     use crate::limits::LOWERING_BITS;
 
@@ -65,6 +68,38 @@ mod tests {
     fn lost_controls_never_decide() {
         for n in (1..100_000).chain([u32::MAX]) {
             assert!(!Controls { passed: 0, lost: n }.rule_out_chance(n, 2), "{n} lost of {n}");
+        }
+    }
+
+    /// Chance that a lowering test of a size that passes lowers it, all told, with this ordinary loss: over all ways its rounds can go.
+    fn false_lowering(loss: f64) -> f64 {
+        let mut chance = 0.0;
+        // Chance of being in the test after n rounds, by controls lost.
+        let mut under_way = vec![1.0];
+        for n in 1..=200 {
+            let mut next = vec![0.0; n + 1];
+            for (lost, here) in under_way.iter().enumerate() {
+                next[lost] += here * loss * (1.0 - loss);
+                next[lost + 1] += here * loss * loss;
+            }
+            for (lost, here) in next.iter_mut().enumerate() {
+                let controls = Controls { passed: (n - lost) as u32, lost: lost as u32 };
+                if controls.rule_out_chance(n as u32, LOWERING_BITS) {
+                    chance += *here;
+                    *here = 0.0;
+                }
+            }
+            under_way = next;
+        }
+        chance
+    }
+
+    #[test]
+    fn ordinary_loss_hardly_ever_lowers() {
+        for (percent, chance_max) in [(1.0, 1e-17), (5.0, 2e-12), (10.0, 1e-9), (20.0, 1e-6), (30.0, 1e-5)] {
+            let chance = false_lowering(percent / 100.0);
+            println!("{percent} % loss: a test lowers wrongly with a chance of {chance:.1e}");
+            assert!(chance < chance_max && chance > 0.0, "{percent} %: {chance:e}");
         }
     }
 }

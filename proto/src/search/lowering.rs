@@ -17,7 +17,7 @@ pub(super) struct Test {
     next_round_ns: u64,
     /// Probes of the tested size lost. One that arrives ends the test.
     lost: u32,
-    controls: Controls,
+    pub(super) controls: Controls,
 }
 
 impl Test {
@@ -56,6 +56,11 @@ impl Test {
     /// When the next round opens, if that is what the test waits for.
     pub(super) fn round_opens_ns(&self) -> Option<u64> {
         (self.unsent == 0).then_some(self.next_round_ns)
+    }
+
+    /// The next round begins then at the latest.
+    pub(super) fn hasten(&mut self, latest_ns: u64) {
+        self.next_round_ns = self.next_round_ns.min(latest_ns);
     }
 
     pub(super) fn probe_lost(&mut self, size: u16) {

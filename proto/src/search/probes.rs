@@ -74,6 +74,11 @@ impl Probes {
         }
     }
 
+    /// Waits for no probe longer than until then.
+    pub(super) fn hasten(&mut self, latest_ns: u64) {
+        self.in_flight.iter_mut().flatten().for_each(|sent| sent.due_ns = sent.due_ns.min(latest_ns));
+    }
+
     pub(super) fn next_due_ns(&self) -> Option<u64> {
         self.in_flight.iter().flatten().map(|sent| sent.due_ns).min()
     }
