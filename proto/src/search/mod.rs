@@ -5,13 +5,14 @@
 //!
 //! **Searching.** A probe of the base size shows that the other side answers at all. Then the cap is tried, the path MTUs met in the
 //! field ([`PATH_MTUS`](crate::limits::PATH_MTUS)) by halves, one byte more than the best of them, and what is left by halves. One lost
-//! probe is enough to look lower; only where the proved size and the bound meet is the bound probed again, in turns with the proved
-//! size, until chance is ruled out: 5 losses at least, and more where probes that should pass get lost too. A bound that
-//! passes after all reopens what lies above it. One probe is in flight at a time; its loss is no sign of congestion.
+//! probe is enough to look lower, until probes turn out to be lost by chance: then a bound takes a few. Where the proved size and the
+//! bound meet both are probed in turns until chance is ruled out, by at least 5 losses of the bound. A bound that passes after all
+//! reopens what lies above it. One probe is in flight at a time; its loss is no sign of congestion.
 //!
-//! **Timers.** A probe is waited for 1 s until a round trip was measured, then 4 x (smoothed round trip + 4 x variation), at least 25 ms,
-//! doubled up to 60 s with each probe lost that should have passed (up to 1 s while other datagrams arrive). RFC 8899, section 5.1.1 wants 1 s at least; we do not, because a
-//! late acknowledgement still proves its size: a timer too short costs probes, never a wrong verdict.
+//! **Timers.** A probe is waited for 1 s until a round trip was measured, then 4 x (smoothed round trip + 4 x variation), at least
+//! 25 ms; doubled up to 60 s with each probe lost that should have passed, up to 1 s while other datagrams arrive. RFC 8899, section 5.1.1
+//! wants 1 s at least. We do not, because a late acknowledgement still proves its size: a timer too short costs probes, never a
+//! wrong verdict that lasts.
 //!
 //! **Lowering** is a decision of its own (section 6.3). After [`Search::suspect`] reads keep to the base size at once, and the proved
 //! size and the base size are probed side by side. If the proved size arrives once, the suspicion is over. With n of its probes lost,
