@@ -27,14 +27,18 @@
 //! // A path that carries 1500 bytes, to a host whose interface takes 9001.
 //! let mut search = Search::new(1200, SearchConfig { datagram_max: 9001 - 28, ..SearchConfig::default() });
 //! let (mut now_ns, mut id) = (0, 0);
-//! while search.state() != SearchState::Complete {
+//! loop {
 //!     while let Some(bytes) = search.poll_probe(now_ns, id) {
 //!         if bytes <= 1500 - 28 {
-//!             search.handle_ack(now_ns + 200_000, id);
+//!             now_ns += 200_000;
+//!             search.handle_ack(now_ns, id);
 //!         }
 //!         id += 1;
 //!     }
-//!     now_ns = search.poll_timeout().unwrap_or(now_ns);
+//!     if search.state() == SearchState::Complete {
+//!         break;
+//!     }
+//!     now_ns = search.poll_timeout().expect("a lost probe is waited for");
 //!     search.handle_timeout(now_ns);
 //! }
 //! assert_eq!(search.size(), 1472);
