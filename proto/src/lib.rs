@@ -19,5 +19,6 @@ pub mod cookie;
 pub mod limits;
 mod reassembly;
 pub mod seal;
+pub mod search;
 pub mod server;
 pub mod wire;

@@ -78,6 +78,35 @@ pub const COOKIE_RENEW_S: u32 = 1800;
 /// How often the server's secret is rotated; the previous one stays valid for as long; seconds.
 pub const COOKIE_SECRET_S: u32 = 3600;
 
+/// Path MTUs met in the field, rising: the candidates of the path-MTU search (section 6.2). IPv6's minimum, tunnels (1400, 1420 WireGuard,
+/// 1446 and 1460 GCP, 1492 PPPoE), Ethernet, jumbo frames (3900, 4352, 8896 GCP, 8900 and 9000), transit gateway (8500), VPC (9001).
+pub const PATH_MTUS: [u16; 14] =
+    [1280, 1400, 1420, 1446, 1460, 1492, 1500, 3900, 4352, 8500, 8896, 8900, 9000, 9001];
+/// Losses that make a size a confirmed bound, at least. RFC 8899, section 5.1.2 has 3 (MAX_PROBES), which 20 % loss pretends once in
+/// 125 times at each size probed.
+pub const PROBE_LOSSES_MIN: u32 = 5;
+/// A bound is taken for one when ordinary loss explains its lost probes with less than 2^-4. Where no probe was lost by chance yet, one
+/// loss is enough: a wrong bound costs less than repeating each right one.
+pub const BOUND_TENTATIVE_BITS: u32 = 4;
+/// A bound is confirmed when ordinary loss explains its lost probes with less than 2^-15, about 3 x 10^-5 ...
+pub const BOUND_CONFIRMED_BITS: u32 = 15;
+/// ... and less than 2^-20, about 10^-6, where probes were lost by chance: such a search meets many wrong bounds.
+pub const BOUND_CONFIRMED_LOSSY_BITS: u32 = 20;
+/// The proved size is lowered when ordinary loss explains its lost probes with less than 2^-30, about 10^-9.
+pub const LOWERING_BITS: u32 = 30;
+/// How long an answer to a probe is waited for before a round trip was measured; ns. RFC 8899's PROBE_TIMER is never below it.
+pub const PROBE_TIMER_FIRST_NS: u64 = 1_000_000_000;
+/// Least wait for an answer to a probe; ns. Below it the kernel's and the server's own delays would count as loss.
+pub const PROBE_TIMER_MIN_NS: u64 = 25_000_000;
+/// Most wait for an answer to a probe, where the back-off ends; ns.
+pub const PROBE_TIMER_MAX_NS: u64 = 60_000_000_000;
+/// How long after a finished search larger sizes are tried again; ns (RFC 8899, section 5.1.1, PMTU_RAISE_TIMER).
+pub const RAISE_NS_DEFAULT: u64 = 600_000_000_000;
+/// Pause after a cleared suspicion, in which no new one is taken up: lossy paths raise them all the time; ns.
+pub const SUSPICION_PAUSE_NS: u64 = 1_000_000_000;
+/// Probes of sizes known to pass that are lost in a row before the search takes the server for silent, or the path for smaller.
+pub const CONTROLS_LOST_MAX: u32 = 3;
+
 /// Times a read starts over because its version was gone before it goes over TCP.
 pub const VERSION_RESTARTS_MAX: u8 = 3;
 
