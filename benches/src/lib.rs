@@ -1,70 +1,45 @@
-//! What the benches share: a sink that gathers answers in memory taken once, and requests to answer.
+//! What is measured of the protocol, once for every way of measuring it: criterion, instruction counts, ratios to a floor.
 #![forbid(unsafe_code)]
 
-use shingle_proto::server::Sink;
-use shingle_proto::wire::{DatagramWriter, Frame, Get, RequestHeader};
+mod reads;
+mod small;
 
-/// Gathers the datagrams of answers one after the other.
-#[derive(Debug, Default)]
-pub struct Gathered {
-    bytes: Vec<u8>,
-    datagrams: Vec<(usize, usize)>,
-    begin: usize,
+/// One thing that is measured, many times over, in memory taken when it was made.
+pub trait Scenario {
+    /// Done before each [`Scenario::run`] and not measured.
+    fn prepare(&mut self) {}
+    /// What is measured.
+    fn run(&mut self);
 }
 
-impl Gathered {
-    /// Room for this many bytes, so that gathering allocates nothing.
-    #[must_use]
-    pub fn with_room(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), datagrams: Vec::with_capacity(bytes / 64), begin: 0 }
-    }
+/// Every measurement by name.
+///
+/// "Without checksum" cannot be run, since a message is never taken without its check: "the checksums of ..." are the same
+/// passes over the same bytes alone, to be subtracted.
+pub const SCENARIOS: [(&str, fn() -> Box<dyn Scenario>); 12] = [
+    ("parse a get", || Box::new(small::Parse::new())),
+    ("emit a packed answer", || Box::new(small::Emit::packed())),
+    ("parse + emit of a small answer", || Box::new(small::ParseAndEmit::new())),
+    ("the checksums of a small answer", || Box::new(small::Checksums::new())),
+    ("cookie check", || Box::new(small::CookieCheck::new())),
+    ("chunk 64 KiB", || Box::new(reads::Cut::new())),
+    ("the checksums of 64 KiB in chunks", || Box::new(reads::Checksums::new())),
+    ("reassemble 64 KiB in order", || Box::new(reads::Reassemble::in_order())),
+    ("reassemble 64 KiB shuffled", || Box::new(reads::Reassemble::shuffled())),
+    ("chunk + reassemble 64 KiB", || Box::new(reads::CutAndReassemble::new())),
+    ("floor of 64 KiB: 2 memcpy", || Box::new(reads::Floor::copies())),
+    (FLOOR, || Box::new(reads::Floor::copies_and_checksums())),
+];
 
-    /// Empties it.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.datagrams.clear();
-    }
+/// The name of what a chunked read is compared with.
+pub const FLOOR: &str = "floor of 64 KiB: 2 memcpy + 2 CRC-32C";
 
-    /// The datagrams gathered.
-    pub fn datagrams(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
-        self.datagrams.iter().map(|(from, to)| &self.bytes[*from..*to])
-    }
-}
-
-impl<'d> Sink<'d> for Gathered {
-    fn begin(&mut self) {
-        self.begin = self.bytes.len();
-    }
-
-    fn copy(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn borrow(&mut self, bytes: &'d [u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn end(&mut self, segment_bytes: usize, datagrams: usize) {
-        for datagram in 0..datagrams {
-            let from = self.begin + datagram * segment_bytes;
-            self.datagrams.push((from, (from + segment_bytes).min(self.bytes.len())));
-        }
-    }
-}
-
-/// A request datagram for one key.
+/// Makes the scenario of this name.
 ///
 /// # Panics
-/// If the key is longer than 250 bytes.
+/// If there is none.
 #[must_use]
-pub fn get_datagram(key: &[u8], datagram_max: u16, cookie: shingle_proto::cookie::Cookie) -> Vec<u8> {
-    let mut bytes = vec![0; 512];
-    let header =
-        RequestHeader { attempt: 0, flow: 1, sequence: 1, telemetry: false, datagram_max, credit: 256 << 10 };
-    let mut writer = DatagramWriter::request(&mut bytes, &header).expect("room for a header");
-    writer.push(&Frame::Cookie(cookie)).expect("room for a cookie");
-    writer.push(&Frame::Get(Get { id: 1, key })).expect("room for a get");
-    let length = writer.finish();
-    bytes.truncate(length);
-    bytes
+pub fn scenario(name: &str) -> Box<dyn Scenario> {
+    let found = SCENARIOS.iter().find(|(known, _)| *known == name);
+    found.unwrap_or_else(|| panic!("no scenario {name:?}")).1()
 }

@@ -4,9 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use shingle_proto::client::{Client, ClientConfig, Ended, Join};
 use shingle_proto::cookie::{CookieKeys, Proof};
-use shingle_proto::limits::SEGMENTS_MAX;
+use shingle_proto::limits::DATAGRAM_BYTES_MAX;
 use shingle_proto::seal;
-use shingle_proto::server::{AnswerSummary, Facts, Found, PortLimits, Sink, answer};
+use shingle_proto::server::{Answer, AnswerSummary, Facts, Found, Lookups, PortLimits};
 use shingle_proto::wire::{Carrier, Request, Telemetry};
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
@@ -17,33 +17,6 @@ const PORT: PortLimits = PortLimits {
     too_big_is_refused: false,
     probes_served: true,
 };
-
-/// Cuts trains into datagrams again, as UDP_SEGMENT does.
-#[derive(Default)]
-struct Datagrams {
-    train: Vec<u8>,
-    out: Vec<Vec<u8>>,
-}
-
-impl<'d> Sink<'d> for Datagrams {
-    fn begin(&mut self) {
-        self.train.clear();
-    }
-
-    fn copy(&mut self, bytes: &[u8]) {
-        self.train.extend_from_slice(bytes);
-    }
-
-    fn borrow(&mut self, bytes: &'d [u8]) {
-        self.train.extend_from_slice(bytes);
-    }
-
-    fn end(&mut self, segment_bytes: usize, datagrams: usize) {
-        let segments: Vec<_> = self.train.chunks(segment_bytes).map(<[u8]>::to_vec).collect();
-        assert!(segments.len() == datagrams && datagrams <= SEGMENTS_MAX);
-        self.out.extend(segments);
-    }
-}
 
 /// One request to the server, its answer to the client. `age_s` is how old the cookies are that the server hands out.
 fn exchange(
@@ -64,16 +37,18 @@ fn exchange(
         Proof::Valid => Proof::Valid,
     };
     let facts = Facts { proof, draining: false, telemetry: Some(Telemetry::default()) };
-    let mut sink = Datagrams::default();
-    let summary = answer(&request, port, &facts, |_| Found::Value { sealed, version: 9 }, &mut sink);
+    let mut lookups = Lookups::new();
+    let answer = Answer::new(&request, port, &facts, &mut lookups, |_| Found::Value { sealed, version: 9 });
+    let summary = answer.summary();
     let credit = request.header.credit as usize;
     assert!(
         summary.bytes as usize <= credit || summary.datagrams == 1,
         "{summary:?} for a credit of {credit}"
     );
-    for datagram in &sink.out {
-        assert!(datagram.len() <= usize::from(request.header.datagram_max));
-        client.handle_datagram(0, datagram, &mut |event| match event.end {
+    let mut bytes = vec![0; usize::from(request.header.datagram_max)];
+    for datagram in answer {
+        let length = datagram.write(&mut bytes);
+        client.handle_datagram(0, &bytes[..length], &mut |event| match event.end {
             Ended::Value(value) => ends.push((event.token, event.attempts, value.to_vec())),
             other => panic!("{other:?}"),
         });
@@ -142,9 +117,12 @@ fn a_port_that_answers_in_one_datagram_is_read_in_one() {
     let transmit = client.poll_transmit(0, &mut out).expect("a request");
     let request = Request::parse(&out[..transmit.bytes], Carrier::Udp).expect("valid");
     let facts = Facts { proof: Proof::Valid, draining: false, telemetry: None };
-    let mut sink = Datagrams::default();
-    answer(&request, &port, &facts, |_| Found::Value { sealed: &sealed, version: 1 }, &mut sink);
+    let (mut lookups, found) = (Lookups::new(), Found::Value { sealed: &sealed, version: 1 });
+    let mut answer = Answer::new(&request, &port, &facts, &mut lookups, |_| found);
+    assert_eq!(answer.len(), 1);
+    let mut bytes = vec![0; DATAGRAM_BYTES_MAX];
+    let length = answer.next().expect("one datagram").write(&mut bytes);
     let mut read = false;
-    client.handle_datagram(0, &sink.out[0], &mut |event| read = event.end == Ended::Value(&value));
-    assert!(read && sink.out.len() == 1);
+    client.handle_datagram(0, &bytes[..length], &mut |event| read = event.end == Ended::Value(&value));
+    assert!(read);
 }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use shingle_proto::cookie::CookieKeys;
 use shingle_proto::limits::DATAGRAM_BYTES_MIN;
-use shingle_proto::server::{Facts, Found, PortLimits, Sink, answer};
-use shingle_proto::wire::{Carrier, DropReason, Request, Telemetry};
+use shingle_proto::server::{self, Answer, Facts, Found, Lookups, Part, PortLimits};
+use shingle_proto::wire::{DropReason, Request, Telemetry};
 use shingle_store::{Reader, Seconds};
 use shingle_udp::{Datagram, Outgoing, Socket, realtime_ns};
 
@@ -50,7 +50,7 @@ pub(super) enum Pass {
 }
 
 /// A batch of answers on its way.
-pub(super) struct Answers<'a, 'b, 'd> {
+pub(super) struct Answers<'a, 'r, 'b, 'd> {
     pub(super) pass: Pass,
     pub(super) place: &'a Place,
     pub(super) moment: &'a Moment,
@@ -59,6 +59,7 @@ pub(super) struct Answers<'a, 'b, 'd> {
     pub(super) decoder: Decoder<'d>,
     pub(super) outgoing: Outgoing<'b, 'd>,
     pub(super) queued: &'a mut Vec<Queued>,
+    pub(super) lookups: Lookups<'r, 'd>,
     /// Datagrams queued so far.
     pub(super) datagrams: u64,
 }
@@ -70,9 +71,9 @@ pub(super) enum Room {
     SendFirst,
 }
 
-impl<'a, 'd> Answers<'a, '_, 'd> {
+impl<'a, 'r, 'd> Answers<'a, 'r, '_, 'd> {
     /// Answers the datagram at this place of the receive batch, or drops and counts it.
-    pub(super) fn take(&mut self, index: usize, datagram: &Datagram<'_>) -> Room {
+    pub(super) fn take(&mut self, index: usize, datagram: &Datagram<'r>) -> Room {
         if !self.has_room() {
             return Room::SendFirst;
         }
@@ -97,19 +98,14 @@ impl<'a, 'd> Answers<'a, '_, 'd> {
             && self.outgoing.has_room(SLICES_PER_REQUEST, COPIED_PER_REQUEST_BYTES)
     }
 
-    fn check<'r>(&self, datagram: &Datagram<'r>) -> Result<Request<'r>, DropReason> {
+    fn check(&self, datagram: &Datagram<'r>) -> Result<Request<'r>, DropReason> {
         if datagram.truncated {
             return Err(DropReason::Oversized);
         }
-        let request = Request::parse(datagram.bytes, Carrier::Udp)?;
-        let port = datagram.source.port();
-        if port == 0 || self.place.own_ports.contains(&port) {
-            return Err(DropReason::Source);
-        }
-        Ok(request)
+        server::accept(datagram.bytes, datagram.source, &self.place.own_ports)
     }
 
-    fn answer(&mut self, index: usize, datagram: &Datagram<'_>, request: &Request<'_>) {
+    fn answer(&mut self, index: usize, datagram: &Datagram<'_>, request: &Request<'r>) {
         let ip = datagram.source.ip();
         let arrival_ns = datagram.kernel_time_ns.unwrap_or_else(realtime_ns);
         let facts = Facts {
@@ -128,8 +124,9 @@ impl<'a, 'd> Answers<'a, '_, 'd> {
             Some(item) if as_stored => Found::Value { sealed: item.value, version: item.version.0 },
             Some(item) => decoder.decode(item),
         };
-        let mut sink = Train { outgoing: &mut self.outgoing, to: datagram.source };
-        let summary = answer(request, &limits, &facts, lookup, &mut sink);
+        let answer = Answer::new(request, &limits, &facts, &mut self.lookups, lookup);
+        let summary = answer.summary();
+        queue(&mut self.outgoing, datagram.source, answer);
         self.datagrams += u64::from(summary.datagrams);
         let messages_end = self.outgoing.len();
         self.queued.push(Queued::new(request, index, arrival_ns, self.place.port, summary, messages_end));
@@ -165,31 +162,26 @@ impl<'a, 'd> Answers<'a, '_, 'd> {
     }
 }
 
-/// Puts the trains of one answer into the send batch.
-struct Train<'o, 'b, 'd> {
-    outgoing: &'o mut Outgoing<'b, 'd>,
-    to: SocketAddr,
+/// Puts an answer into the send batch, each train as one message.
+#[inline]
+fn queue<'d>(outgoing: &mut Outgoing<'_, 'd>, to: SocketAddr, answer: Answer<'_, 'd>) {
+    let mut answer = answer.peekable();
+    while let Some(first) = answer.next() {
+        assert!(outgoing.begin(to), "Answers::has_room left room for every train of a request");
+        let mut segment_bytes = 0;
+        put(outgoing, &first);
+        while let Some(next) = answer.next_if(server::Datagram::continues_train) {
+            segment_bytes = first.len();
+            put(outgoing, &next);
+        }
+        outgoing.end(segment_bytes).expect("trains keep to the limits of UDP_SEGMENT");
+    }
 }
 
-impl<'d> Sink<'d> for Train<'_, '_, 'd> {
-    #[inline]
-    fn begin(&mut self) {
-        assert!(self.outgoing.begin(self.to), "Answers::has_room left room for every train of a request");
-    }
-
-    #[inline]
-    fn copy(&mut self, bytes: &[u8]) {
-        self.outgoing.copy(bytes);
-    }
-
-    #[inline]
-    fn borrow(&mut self, bytes: &'d [u8]) {
-        self.outgoing.borrow(bytes);
-    }
-
-    #[inline]
-    fn end(&mut self, segment_bytes: usize, datagrams: usize) {
-        let segment_bytes = if datagrams == 1 { 0 } else { segment_bytes };
-        self.outgoing.end(segment_bytes).expect("trains keep to the limits of UDP_SEGMENT");
-    }
+#[inline]
+fn put<'d>(outgoing: &mut Outgoing<'_, 'd>, datagram: &server::Datagram<'_, 'd>) {
+    datagram.gather(|part| match part {
+        Part::Copied(bytes) => outgoing.copy(bytes),
+        Part::Borrowed(bytes) => outgoing.borrow(bytes),
+    });
 }

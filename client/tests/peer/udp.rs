@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use shingle_proto::cookie::CookieKeys;
 use shingle_proto::seal;
-use shingle_proto::server::{Facts, Found, PortLimits, Sink, answer, answer_over_tcp};
+use shingle_proto::server::{Answer, Facts, Found, Lookups, PortLimits, answer_over_tcp};
 use shingle_proto::wire::{Carrier, Port, Request};
 
 use super::{Peer, port};
@@ -103,11 +103,12 @@ fn serve_udp(
         let request = Request::parse(&bytes[..length], Carrier::Udp).unwrap();
         let proof = cookies.prove(request.cookie.as_ref(), client.ip(), unix_s);
         let facts = Facts { proof, draining: true, telemetry: None };
-        let mut datagrams = Datagrams::default();
-        answer(&request, limits, &facts, |key| find(values, key), &mut datagrams);
-        for mut datagram in datagrams.complete {
-            if pass(request.header.attempt, &mut datagram) {
-                socket.send_to(&datagram, client).unwrap();
+        let mut lookups = Lookups::new();
+        for datagram in Answer::new(&request, limits, &facts, &mut lookups, |key| find(values, key)) {
+            let mut bytes = vec![0; datagram.len()];
+            datagram.write(&mut bytes);
+            if pass(request.header.attempt, &mut bytes) {
+                socket.send_to(&bytes, client).unwrap();
             }
         }
     }
@@ -115,29 +116,4 @@ fn serve_udp(
 
 fn find<'v>(values: &'v Values, key: &[u8]) -> Found<'v> {
     values.get(key).map_or(Found::Nothing, |sealed| Found::Value { sealed, version: 5 })
-}
-
-/// Takes trains apart.
-#[derive(Default)]
-struct Datagrams {
-    train: Vec<u8>,
-    complete: Vec<Vec<u8>>,
-}
-
-impl<'d> Sink<'d> for Datagrams {
-    fn begin(&mut self) {
-        self.train.clear();
-    }
-
-    fn copy(&mut self, bytes: &[u8]) {
-        self.train.extend_from_slice(bytes);
-    }
-
-    fn borrow(&mut self, bytes: &'d [u8]) {
-        self.train.extend_from_slice(bytes);
-    }
-
-    fn end(&mut self, segment_bytes: usize, _datagrams: usize) {
-        self.complete.extend(self.train.chunks(segment_bytes).map(<[u8]>::to_vec));
-    }
 }

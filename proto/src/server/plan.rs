@@ -1,67 +1,255 @@
-//! What the reads of one request are answered with, and how much of it the credit allows: decided before the first byte is sent,
-//! because an unproven client may get no more than it sent.
+//! What one request is answered with, and how much of it the credit allows: decided before the first byte is sent, because an
+//! unproven client may get no more than it sent.
 
-use super::trains::{Piece, Prefix, Trains};
-use super::{AnswerSummary, Found, Sink, Terms};
+use super::budget::Budget;
+use super::datagram::Answer;
+use super::frames::{Packed, Prefix};
+use super::terms::{PortLimits, Terms};
+use super::{AnswerSummary, Facts, Found};
 use crate::chunk::{Chunks, Range};
-use crate::limits::{CHUNK_BYTES, VALUE_BYTES};
-use crate::wire::{Chunk, Frame, Ranges, Refusal, Refused, Request, Value};
+use crate::cookie::{Cookie, Proof};
+use crate::limits::{CHUNK_BYTES, DATAGRAM_BYTES_MAX, GETS_PER_DATAGRAM_MAX, PROBE_BYTES, VALUE_BYTES};
+use crate::wire::{AnswerHeader, Chunk, Frame, Probe, Ranges, Refusal, Refused, Request, Rerequest, Value};
+
+/// Memory for what is found for the reads of one request, to be used again for the next; 4 KiB.
+#[derive(Clone, Debug)]
+pub struct Lookups<'a, 'd>([Option<Reply<'a, 'd>>; GETS_PER_DATAGRAM_MAX]);
 
 /// The answer to one read.
-#[derive(Clone, Copy)]
-enum Reply<'q, 'd> {
-    /// A frame that shares its datagram with others.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reply<'a, 'd> {
+    /// A frame that may share its datagram with others.
     Packed(Packed<'d>),
     /// Chunks, each in a datagram of its own.
-    Cut(Cut<'q, 'd>),
-}
-
-/// A frame that shares its datagram with others.
-#[derive(Clone, Copy)]
-enum Packed<'d> {
-    Miss(u32),
-    Refused(Refused),
-    Value(Value<'d>),
-}
-
-impl<'d> Packed<'d> {
-    #[inline]
-    fn piece(&self) -> Piece<'d> {
-        match *self {
-            Packed::Miss(id) => Piece::miss(id),
-            Packed::Refused(refused) => Piece::refused(refused),
-            Packed::Value(value) => Piece::value(value),
-        }
-    }
+    Cut(Cut<'a, 'd>),
 }
 
 /// The chunks of a value, or of ranges of it.
-#[derive(Clone, Copy)]
-struct Cut<'q, 'd> {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut<'a, 'd> {
     id: u32,
     version: u64,
     sealed: &'d [u8],
     /// What was asked for again; `None` for the whole value.
-    ranges: Option<Ranges<'q>>,
+    ranges: Option<Ranges<'a>>,
     /// How many chunks are sent, from the first on.
-    send: usize,
+    pub(super) send: usize,
 }
 
-impl<'q, 'd> Cut<'q, 'd> {
-    /// All chunks, none longer than `capacity`. Each range is balanced by itself; what lies past the value is left out.
+impl Lookups<'_, '_> {
+    /// Nothing was looked up yet.
     #[inline]
-    fn chunks(&self, capacity: usize) -> impl Iterator<Item = Range> + use<'q> {
-        let total = self.sealed.len() as u32;
-        let whole = self.ranges.is_none().then_some(Range { offset: 0, length: total });
-        let asked = self.ranges.into_iter().flat_map(Ranges::iter);
-        whole.into_iter().chain(asked).flat_map(move |range| {
-            let offset = range.offset.min(total);
-            Chunks::of_range(Range { offset, length: range.end().min(total) - offset }, capacity as u32)
-        })
+    #[must_use]
+    pub const fn new() -> Self {
+        Lookups([None; GETS_PER_DATAGRAM_MAX])
+    }
+}
+
+impl Default for Lookups<'_, '_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'p, 'd> Answer<'p, 'd> {
+    /// Plans the answer to a request that came in a datagram.
+    ///
+    /// `lookup` is called once for every read, in the order of the request ([`Request::keys`]).
+    #[inline]
+    pub fn new<'a: 'p>(
+        request: &Request<'a>,
+        port: &PortLimits,
+        facts: &Facts,
+        lookups: &'p mut Lookups<'a, 'd>,
+        lookup: impl FnMut(&[u8]) -> Found<'d>,
+    ) -> Self {
+        let header = AnswerHeader::to(&request.header, facts.draining);
+        let telemetry = facts.telemetry.as_ref().filter(|_| request.header.telemetry);
+        let renewed = match &facts.proof {
+            Proof::Stale(fresh) => Some(fresh),
+            Proof::Valid | Proof::Missing(_) => None,
+        };
+        let terms = Terms::over_udp(request, port, &facts.proof);
+        let mut plan = Plan::new(request, Prefix::new(&header, telemetry, renewed), lookups);
+        if request.reads > 0 {
+            plan.read(request, &terms, lookup);
+        } else {
+            plan.probe(request, port);
+        }
+        if let Some(cookie) = terms.challenge(plan.summary.bytes as usize) {
+            plan.challenge(request, cookie);
+        }
+        plan.finish(&terms)
+    }
+
+    /// Plans the answer to the reads of a request that came over TCP: each datagram is a message.
+    pub(super) fn over_tcp<'a: 'p>(
+        request: &Request<'a>,
+        draining: bool,
+        lookups: &'p mut Lookups<'a, 'd>,
+        lookup: impl FnMut(&[u8]) -> Found<'d>,
+    ) -> Self {
+        let prefix = Prefix::new(&AnswerHeader::to(&request.header, draining), None, None);
+        let mut plan = Plan::new(request, prefix, lookups);
+        plan.read(request, &Terms::TCP, lookup);
+        plan.finish(&Terms::TCP)
+    }
+}
+
+/// An answer in the making.
+struct Plan<'p, 'a, 'd> {
+    prefix: Prefix,
+    replies: &'p mut [Option<Reply<'a, 'd>>; GETS_PER_DATAGRAM_MAX],
+    /// How many of them there are.
+    count: usize,
+    summary: AnswerSummary,
+}
+
+impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
+    #[inline]
+    fn new(request: &Request<'_>, prefix: Prefix, lookups: &'p mut Lookups<'a, 'd>) -> Self {
+        let summary = AnswerSummary { gets: u16::from(request.reads), ..AnswerSummary::default() };
+        Plan { prefix, replies: &mut lookups.0, count: 0, summary }
     }
 
     #[inline]
-    fn chunk(&self, range: Range) -> Chunk<'d> {
+    fn finish(self, terms: &Terms) -> Answer<'p, 'd> {
+        let replies = &self.replies[..self.count];
+        Answer::of(self.prefix, terms, replies, self.summary)
+    }
+
+    /// Looks every read up and fits the answers into the credit.
+    #[inline]
+    fn read(&mut self, request: &Request<'a>, terms: &Terms, mut lookup: impl FnMut(&[u8]) -> Found<'d>) {
+        let prefix_bytes = self.prefix.len();
+        let capacity = capacity(terms.datagram_bytes, prefix_bytes);
+        let mut budget = Budget::new(terms, prefix_bytes);
+        let mut cuts = false;
+        // The credit goes to one datagram for every read first.
+        for frame in request.frames() {
+            let mut reply = match frame {
+                Frame::Get(get) => reply_to_get(get.id, lookup(get.key), terms, prefix_bytes),
+                Frame::Rerequest(again) => reply_to_rerequest(&again, lookup(again.key)),
+                _ => continue,
+            };
+            self.summary.count(&reply);
+            let fits = match &mut reply {
+                Reply::Packed(packed) => budget.pack(packed.len()),
+                Reply::Cut(cut) => {
+                    cut.fit(capacity, 1, &mut budget);
+                    cuts |= cut.send == 1;
+                    cut.send == 1
+                }
+            };
+            // A checked request has no more reads than there are slots.
+            match self.replies.get_mut(self.count) {
+                Some(slot) if fits => {
+                    *slot = Some(reply);
+                    self.count += 1;
+                }
+                _ => self.summary.left_out += 1,
+            }
+        }
+        if cuts {
+            for reply in &mut self.replies[..self.count] {
+                if let Some(Reply::Cut(cut)) = reply {
+                    cut.fit(capacity, usize::MAX, &mut budget);
+                }
+            }
+        }
+        (self.summary.datagrams, self.summary.bytes) = (budget.datagrams, budget.spent as u32);
+    }
+
+    /// Answers a probe: the size asked for downwards is what it probes, so only the port limits it.
+    #[cold]
+    fn probe(&mut self, request: &Request<'_>, port: &PortLimits) {
+        let Some(probe) = request.frames().find_map(|frame| match frame {
+            Frame::Probe(probe) => Some(probe),
+            _ => None,
+        }) else {
+            return;
+        };
+        let wanted = if probe.down { usize::from(probe.size) } else { 0 };
+        let port_bytes = port.datagram_max.min(DATAGRAM_BYTES_MAX as u16);
+        let refused = |reason, detail| Packed::Refused(Refused { id: probe.id, reason, detail });
+        let frame = if !port.probes_served {
+            refused(Refusal::NotServed, 0)
+        } else if wanted > usize::from(port_bytes) {
+            refused(Refusal::TooBig, u32::from(port_bytes))
+        } else {
+            let arrived = request.message_bytes.min(usize::from(u16::MAX)) as u16;
+            let padding = wanted.saturating_sub(self.prefix.len() + PROBE_BYTES);
+            Packed::ProbeAck(Probe { size: arrived, ..probe }, padding)
+        };
+        self.summary.refused = u16::from(matches!(frame, Packed::Refused(_)));
+        self.only(frame);
+    }
+
+    /// A CHALLENGE and nothing else. Telemetry comes along where the request is long enough for it.
+    #[cold]
+    fn challenge(&mut self, request: &Request<'_>, cookie: Cookie) {
+        let frame = Packed::Challenge(cookie);
+        if self.prefix.len() + frame.len() > request.message_bytes {
+            self.prefix.drop_frames();
+        }
+        self.summary =
+            AnswerSummary { gets: u16::from(request.reads), challenged: true, ..AnswerSummary::default() };
+        self.only(frame);
+    }
+
+    /// One datagram of one frame.
+    fn only(&mut self, frame: Packed<'d>) {
+        (self.summary.datagrams, self.summary.bytes) = (1, (self.prefix.len() + frame.len()) as u32);
+        self.replies[0] = Some(Reply::Packed(frame));
+        self.count = 1;
+    }
+}
+
+/// Bytes of a chunk that fit a datagram.
+#[inline]
+pub(super) const fn capacity(datagram_bytes: usize, prefix_bytes: usize) -> u32 {
+    datagram_bytes.saturating_sub(prefix_bytes + CHUNK_BYTES) as u32
+}
+
+impl AnswerSummary {
+    #[inline]
+    fn count(&mut self, reply: &Reply<'_, '_>) {
+        match reply {
+            Reply::Packed(Packed::Miss(_)) => self.misses += 1,
+            Reply::Packed(Packed::Refused(_)) => self.refused += 1,
+            Reply::Packed(_) | Reply::Cut(_) => self.hits += 1,
+        }
+    }
+}
+
+impl<'a, 'd> Cut<'a, 'd> {
+    /// Takes chunks, up to this many in all, as far as the budget goes.
+    #[inline]
+    fn fit(&mut self, capacity: u32, send_max: usize, budget: &mut Budget) {
+        let mut chunks = self.chunks(capacity);
+        for _ in 0..self.send {
+            chunks.next();
+        }
+        while self.send < send_max && chunks.next().is_some_and(|chunk| budget.chunk(chunk)) {
+            self.send += 1;
+        }
+    }
+
+    /// All chunks, none longer than `capacity`. Each range is balanced by itself; what lies past the value is left out.
+    #[inline]
+    pub(super) fn chunks(&self, capacity: u32) -> CutChunks<'a> {
+        let whole = Range { offset: 0, length: self.sealed.len() as u32 };
+        let current = if self.ranges.is_none() { whole } else { Range { length: 0, ..whole } };
+        CutChunks {
+            current: Chunks::of_range(current, capacity),
+            ranges: self.ranges,
+            total: whole.length,
+            capacity,
+        }
+    }
+
+    #[inline]
+    pub(super) fn chunk(&self, range: Range) -> Chunk<'d> {
         let bytes = &self.sealed[range.offset as usize..range.end() as usize];
         Chunk {
             id: self.id,
@@ -73,139 +261,40 @@ impl<'q, 'd> Cut<'q, 'd> {
     }
 }
 
-/// The answer to at most `N` reads.
-pub(super) struct Plan<'q, 'd, const N: usize> {
-    replies: [Option<Reply<'q, 'd>>; N],
-    reads: usize,
-    /// Bytes of a chunk that fit a datagram.
-    capacity: usize,
-    budget: Budget,
-    summary: AnswerSummary,
+/// The chunks of a [`Cut`].
+#[derive(Clone, Debug)]
+pub(super) struct CutChunks<'a> {
+    current: Chunks,
+    /// The ranges behind the current one.
+    ranges: Option<Ranges<'a>>,
+    total: u32,
+    capacity: u32,
 }
 
-impl<'q, 'd, const N: usize> Plan<'q, 'd, N> {
-    /// Looks every read up and fits the answers into the credit.
+impl Iterator for CutChunks<'_> {
+    type Item = Range;
+
     #[inline]
-    pub(super) fn new(
-        request: &Request<'q>,
-        terms: &Terms,
-        prefix: &Prefix,
-        mut lookup: impl FnMut(&[u8]) -> Found<'d>,
-    ) -> Self {
-        let mut plan = Plan {
-            replies: [None; N],
-            reads: 0,
-            capacity: terms.datagram_bytes.saturating_sub(prefix.len() + CHUNK_BYTES),
-            budget: Budget::new(terms, prefix),
-            summary: AnswerSummary { gets: u16::from(request.reads), ..AnswerSummary::default() },
-        };
-        for frame in request.frames() {
-            let reply = match frame {
-                Frame::Get(get) => reply_to_get(get.id, lookup(get.key), terms, prefix),
-                Frame::Rerequest(again) => {
-                    reply_to_rerequest(again.id, again.version, again.ranges, lookup(again.key))
-                }
-                _ => continue,
-            };
-            plan.count(&reply);
-            // A request has no more reads than `N`; were it otherwise, the rest would be left out.
-            if let Some(slot) = plan.replies.get_mut(plan.reads) {
-                *slot = Some(reply);
-                plan.reads += 1;
+    fn next(&mut self) -> Option<Range> {
+        loop {
+            if let Some(chunk) = self.current.next() {
+                return Some(chunk);
             }
-        }
-        plan.fit();
-        plan
-    }
-
-    /// Bytes of all datagrams that will be sent.
-    #[inline]
-    pub(super) const fn bytes(&self) -> usize {
-        self.budget.spent
-    }
-
-    /// What the answer consists of; datagrams and bytes are not filled in.
-    #[inline]
-    pub(super) const fn summary(&self) -> AnswerSummary {
-        self.summary
-    }
-
-    #[inline]
-    fn count(&mut self, reply: &Reply<'_, '_>) {
-        match reply {
-            Reply::Packed(Packed::Miss(_)) => self.summary.misses += 1,
-            Reply::Packed(Packed::Refused(_)) => self.summary.refused += 1,
-            Reply::Packed(Packed::Value(_)) | Reply::Cut(_) => self.summary.hits += 1,
+            let (range, behind) = self.ranges?.split_first();
+            self.ranges = behind;
+            let offset = range.offset.min(self.total);
+            let length = range.end().min(self.total) - offset;
+            self.current = Chunks::of_range(Range { offset, length }, self.capacity);
         }
     }
-
-    /// Spends the credit: first on one datagram for every read, then on further chunks (section 4).
-    #[inline]
-    fn fit(&mut self) {
-        for slot in &mut self.replies[..self.reads] {
-            let fits = match slot {
-                Some(Reply::Packed(packed)) => self.budget.pack(packed.piece().len()),
-                Some(Reply::Cut(cut)) => {
-                    let first = cut.chunks(self.capacity).next();
-                    cut.send = usize::from(first.is_some_and(|first| self.budget.chunk(first)));
-                    cut.send == 1
-                }
-                None => continue,
-            };
-            if !fits {
-                *slot = None;
-                self.summary.left_out += 1;
-            }
-        }
-        for slot in &mut self.replies[..self.reads] {
-            if let Some(Reply::Cut(cut)) = slot {
-                let more =
-                    cut.chunks(self.capacity).skip(1).take_while(|&chunk| self.budget.chunk(chunk)).count();
-                cut.send += more;
-            }
-        }
-    }
-
-    /// Sends it: packed frames first, then the chunks of each read.
-    #[inline]
-    pub(super) fn send<S: Sink<'d>>(&self, trains: &mut Trains<'_, S>) {
-        let mut rest = &self.replies[..self.reads];
-        while !rest.is_empty() {
-            let (group, behind) = rest.split_at(self.budget.group(rest.iter().map(packed_bytes)).max(1));
-            trains.datagram(group.iter().filter_map(packed));
-            rest = behind;
-        }
-        for reply in &self.replies[..self.reads] {
-            if let Some(Reply::Cut(cut)) = reply {
-                for range in cut.chunks(self.capacity).take(cut.send) {
-                    trains.datagram(core::iter::once(Piece::chunk(cut.chunk(range))));
-                }
-            }
-        }
-    }
-}
-
-/// The frame of a reply that is packed.
-#[inline]
-fn packed<'d>(reply: &Option<Reply<'_, 'd>>) -> Option<Piece<'d>> {
-    match reply {
-        Some(Reply::Packed(packed)) => Some(packed.piece()),
-        _ => None,
-    }
-}
-
-/// Bytes a reply adds to the datagram of packed frames.
-#[inline]
-fn packed_bytes(reply: &Option<Reply<'_, '_>>) -> usize {
-    packed(reply).map_or(0, |piece| piece.len())
 }
 
 #[inline]
-fn reply_to_get<'q, 'd>(id: u32, found: Found<'d>, terms: &Terms, prefix: &Prefix) -> Reply<'q, 'd> {
+fn reply_to_get<'a, 'd>(id: u32, found: Found<'d>, terms: &Terms, prefix_bytes: usize) -> Reply<'a, 'd> {
     match found {
         Found::Nothing => Reply::Packed(Packed::Miss(id)),
         Found::Unreadable => refuse(id, Refusal::Unreadable, 0),
-        Found::Value { sealed, .. } if prefix.len() + VALUE_BYTES + sealed.len() <= terms.datagram_bytes => {
+        Found::Value { sealed, .. } if prefix_bytes + VALUE_BYTES + sealed.len() <= terms.datagram_bytes => {
             Reply::Packed(Packed::Value(Value { id, sealed }))
         }
         Found::Value { .. } if terms.whole_values => refuse(id, Refusal::TooBig, terms.datagram_bytes as u32),
@@ -214,7 +303,8 @@ fn reply_to_get<'q, 'd>(id: u32, found: Found<'d>, terms: &Terms, prefix: &Prefi
 }
 
 #[inline]
-fn reply_to_rerequest<'q, 'd>(id: u32, version: u64, ranges: Ranges<'q>, found: Found<'d>) -> Reply<'q, 'd> {
+fn reply_to_rerequest<'a, 'd>(again: &Rerequest<'a>, found: Found<'d>) -> Reply<'a, 'd> {
+    let Rerequest { id, version, ranges, .. } = *again;
     match found {
         Found::Nothing => Reply::Packed(Packed::Miss(id)),
         Found::Unreadable => refuse(id, Refusal::Unreadable, 0),
@@ -229,72 +319,6 @@ fn reply_to_rerequest<'q, 'd>(id: u32, version: u64, ranges: Ranges<'q>, found: 
 }
 
 #[inline]
-fn refuse<'q, 'd>(id: u32, reason: Refusal, detail: u32) -> Reply<'q, 'd> {
+fn refuse<'a, 'd>(id: u32, reason: Refusal, detail: u32) -> Reply<'a, 'd> {
     Reply::Packed(Packed::Refused(Refused { id, reason, detail }))
-}
-
-/// What has been promised of the credit. The first datagram is always allowed.
-struct Budget {
-    datagram_bytes: usize,
-    credit_bytes: usize,
-    prefix_bytes: usize,
-    /// All datagrams so far.
-    spent: usize,
-    /// Of these, the one that packed frames go into; 0: none yet.
-    open: usize,
-}
-
-impl Budget {
-    #[inline]
-    const fn new(terms: &Terms, prefix: &Prefix) -> Self {
-        Budget {
-            datagram_bytes: terms.datagram_bytes,
-            credit_bytes: terms.credit_bytes,
-            prefix_bytes: prefix.len(),
-            spent: 0,
-            open: 0,
-        }
-    }
-
-    /// Packs a frame of this length into the open datagram, or into a new one.
-    #[inline]
-    fn pack(&mut self, frame_bytes: usize) -> bool {
-        let joins = self.open > 0 && self.open + frame_bytes <= self.datagram_bytes;
-        let bytes = if joins { frame_bytes } else { self.prefix_bytes + frame_bytes };
-        let only_one = joins && self.open == self.spent;
-        if !only_one && !self.affords(bytes) {
-            return false;
-        }
-        self.open = if joins { self.open + bytes } else { bytes };
-        self.spent += bytes;
-        true
-    }
-
-    /// Takes one more chunk.
-    #[inline]
-    fn chunk(&mut self, chunk: Range) -> bool {
-        let bytes = self.prefix_bytes + CHUNK_BYTES + chunk.length as usize;
-        let fits = self.affords(bytes);
-        if fits {
-            self.spent += bytes;
-        }
-        fits
-    }
-
-    #[inline]
-    const fn affords(&self, bytes: usize) -> bool {
-        self.spent == 0 || self.spent + bytes <= self.credit_bytes
-    }
-
-    /// How many replies of these lengths, from the first on, share one datagram: as [`Budget::pack`] packed them.
-    #[inline]
-    fn group(&self, lengths: impl Iterator<Item = usize>) -> usize {
-        let mut bytes = self.prefix_bytes;
-        lengths
-            .take_while(|length| {
-                bytes += length;
-                bytes <= self.datagram_bytes
-            })
-            .count()
-    }
 }

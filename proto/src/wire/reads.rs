@@ -115,11 +115,23 @@ impl<'a> Ranges<'a> {
         self.0.len()
     }
 
+    /// The first range, and those behind it if there are any.
+    #[inline]
+    pub(crate) fn split_first(self) -> (Range, Option<Self>) {
+        let (first, rest) = self.0.split_first().expect("never empty");
+        (range(first), (!rest.is_empty()).then_some(Ranges(rest)))
+    }
+
     /// The ranges in rising order.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = Range> + Clone + 'a {
-        self.0.iter().map(|bytes| Range { offset: u32_at::<0, _>(bytes), length: u32_at::<4, _>(bytes) })
+        self.0.iter().map(range)
     }
+}
+
+#[inline]
+fn range(bytes: &[u8; RANGE_BYTES]) -> Range {
+    Range { offset: u32_at::<0, _>(bytes), length: u32_at::<4, _>(bytes) }
 }
 
 /// VALUE: a whole sealed value.

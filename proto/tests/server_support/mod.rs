@@ -6,7 +6,7 @@ use shingle_proto::chunk::Range;
 use shingle_proto::cookie::{Cookie, Proof};
 use shingle_proto::limits::{DATAGRAM_BYTES_MAX, RANGE_BYTES, RANGES_MAX, SEGMENTS_MAX};
 use shingle_proto::seal::{open, seal};
-use shingle_proto::server::{AnswerSummary, Facts, Found, PortLimits, Sink, answer};
+use shingle_proto::server::{self, AnswerSummary, Facts, Found, Lookups, Part, PortLimits};
 use shingle_proto::wire::{
     Answer, Carrier, DatagramWriter, Frame, Get, Ranges, Request, RequestHeader, Rerequest, Telemetry,
 };
@@ -113,31 +113,46 @@ pub(crate) fn request(
 pub(crate) struct Datagrams {
     pub(crate) datagrams: Vec<Vec<u8>>,
     pub(crate) trains: usize,
-    train: Option<Vec<u8>>,
     pub(crate) copied: usize,
 }
 
-impl<'d> Sink<'d> for Datagrams {
-    fn begin(&mut self) {
-        assert_eq!(self.train.replace(Vec::new()), None, "one train at a time");
+impl Datagrams {
+    /// Takes an answer, and checks that its datagrams are as many as stated, that both ways to send them give the same bytes,
+    /// and that every train is one that UDP_SEGMENT sends.
+    fn take(answer: server::Answer<'_, '_>) -> Self {
+        let (mut out, mut train) = (Datagrams::default(), Vec::<usize>::new());
+        let stated = answer.len();
+        for (index, datagram) in answer.clone().enumerate() {
+            assert_eq!(answer.clone().skip(index).len(), stated - index);
+            let mut written = vec![0xA5; datagram.len() + 1];
+            assert_eq!(datagram.write(&mut written), datagram.len());
+            assert_eq!(written.pop(), Some(0xA5), "nothing is written past the datagram");
+            assert_eq!(out.gather(&datagram), written);
+            if !datagram.continues_train() {
+                train.clear();
+                out.trains += 1;
+            }
+            train.push(written.len());
+            let (last, all) = train.split_last().expect("just pushed");
+            assert!(
+                all.iter().all(|size| *size == all[0] && size >= last),
+                "equal segments but the last: {train:?}"
+            );
+            assert!(train.len() <= SEGMENTS_MAX && train.iter().sum::<usize>() <= DATAGRAM_BYTES_MAX);
+            out.datagrams.push(written);
+        }
+        assert_eq!(out.datagrams.len(), stated);
+        out
     }
 
-    fn copy(&mut self, bytes: &[u8]) {
-        self.copied += bytes.len();
-        self.train.as_mut().expect("a train").extend_from_slice(bytes);
-    }
-
-    fn borrow(&mut self, bytes: &'d [u8]) {
-        self.train.as_mut().expect("a train").extend_from_slice(bytes);
-    }
-
-    fn end(&mut self, segment_bytes: usize, datagrams: usize) {
-        let train = self.train.take().expect("a train");
-        assert!((1..=SEGMENTS_MAX).contains(&datagrams), "{datagrams} segments");
-        assert!(train.len() <= DATAGRAM_BYTES_MAX, "{} bytes in one send", train.len());
-        assert_eq!(train.len().div_ceil(segment_bytes), datagrams, "equal segments but the last");
-        self.datagrams.extend(train.chunks(segment_bytes).map(<[u8]>::to_vec));
-        self.trains += 1;
+    fn gather(&mut self, datagram: &server::Datagram<'_, '_>) -> Vec<u8> {
+        let mut gathered = Vec::new();
+        datagram.gather(|part| {
+            let (Part::Copied(bytes) | Part::Borrowed(bytes)) = part;
+            self.copied += usize::from(matches!(part, Part::Copied(_))) * bytes.len();
+            gathered.extend_from_slice(bytes);
+        });
+        gathered
     }
 }
 
@@ -150,9 +165,10 @@ pub(crate) fn ask(
     facts: &Facts,
 ) -> (AnswerSummary, Datagrams) {
     let request = Request::parse(request, Carrier::Udp).expect("a good request");
-    let mut out = Datagrams::default();
-    let summary = answer(&request, port, facts, |key| store.find(key), &mut out);
-    assert_eq!(out.train, None, "the last train is ended");
+    let mut lookups = Lookups::new();
+    let answer = server::Answer::new(&request, port, facts, &mut lookups, |key| store.find(key));
+    let summary = answer.summary();
+    let out = Datagrams::take(answer);
     assert_eq!(summary.datagrams as usize, out.datagrams.len());
     assert_eq!(summary.bytes as usize, out.datagrams.iter().map(Vec::len).sum::<usize>());
     let read = summary.hits + summary.misses + summary.refused;

@@ -1,0 +1,187 @@
+//! What a read of 64 KiB costs server and client beside its floor.
+
+use std::hint::black_box;
+
+use shingle_proto::checksum::crc32c;
+use shingle_proto::client::{Client, ClientConfig, Ended, Join};
+use shingle_proto::server::{Answer, Found, Lookups};
+use shingle_proto::wire::{Carrier, Request};
+
+use crate::Scenario;
+use crate::small::{FACTS, KEY, PORT, cookie, request, sealed};
+
+/// Bytes of the value.
+const VALUE_BYTES: usize = 64 << 10;
+/// Largest datagram of its answer: a path MTU of 1500.
+const DATAGRAM_BYTES: usize = 1472;
+
+/// Answers a request and writes the datagrams one behind the other; their bytes.
+pub(crate) fn send(request: &Request<'_>, sealed: &[u8], out: &mut [u8]) -> usize {
+    let mut lookups = Lookups::new();
+    let answer = Answer::new(request, &PORT, &FACTS, &mut lookups, |_| Found::Value { sealed, version: 1 });
+    let mut bytes = 0;
+    for datagram in answer {
+        bytes += datagram.write(&mut out[bytes..]);
+    }
+    bytes
+}
+
+fn each_length(bytes: usize) -> usize {
+    bytes.div_ceil(46)
+}
+
+/// One side of the read: a value that is cut into datagrams.
+pub(crate) struct Cut {
+    request: Vec<u8>,
+    stored: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Cut {
+    pub(crate) fn new() -> Self {
+        Cut { request: request(1), stored: sealed(VALUE_BYTES), out: vec![0; 2 * VALUE_BYTES] }
+    }
+}
+
+impl Scenario for Cut {
+    fn run(&mut self) {
+        let request = Request::parse(black_box(&self.request), Carrier::Udp).expect("valid");
+        send(&request, black_box(&self.stored), &mut self.out);
+    }
+}
+
+/// The checksum passes that [`Cut`] makes, in as many pieces.
+pub(crate) struct Checksums(Cut, usize);
+
+impl Checksums {
+    pub(crate) fn new() -> Self {
+        let mut cut = Cut::new();
+        let request = Request::parse(&cut.request, Carrier::Udp).expect("valid");
+        let bytes = send(&request, &cut.stored, &mut cut.out);
+        Checksums(cut, bytes)
+    }
+}
+
+impl Scenario for Checksums {
+    fn run(&mut self) {
+        for datagram in self.0.out[..self.1].chunks(each_length(self.1)) {
+            black_box(crc32c(black_box(&datagram[4..])));
+        }
+    }
+}
+
+/// The other side: its datagrams are put together and checked end to end.
+pub(crate) struct Reassemble {
+    client: Client,
+    stored: Vec<u8>,
+    out: Vec<u8>,
+    /// Places of the datagrams in the order they arrive.
+    order: Vec<usize>,
+    bytes: usize,
+}
+
+impl Reassemble {
+    pub(crate) fn in_order() -> Self {
+        let out = vec![0; 2 * VALUE_BYTES];
+        Reassemble { client: client(), stored: sealed(VALUE_BYTES), out, order: (0..46).collect(), bytes: 0 }
+    }
+
+    /// In one order that looks random and is always the same.
+    pub(crate) fn shuffled() -> Self {
+        let mut shuffled = Self::in_order();
+        let mut random = 1_u64;
+        for last in (1..shuffled.order.len()).rev() {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            shuffled.order.swap(last, (random >> 33) as usize % (last + 1));
+        }
+        shuffled
+    }
+}
+
+impl Scenario for Reassemble {
+    fn prepare(&mut self) {
+        self.bytes = ask(&mut self.client, &self.stored, &mut self.out);
+    }
+
+    fn run(&mut self) {
+        take(&mut self.client, &self.out[..self.bytes], &self.order);
+    }
+}
+
+/// Both sides of the read.
+pub(crate) struct CutAndReassemble(Reassemble);
+
+impl CutAndReassemble {
+    pub(crate) fn new() -> Self {
+        CutAndReassemble(Reassemble::in_order())
+    }
+}
+
+impl Scenario for CutAndReassemble {
+    fn run(&mut self) {
+        self.0.prepare();
+        self.0.run();
+    }
+}
+
+/// The least that copies a value into datagrams and out of them, and checks it on both sides.
+pub(crate) struct Floor {
+    stored: Vec<u8>,
+    copy: Vec<u8>,
+    checksums: bool,
+}
+
+impl Floor {
+    pub(crate) fn copies() -> Self {
+        let stored = sealed(VALUE_BYTES);
+        Floor { copy: vec![0; stored.len()], stored, checksums: false }
+    }
+
+    pub(crate) fn copies_and_checksums() -> Self {
+        Floor { checksums: true, ..Self::copies() }
+    }
+}
+
+impl Scenario for Floor {
+    fn run(&mut self) {
+        for _ in 0..2 {
+            self.copy.copy_from_slice(black_box(&self.stored));
+            if self.checksums {
+                black_box(crc32c(black_box(&self.copy)));
+            }
+        }
+        black_box(&mut self.copy);
+    }
+}
+
+/// A client that reads such values.
+fn client() -> Client {
+    let config =
+        ClientConfig { datagram_max: DATAGRAM_BYTES as u16, credit: 256 << 10, ..ClientConfig::default() };
+    let mut client = Client::new(config).expect("settings in range");
+    client.set_cookie(cookie());
+    client
+}
+
+/// A read's request and its whole answer; bytes of the answer.
+fn ask(client: &mut Client, stored: &[u8], out: &mut [u8]) -> usize {
+    let mut request = [0; DATAGRAM_BYTES];
+    client.get(0, KEY, 1, 1_000_000_000, Join::Alone).expect("room");
+    let sent = client.poll_transmit(0, &mut request).expect("a request");
+    let parsed = Request::parse(&request[..sent.bytes], Carrier::Udp).expect("valid");
+    send(&parsed, stored, out)
+}
+
+/// The datagrams of an answer reach the client in this order, and the read ends.
+fn take(client: &mut Client, answer: &[u8], order: &[usize]) {
+    let each = each_length(answer.len());
+    let mut ended = 0;
+    for place in order {
+        let end = answer.len().min((place + 1) * each);
+        client.handle_datagram(1, black_box(&answer[place * each..end]), &mut |event| {
+            assert!(matches!(event.end, Ended::Value(_)), "{event:?}");
+            ended += 1;
+        });
+    }
+    assert_eq!(ended, 1, "the read ended");
+}

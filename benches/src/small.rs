@@ -1,0 +1,161 @@
+//! What a small read costs a server: parsing, cookie, answer.
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+
+use shingle_proto::checksum::crc32c;
+use shingle_proto::cookie::{Cookie, CookieKeys, Proof};
+use shingle_proto::seal::seal;
+use shingle_proto::server::{Facts, PortLimits};
+use shingle_proto::wire::{Carrier, DatagramWriter, Frame, Get, Request, RequestHeader};
+
+use crate::Scenario;
+use crate::reads::send;
+
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const NOW_S: u32 = 1_800_000_000;
+pub(crate) const KEY: &[u8] = b"item:000000000000001";
+pub(crate) const PORT: PortLimits = PortLimits {
+    datagram_max: 8973,
+    one_datagram_answers: false,
+    too_big_is_refused: false,
+    probes_served: true,
+};
+pub(crate) const FACTS: Facts = Facts { proof: Proof::Valid, draining: false, telemetry: None };
+/// Bytes of a small value.
+const SMALL_BYTES: usize = 100;
+/// Reads of the packed answer.
+const PACKED_READS: u32 = 8;
+
+pub(crate) fn sealed(value_bytes: usize) -> Vec<u8> {
+    let value = vec![7; value_bytes];
+    [seal(KEY, &value).as_slice(), &value].concat()
+}
+
+fn keys() -> CookieKeys {
+    CookieKeys::new([3; 16])
+}
+
+pub(crate) fn cookie() -> Cookie {
+    keys().make(ADDRESS, NOW_S)
+}
+
+/// A request of this many gets.
+pub(crate) fn request(gets: u32) -> Vec<u8> {
+    let header = RequestHeader {
+        attempt: 0,
+        flow: 1,
+        sequence: 1,
+        telemetry: false,
+        datagram_max: 1472,
+        credit: 256 << 10,
+    };
+    let mut bytes = vec![0; 1472];
+    let mut writer = DatagramWriter::request(&mut bytes, &header).expect("room for a header");
+    writer.push(&Frame::Cookie(cookie())).expect("room for a cookie");
+    for id in 0..gets {
+        writer.push(&Frame::Get(Get { id, key: KEY })).expect("room for a get");
+    }
+    let length = writer.finish();
+    bytes.truncate(length);
+    bytes
+}
+
+/// Checking and parsing a request of one get with a cookie.
+pub(crate) struct Parse {
+    request: Vec<u8>,
+}
+
+impl Parse {
+    pub(crate) fn new() -> Self {
+        Parse { request: request(1) }
+    }
+}
+
+impl Scenario for Parse {
+    fn run(&mut self) {
+        black_box(Request::parse(black_box(&self.request), Carrier::Udp)).expect("valid");
+    }
+}
+
+/// Answering a parsed request whose values share one datagram.
+pub(crate) struct Emit {
+    request: Vec<u8>,
+    stored: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl Emit {
+    pub(crate) fn packed() -> Self {
+        Emit { request: request(PACKED_READS), stored: sealed(SMALL_BYTES), out: vec![0; 1472] }
+    }
+}
+
+impl Scenario for Emit {
+    fn run(&mut self) {
+        let request = Request::parse(&self.request, Carrier::Udp).expect("valid");
+        send(black_box(&request), &self.stored, &mut self.out);
+    }
+}
+
+/// All a small read costs the core of a server, but the cookie check.
+pub(crate) struct ParseAndEmit {
+    request: Vec<u8>,
+    stored: Vec<u8>,
+    out: Vec<u8>,
+}
+
+impl ParseAndEmit {
+    pub(crate) fn new() -> Self {
+        ParseAndEmit { request: request(1), stored: sealed(SMALL_BYTES), out: vec![0; 1472] }
+    }
+}
+
+impl Scenario for ParseAndEmit {
+    fn run(&mut self) {
+        let request = Request::parse(black_box(&self.request), Carrier::Udp).expect("valid");
+        send(&request, black_box(&self.stored), &mut self.out);
+    }
+}
+
+/// The two checksum passes that [`ParseAndEmit`] makes.
+pub(crate) struct Checksums {
+    request: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Checksums {
+    pub(crate) fn new() -> Self {
+        let mut read = ParseAndEmit::new();
+        let parsed = Request::parse(&read.request, Carrier::Udp).expect("valid");
+        let bytes = send(&parsed, &read.stored, &mut read.out);
+        read.out.truncate(bytes);
+        Checksums { request: read.request, answer: read.out }
+    }
+}
+
+impl Scenario for Checksums {
+    fn run(&mut self) {
+        black_box(crc32c(black_box(&self.request[4..])));
+        black_box(crc32c(black_box(&self.answer[4..])));
+    }
+}
+
+/// Proving a client's address.
+pub(crate) struct CookieCheck {
+    keys: CookieKeys,
+    cookie: Cookie,
+}
+
+impl CookieCheck {
+    pub(crate) fn new() -> Self {
+        CookieCheck { keys: keys(), cookie: cookie() }
+    }
+}
+
+impl Scenario for CookieCheck {
+    fn run(&mut self) {
+        let proof = self.keys.prove(Some(black_box(&self.cookie)), black_box(ADDRESS), NOW_S);
+        assert_eq!(black_box(proof), Proof::Valid);
+    }
+}

@@ -1,0 +1,122 @@
+//! The bytes that datagrams of an answer consist of: what all begin with, and one frame each or several.
+
+use crate::cookie::Cookie;
+use crate::limits::{
+    ANSWER_HEADER_BYTES, CHUNK_BYTES, COOKIE_FRAME_BYTES, DATAGRAM_BYTES_MAX, MISS_BYTES, PROBE_BYTES,
+    REFUSED_BYTES, TELEMETRY_BYTES, VALUE_BYTES,
+};
+use crate::wire::{
+    AnswerHeader, Chunk, Probe, Refused, Telemetry, Value, cookie_bytes, frame_type, miss_bytes,
+};
+
+/// The longest prefix.
+pub(super) const PREFIX_BYTES_MAX: usize = ANSWER_HEADER_BYTES + TELEMETRY_BYTES + COOKIE_FRAME_BYTES;
+
+/// Padding, which is never copied.
+static ZEROES: [u8; DATAGRAM_BYTES_MAX] = [0; DATAGRAM_BYTES_MAX];
+
+/// What every datagram of one answer begins with: header, telemetry where wanted, a new cookie where due. All datagrams carry all of
+/// it, so that segments are equal and the loss of one does not take the cookie along.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Prefix {
+    pub(super) bytes: [u8; PREFIX_BYTES_MAX],
+    length: usize,
+}
+
+impl Prefix {
+    #[inline]
+    pub(super) fn new(header: &AnswerHeader, telemetry: Option<&Telemetry>, cookie: Option<&Cookie>) -> Self {
+        let mut bytes = [0; PREFIX_BYTES_MAX];
+        bytes[..ANSWER_HEADER_BYTES].copy_from_slice(&header.to_bytes());
+        let mut length = ANSWER_HEADER_BYTES;
+        if let Some(telemetry) = telemetry {
+            bytes[length..][..TELEMETRY_BYTES].copy_from_slice(&telemetry.to_bytes());
+            length += TELEMETRY_BYTES;
+        }
+        if let Some(cookie) = cookie {
+            bytes[length..][..COOKIE_FRAME_BYTES].copy_from_slice(&cookie_bytes(frame_type::COOKIE, cookie));
+            length += COOKIE_FRAME_BYTES;
+        }
+        Prefix { bytes, length }
+    }
+
+    /// Leaves the header alone.
+    pub(super) const fn drop_frames(&mut self) {
+        self.length = ANSWER_HEADER_BYTES;
+    }
+
+    /// Bytes every datagram begins with.
+    #[inline]
+    pub(super) const fn len(&self) -> usize {
+        self.length
+    }
+}
+
+/// A frame that shares its datagram with others, or has it for itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Packed<'d> {
+    Miss(u32),
+    Refused(Refused),
+    Value(Value<'d>),
+    Challenge(Cookie),
+    /// With this many bytes of padding behind it.
+    ProbeAck(Probe, usize),
+}
+
+impl<'d> Packed<'d> {
+    #[inline]
+    pub(super) fn piece(&self) -> Piece<'d> {
+        match *self {
+            Packed::Miss(id) => Piece::new::<MISS_BYTES>(miss_bytes(id), &[]),
+            Packed::Refused(refused) => Piece::new::<REFUSED_BYTES>(refused.to_bytes(), &[]),
+            Packed::Value(value) => Piece::new::<VALUE_BYTES>(value.head(), value.sealed),
+            Packed::Challenge(cookie) => {
+                Piece::new::<COOKIE_FRAME_BYTES>(cookie_bytes(frame_type::CHALLENGE, &cookie), &[])
+            }
+            Packed::ProbeAck(probe, padding) => Piece::new::<PROBE_BYTES>(
+                probe.to_bytes(frame_type::PROBE_ACK),
+                &ZEROES[..padding.min(ZEROES.len())],
+            ),
+        }
+    }
+
+    /// Bytes of the frame.
+    #[inline]
+    pub(super) const fn len(&self) -> usize {
+        match self {
+            Packed::Miss(_) => MISS_BYTES,
+            Packed::Refused(_) => REFUSED_BYTES,
+            Packed::Value(value) => VALUE_BYTES + value.sealed.len(),
+            Packed::Challenge(_) => COOKIE_FRAME_BYTES,
+            Packed::ProbeAck(_, padding) => PROBE_BYTES + *padding,
+        }
+    }
+}
+
+/// One frame as bytes: a fixed part, and bytes that are borrowed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece<'d> {
+    pub(super) head: [u8; CHUNK_BYTES],
+    pub(super) head_bytes: usize,
+    pub(super) body: &'d [u8],
+}
+
+impl<'d> Piece<'d> {
+    #[inline]
+    fn new<const N: usize>(fixed: [u8; N], body: &'d [u8]) -> Self {
+        const { assert!(N <= CHUNK_BYTES) };
+        let mut head = [0; CHUNK_BYTES];
+        head[..N].copy_from_slice(&fixed);
+        Piece { head, head_bytes: N, body }
+    }
+
+    #[inline]
+    pub(super) fn chunk(chunk: &Chunk<'d>) -> Self {
+        Self::new::<CHUNK_BYTES>(chunk.head(), chunk.bytes)
+    }
+
+    #[inline]
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head[..self.head_bytes]
+    }
+}

@@ -1,0 +1,76 @@
+//! How much may be sent in answer to one request, and how (`PROTOCOL.md`, sections 4.1 and 7).
+
+use crate::cookie::{Cookie, Proof};
+use crate::limits::{CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, SEGMENTS_MAX};
+use crate::wire::Request;
+
+/// What a port may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortLimits {
+    /// Largest datagram; bytes of UDP payload, at least [`crate::limits::DATAGRAM_BYTES_MIN`].
+    pub datagram_max: u16,
+    /// An answer is one datagram of up to 65,507 bytes whatever the client announced, and the kernel fragments it: what the
+    /// strategies we compare with do.
+    pub one_datagram_answers: bool,
+    /// An answer is one datagram of up to `datagram_max` bytes whatever the client announced, and what is bigger is refused.
+    pub too_big_is_refused: bool,
+    /// The port sets DF, so that probes mean something.
+    pub probes_served: bool,
+}
+
+/// What one answer must keep to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// Largest datagram.
+    pub(super) datagram_bytes: usize,
+    /// All datagrams together, unless there is only one.
+    pub(super) credit_bytes: usize,
+    /// Most datagrams of one UDP_SEGMENT send.
+    pub(super) train_datagrams: usize,
+    /// A value that does not fit one datagram is refused, not cut.
+    pub(super) whole_values: bool,
+    /// Without a proven address: length of the request, which the answer must not exceed, and the cookie of the challenge.
+    unproven: Option<(usize, Cookie)>,
+}
+
+impl Terms {
+    /// Over TCP, which has flow control of its own.
+    pub(super) const TCP: Self = Terms {
+        datagram_bytes: DATAGRAM_BYTES_MAX,
+        credit_bytes: usize::MAX,
+        train_datagrams: 1,
+        whole_values: false,
+        unproven: None,
+    };
+
+    #[inline]
+    pub(super) fn over_udp(request: &Request<'_>, port: &PortLimits, proof: &Proof) -> Self {
+        let port_bytes = usize::from(port.datagram_max);
+        let whole_values = port.one_datagram_answers || port.too_big_is_refused;
+        let datagram_bytes = if port.too_big_is_refused {
+            port_bytes
+        } else if port.one_datagram_answers {
+            DATAGRAM_BYTES_MAX
+        } else {
+            port_bytes.min(usize::from(request.header.datagram_max))
+        };
+        Terms {
+            datagram_bytes: datagram_bytes.min(DATAGRAM_BYTES_MAX),
+            credit_bytes: CREDIT_BYTES_MAX.min(request.header.credit as usize),
+            // A segment that the kernel would have to fragment is refused, or loses its DF (UDP_SEGMENT with IP_PMTUDISC_WANT).
+            train_datagrams: if whole_values { 1 } else { SEGMENTS_MAX },
+            whole_values,
+            unproven: match *proof {
+                Proof::Missing(cookie) => Some((request.message_bytes, cookie)),
+                Proof::Valid | Proof::Stale(_) => None,
+            },
+        }
+    }
+
+    /// The cookie to challenge with where an answer of this length must not be sent.
+    #[inline]
+    pub(super) fn challenge(&self, answer_bytes: usize) -> Option<Cookie> {
+        let (request_bytes, cookie) = self.unproven?;
+        (answer_bytes > request_bytes).then_some(cookie)
+    }
+}
