@@ -6,6 +6,10 @@ mod small;
 
 /// One thing that is measured, many times over, in memory taken when it was made.
 pub trait Scenario {
+    /// Whether [`Scenario::prepare`] does anything.
+    fn has_preparation(&self) -> bool {
+        false
+    }
     /// Done before each [`Scenario::run`] and not measured.
     fn prepare(&mut self) {}
     /// What is measured.

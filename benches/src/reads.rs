@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use shingle_proto::checksum::crc32c;
 use shingle_proto::client::{Client, ClientConfig, Ended, Join};
-use shingle_proto::server::{Answer, Found, Lookups};
+use shingle_proto::server::{Answer, Found, Workspace};
 use shingle_proto::wire::{Carrier, Request};
 
 use crate::Scenario;
@@ -17,8 +17,8 @@ const DATAGRAM_BYTES: usize = 1472;
 
 /// Answers a request and writes the datagrams one behind the other; their bytes.
 pub(crate) fn send(request: &Request<'_>, sealed: &[u8], out: &mut [u8]) -> usize {
-    let mut lookups = Lookups::new();
-    let answer = Answer::new(request, &PORT, &FACTS, &mut lookups, |_| Found::Value { sealed, version: 1 });
+    let mut workspace = Workspace::new();
+    let answer = Answer::new(request, &PORT, &FACTS, &mut workspace, |_| Found::Value { sealed, version: 1 });
     let mut bytes = 0;
     for datagram in answer {
         bytes += datagram.write(&mut out[bytes..]);
@@ -99,6 +99,10 @@ impl Reassemble {
 }
 
 impl Scenario for Reassemble {
+    fn has_preparation(&self) -> bool {
+        true
+    }
+
     fn prepare(&mut self) {
         self.bytes = ask(&mut self.client, &self.stored, &mut self.out);
     }

@@ -53,6 +53,13 @@ impl Chunks {
     pub const fn chunk_bytes(&self) -> u32 {
         self.each
     }
+
+    /// How many chunks are left, and their bytes together.
+    #[inline]
+    pub(crate) const fn left(&self) -> (u32, u32) {
+        let bytes = self.end - self.next;
+        (bytes.div_ceil(self.each), bytes)
+    }
 }
 
 impl Iterator for Chunks {
@@ -71,7 +78,7 @@ impl Iterator for Chunks {
 
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = (self.end - self.next).div_ceil(self.each) as usize;
+        let left = self.left().0 as usize;
         (left, Some(left))
     }
 }

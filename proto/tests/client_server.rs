@@ -6,7 +6,7 @@ use shingle_proto::client::{Client, ClientConfig, Ended, Join};
 use shingle_proto::cookie::{CookieKeys, Proof};
 use shingle_proto::limits::DATAGRAM_BYTES_MAX;
 use shingle_proto::seal;
-use shingle_proto::server::{Answer, AnswerSummary, Facts, Found, Lookups, PortLimits};
+use shingle_proto::server::{Answer, AnswerSummary, Facts, Found, PortLimits, Workspace};
 use shingle_proto::wire::{Carrier, Request, Telemetry};
 
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1));
@@ -37,8 +37,8 @@ fn exchange(
         Proof::Valid => Proof::Valid,
     };
     let facts = Facts { proof, draining: false, telemetry: Some(Telemetry::default()) };
-    let mut lookups = Lookups::new();
-    let answer = Answer::new(&request, port, &facts, &mut lookups, |_| Found::Value { sealed, version: 9 });
+    let mut workspace = Workspace::new();
+    let answer = Answer::new(&request, port, &facts, &mut workspace, |_| Found::Value { sealed, version: 9 });
     let summary = answer.summary();
     let credit = request.header.credit as usize;
     assert!(
@@ -117,8 +117,8 @@ fn a_port_that_answers_in_one_datagram_is_read_in_one() {
     let transmit = client.poll_transmit(0, &mut out).expect("a request");
     let request = Request::parse(&out[..transmit.bytes], Carrier::Udp).expect("valid");
     let facts = Facts { proof: Proof::Valid, draining: false, telemetry: None };
-    let (mut lookups, found) = (Lookups::new(), Found::Value { sealed: &sealed, version: 1 });
-    let mut answer = Answer::new(&request, &port, &facts, &mut lookups, |_| found);
+    let (mut workspace, found) = (Workspace::new(), Found::Value { sealed: &sealed, version: 1 });
+    let mut answer = Answer::new(&request, &port, &facts, &mut workspace, |_| found);
     assert_eq!(answer.len(), 1);
     let mut bytes = vec![0; DATAGRAM_BYTES_MAX];
     let length = answer.next().expect("one datagram").write(&mut bytes);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use shingle_proto::cookie::CookieKeys;
 use shingle_proto::limits::DATAGRAM_BYTES_MIN;
-use shingle_proto::server::{self, Answer, Facts, Found, Lookups, Part, PortLimits};
+use shingle_proto::server::{self, Answer, Facts, Found, Part, PortLimits, Workspace};
 use shingle_proto::wire::{DropReason, Request, Telemetry};
 use shingle_store::{Reader, Seconds};
 use shingle_udp::{Datagram, Outgoing, Socket, realtime_ns};
@@ -59,7 +59,7 @@ pub(super) struct Answers<'a, 'r, 'b, 'd> {
     pub(super) decoder: Decoder<'d>,
     pub(super) outgoing: Outgoing<'b, 'd>,
     pub(super) queued: &'a mut Vec<Queued>,
-    pub(super) lookups: Lookups<'r, 'd>,
+    pub(super) workspace: Workspace<'r, 'd>,
     /// Datagrams queued so far.
     pub(super) datagrams: u64,
 }
@@ -124,7 +124,7 @@ impl<'a, 'r, 'd> Answers<'a, 'r, '_, 'd> {
             Some(item) if as_stored => Found::Value { sealed: item.value, version: item.version.0 },
             Some(item) => decoder.decode(item),
         };
-        let answer = Answer::new(request, &limits, &facts, &mut self.lookups, lookup);
+        let answer = Answer::new(request, &limits, &facts, &mut self.workspace, lookup);
         let summary = answer.summary();
         queue(&mut self.outgoing, datagram.source, answer);
         self.datagrams += u64::from(summary.datagrams);
@@ -165,23 +165,28 @@ impl<'a, 'r, 'd> Answers<'a, 'r, '_, 'd> {
 /// Puts an answer into the send batch, each train as one message.
 #[inline]
 fn queue<'d>(outgoing: &mut Outgoing<'_, 'd>, to: SocketAddr, answer: Answer<'_, 'd>) {
-    let mut answer = answer.peekable();
-    while let Some(first) = answer.next() {
-        assert!(outgoing.begin(to), "Answers::has_room left room for every train of a request");
-        let mut segment_bytes = 0;
-        put(outgoing, &first);
-        while let Some(next) = answer.next_if(server::Datagram::continues_train) {
-            segment_bytes = first.len();
-            put(outgoing, &next);
+    // Of the message that is open: size of its first datagram, and how many there are.
+    let (mut segment_bytes, mut datagrams) = (0, 0);
+    for datagram in answer {
+        if !datagram.continues_train() {
+            end(outgoing, segment_bytes, datagrams);
+            assert!(outgoing.begin(to), "Answers::has_room left room for every train of a request");
+            (segment_bytes, datagrams) = (datagram.len(), 0);
         }
-        outgoing.end(segment_bytes).expect("trains keep to the limits of UDP_SEGMENT");
+        datagrams += 1;
+        datagram.gather(|part| match part {
+            Part::Copied(bytes) => outgoing.copy(bytes),
+            Part::Borrowed(bytes) => outgoing.borrow(bytes),
+        });
     }
+    end(outgoing, segment_bytes, datagrams);
 }
 
+/// Ends a message of so many datagrams, if one is open.
 #[inline]
-fn put<'d>(outgoing: &mut Outgoing<'_, 'd>, datagram: &server::Datagram<'_, 'd>) {
-    datagram.gather(|part| match part {
-        Part::Copied(bytes) => outgoing.copy(bytes),
-        Part::Borrowed(bytes) => outgoing.borrow(bytes),
-    });
+fn end(outgoing: &mut Outgoing<'_, '_>, segment_bytes: usize, datagrams: usize) {
+    if datagrams > 0 {
+        let segment_bytes = if datagrams == 1 { 0 } else { segment_bytes };
+        outgoing.end(segment_bytes).expect("trains keep to the limits of UDP_SEGMENT");
+    }
 }

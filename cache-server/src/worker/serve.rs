@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use shingle_proto::server::Lookups;
+use shingle_proto::server::Workspace;
 use shingle_proto::wire::Strategy;
 use shingle_store::counting::thread_allocations;
 use shingle_udp::{RecvBatch, SendBatch, Socket, monotonic_ns, pin_thread_to, realtime_ns, thread_cpu_time};
@@ -175,7 +175,7 @@ impl Worker {
                 decoder: Decoder::new(&mut self.scratch, self.shared.value_bytes_max),
                 outgoing: self.outgoing.fill(),
                 queued: &mut self.queued,
-                lookups: Lookups::new(),
+                workspace: Workspace::new(),
                 datagrams: 0,
             };
             while let Some((index, datagram)) = datagrams.peek() {

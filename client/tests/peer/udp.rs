@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use shingle_proto::cookie::CookieKeys;
 use shingle_proto::seal;
-use shingle_proto::server::{Answer, Facts, Found, Lookups, PortLimits, answer_over_tcp};
+use shingle_proto::server::{Answer, Facts, Found, PortLimits, Workspace, answer_over_tcp};
 use shingle_proto::wire::{Carrier, Port, Request};
 
 use super::{Peer, port};
@@ -103,8 +103,8 @@ fn serve_udp(
         let request = Request::parse(&bytes[..length], Carrier::Udp).unwrap();
         let proof = cookies.prove(request.cookie.as_ref(), client.ip(), unix_s);
         let facts = Facts { proof, draining: true, telemetry: None };
-        let mut lookups = Lookups::new();
-        for datagram in Answer::new(&request, limits, &facts, &mut lookups, |key| find(values, key)) {
+        let mut workspace = Workspace::new();
+        for datagram in Answer::new(&request, limits, &facts, &mut workspace, |key| find(values, key)) {
             let mut bytes = vec![0; datagram.len()];
             datagram.write(&mut bytes);
             if pass(request.header.attempt, &mut bytes) {

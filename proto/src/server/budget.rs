@@ -48,10 +48,16 @@ impl Budget {
     /// Takes one more chunk.
     #[inline]
     pub(super) fn chunk(&mut self, chunk: Range) -> bool {
-        let bytes = self.prefix_bytes + CHUNK_BYTES + chunk.length as usize;
+        self.chunks(1, chunk.length)
+    }
+
+    /// Takes this many more chunks of so many bytes together, or none.
+    #[inline]
+    pub(super) fn chunks(&mut self, count: u32, chunk_bytes: u32) -> bool {
+        let bytes = count as usize * (self.prefix_bytes + CHUNK_BYTES) + chunk_bytes as usize;
         let fits = self.affords(bytes);
         if fits {
-            self.datagrams += 1;
+            self.datagrams += count;
             self.spent += bytes;
         }
         fits

@@ -7,20 +7,18 @@ use super::frames::{PREFIX_BYTES_MAX, Packed, Piece, Prefix};
 use super::plan::{Cut, CutChunks, Reply, capacity};
 use super::terms::Terms;
 use crate::checksum::{Crc32c, crc32c};
-use crate::chunk::Range;
 use crate::limits::{CHUNK_BYTES, DATAGRAM_BYTES_MAX};
 
-/// The longest prefix and the longest first frame without its value bytes.
-const START_BYTES_MAX: usize = PREFIX_BYTES_MAX + CHUNK_BYTES;
+/// Longest datagram whose checksum is computed in one call where it was written. Of a longer one the start and the value bytes
+/// are taken one by one, the latter where they are borrowed: they were not stored just now.
+const ONE_CALL_BYTES_MAX: usize = 256;
 
 /// One datagram of an answer.
 #[derive(Clone, Debug)]
 pub struct Datagram<'a, 'd> {
-    /// Prefix and fixed part of the first frame side by side: one checksum call and one copy for what all datagrams have.
-    start: [u8; START_BYTES_MAX],
-    start_bytes: usize,
-    body: &'d [u8],
-    /// Frames behind the first.
+    prefix: &'a Prefix,
+    first: Piece<'d>,
+    /// Packed frames behind the first.
     more: &'a [Option<Reply<'a, 'd>>],
     bytes: usize,
     continues_train: bool,
@@ -36,16 +34,6 @@ pub enum Part<'t, 'd> {
 }
 
 impl<'a, 'd> Datagram<'a, 'd> {
-    #[inline]
-    fn new(prefix: &Prefix, first: &Piece<'d>, more: &'a [Option<Reply<'a, 'd>>], more_bytes: usize) -> Self {
-        let mut start = [0; START_BYTES_MAX];
-        start[..PREFIX_BYTES_MAX].copy_from_slice(&prefix.bytes);
-        start[prefix.len()..][..CHUNK_BYTES].copy_from_slice(&first.head);
-        let start_bytes = prefix.len() + first.head_bytes;
-        let bytes = start_bytes + first.body.len() + more_bytes;
-        Datagram { start, start_bytes, body: first.body, more, bytes, continues_train: false }
-    }
-
     /// Length; bytes of UDP payload.
     #[inline]
     #[must_use]
@@ -75,53 +63,50 @@ impl<'a, 'd> Datagram<'a, 'd> {
                 self.bytes
             );
         };
-        let (start, rest) = out.split_at_mut(self.start_bytes);
-        start.copy_from_slice(&self.start[..self.start_bytes]);
-        let (body, mut rest) = rest.split_at_mut(self.body.len());
-        body.copy_from_slice(self.body);
-        for piece in packed(self.more) {
-            for part in [piece.head(), piece.body] {
-                rest.split_off_mut(..part.len()).expect("its length counts all frames").copy_from_slice(part);
-            }
-        }
-        let (checksum, rest) = out.split_at_mut(4);
-        checksum.copy_from_slice(&crc32c(rest).to_be_bytes());
+        let rest = self.first.write(self.prefix.write(out));
+        packed(self.more).fold(rest, |rest, piece| piece.write(rest));
+        let start_bytes = self.prefix.len() + self.first.head_bytes;
+        let checksum = if self.bytes <= ONE_CALL_BYTES_MAX || !self.more.is_empty() {
+            crc32c(&out[4..])
+        } else {
+            let mut crc = Crc32c::of(&out[4..start_bytes]);
+            crc.update(self.first.body);
+            crc.finish()
+        };
+        out[..4].copy_from_slice(&checksum.to_be_bytes());
         self.bytes
     }
 
     /// Hands out its parts in order, for those who gather: value bytes are not copied.
     #[inline]
     pub fn gather(&self, mut take: impl FnMut(Part<'_, 'd>)) {
-        let mut start = self.start;
-        start[..4].copy_from_slice(&self.checksum().to_be_bytes());
-        take(Part::Copied(&start[..self.start_bytes]));
-        if !self.body.is_empty() {
-            take(Part::Borrowed(self.body));
+        let mut start = [0; PREFIX_BYTES_MAX + CHUNK_BYTES];
+        let start_bytes = self.prefix.len() + self.first.head_bytes;
+        *self.prefix.write(&mut start).first_chunk_mut().expect("room for the longest") = self.first.head();
+        let mut crc = Crc32c::of(&start[4..start_bytes]);
+        crc.update(self.first.body);
+        for piece in packed(self.more) {
+            crc.update(&piece.head()[..piece.head_bytes]);
+            crc.update(piece.body);
+        }
+        start[..4].copy_from_slice(&crc.finish().to_be_bytes());
+        take(Part::Copied(&start[..start_bytes]));
+        if !self.first.body.is_empty() {
+            take(Part::Borrowed(self.first.body));
         }
         for piece in packed(self.more) {
-            take(Part::Copied(piece.head()));
+            take(Part::Copied(&piece.head()[..piece.head_bytes]));
             if !piece.body.is_empty() {
                 take(Part::Borrowed(piece.body));
             }
         }
-    }
-
-    #[inline]
-    fn checksum(&self) -> u32 {
-        let mut crc = Crc32c::of(&self.start[4..self.start_bytes]);
-        crc.update(self.body);
-        for piece in packed(self.more) {
-            crc.update(piece.head());
-            crc.update(piece.body);
-        }
-        crc.finish()
     }
 }
 
 /// The answer to one request: its datagrams, packed frames first, then the chunks of each read.
 #[derive(Clone, Debug)]
 pub struct Answer<'a, 'd> {
-    prefix: Prefix,
+    prefix: &'a Prefix,
     datagram_bytes: usize,
     /// Replies that packed frames are still to be taken from.
     packed: &'a [Option<Reply<'a, 'd>>],
@@ -145,7 +130,7 @@ struct Open<'a, 'd> {
 impl<'a, 'd> Answer<'a, 'd> {
     #[inline]
     pub(super) fn of(
-        prefix: Prefix,
+        prefix: &'a Prefix,
         terms: &Terms,
         replies: &'a [Option<Reply<'a, 'd>>],
         summary: AnswerSummary,
@@ -169,6 +154,19 @@ impl<'a, 'd> Answer<'a, 'd> {
         self.summary
     }
 
+    /// One datagram, and the train it belongs to.
+    #[inline]
+    fn datagram(
+        &mut self,
+        first: Piece<'d>,
+        more: &'a [Option<Reply<'a, 'd>>],
+        more_bytes: usize,
+    ) -> Datagram<'a, 'd> {
+        let bytes = self.prefix.len() + first.len() + more_bytes;
+        self.left -= 1;
+        Datagram { prefix: self.prefix, first, more, bytes, continues_train: self.train.take(bytes) }
+    }
+
     /// The next datagram of packed frames: as many as [`super::budget::Budget::pack`] put into it.
     #[inline]
     fn next_packed(&mut self) -> Option<Datagram<'a, 'd>> {
@@ -188,7 +186,7 @@ impl<'a, 'd> Answer<'a, 'd> {
             }
             let (more, behind) = self.packed.split_at(count);
             self.packed = behind;
-            return Some(Datagram::new(&self.prefix, &first.piece(), more, all_room - room));
+            return Some(self.datagram(first.piece(), more, all_room - room));
         }
         None
     }
@@ -202,7 +200,8 @@ impl<'a, 'd> Answer<'a, 'd> {
                 && let Some(range) = open.chunks.next()
             {
                 open.left -= 1;
-                return Some(chunk(&self.prefix, open.cut, range));
+                let piece = Piece::chunk(&open.cut.chunk(range));
+                return Some(self.datagram(piece, &[], 0));
             }
             let (reply, rest) = self.cut.split_first()?;
             self.cut = rest;
@@ -214,11 +213,6 @@ impl<'a, 'd> Answer<'a, 'd> {
     }
 }
 
-#[inline]
-fn chunk<'a, 'd>(prefix: &Prefix, cut: &Cut<'_, 'd>, range: Range) -> Datagram<'a, 'd> {
-    Datagram::new(prefix, &Piece::chunk(&cut.chunk(range)), &[], 0)
-}
-
 impl<'a, 'd> Iterator for Answer<'a, 'd> {
     type Item = Datagram<'a, 'd>;
 
@@ -227,10 +221,7 @@ impl<'a, 'd> Iterator for Answer<'a, 'd> {
         if self.left == 0 {
             return None;
         }
-        let mut datagram = self.next_packed().or_else(|| self.next_chunk())?;
-        self.left -= 1;
-        datagram.continues_train = self.train.take(datagram.bytes);
-        Some(datagram)
+        self.next_packed().or_else(|| self.next_chunk())
     }
 
     #[inline]

@@ -19,11 +19,14 @@ static ZEROES: [u8; DATAGRAM_BYTES_MAX] = [0; DATAGRAM_BYTES_MAX];
 /// it, so that segments are equal and the loss of one does not take the cookie along.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prefix {
-    pub(super) bytes: [u8; PREFIX_BYTES_MAX],
+    bytes: [u8; PREFIX_BYTES_MAX],
     length: usize,
 }
 
 impl Prefix {
+    /// Of no answer.
+    pub(super) const EMPTY: Self = Prefix { bytes: [0; PREFIX_BYTES_MAX], length: 0 };
+
     #[inline]
     pub(super) fn new(header: &AnswerHeader, telemetry: Option<&Telemetry>, cookie: Option<&Cookie>) -> Self {
         let mut bytes = [0; PREFIX_BYTES_MAX];
@@ -49,6 +52,22 @@ impl Prefix {
     #[inline]
     pub(super) const fn len(&self) -> usize {
         self.length
+    }
+
+    /// Writes it to the front of `out` and gives what is behind it.
+    ///
+    /// # Panics
+    /// If `out` is shorter.
+    #[inline]
+    pub(super) fn write<'b>(&self, out: &'b mut [u8]) -> &'b mut [u8] {
+        let (front, behind) = out.split_at_mut(self.length);
+        // Mostly it is the header alone, whose length is known.
+        let (header, frames) = front.split_at_mut(ANSWER_HEADER_BYTES);
+        header.copy_from_slice(&self.bytes[..ANSWER_HEADER_BYTES]);
+        if !frames.is_empty() {
+            frames.copy_from_slice(&self.bytes[ANSWER_HEADER_BYTES..self.length]);
+        }
+        behind
     }
 }
 
@@ -96,7 +115,9 @@ impl<'d> Packed<'d> {
 /// One frame as bytes: a fixed part, and bytes that are borrowed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Piece<'d> {
-    pub(super) head: [u8; CHUNK_BYTES],
+    /// The fixed part in words, which stay in registers: what is stored in small fields and loaded in larger ones has to leave
+    /// the store buffer first.
+    head: [u64; CHUNK_BYTES / 8],
     pub(super) head_bytes: usize,
     pub(super) body: &'d [u8],
 }
@@ -105,8 +126,10 @@ impl<'d> Piece<'d> {
     #[inline]
     fn new<const N: usize>(fixed: [u8; N], body: &'d [u8]) -> Self {
         const { assert!(N <= CHUNK_BYTES) };
-        let mut head = [0; CHUNK_BYTES];
-        head[..N].copy_from_slice(&fixed);
+        let mut bytes = [0; CHUNK_BYTES];
+        bytes[..N].copy_from_slice(&fixed);
+        let [a, b, c] = bytes.as_chunks::<8>().0 else { unreachable!("24 bytes are three words") };
+        let head = [u64::from_ne_bytes(*a), u64::from_ne_bytes(*b), u64::from_ne_bytes(*c)];
         Piece { head, head_bytes: N, body }
     }
 
@@ -115,8 +138,36 @@ impl<'d> Piece<'d> {
         Self::new::<CHUNK_BYTES>(chunk.head(), chunk.bytes)
     }
 
+    /// The fixed part, with zeroes behind it.
     #[inline]
-    pub(super) fn head(&self) -> &[u8] {
-        &self.head[..self.head_bytes]
+    pub(super) const fn head(&self) -> [u8; CHUNK_BYTES] {
+        let [a, b, c] = self.head;
+        let mut bytes = [0; CHUNK_BYTES];
+        let (words, _) = bytes.as_chunks_mut::<8>();
+        (words[0], words[1], words[2]) = (a.to_ne_bytes(), b.to_ne_bytes(), c.to_ne_bytes());
+        bytes
+    }
+
+    /// Bytes of the frame.
+    #[inline]
+    pub(super) const fn len(&self) -> usize {
+        self.head_bytes + self.body.len()
+    }
+
+    /// Writes the frame to the front of `out` and gives what is behind it.
+    ///
+    /// # Panics
+    /// If `out` is shorter than the frame.
+    #[inline]
+    pub(super) fn write<'b>(&self, out: &'b mut [u8]) -> &'b mut [u8] {
+        let head = self.head();
+        match out.first_chunk_mut::<CHUNK_BYTES>() {
+            // What this writes too much is written over by the body or the next frame, or is not part of the datagram yet.
+            Some(front) => *front = head,
+            None => out[..self.head_bytes].copy_from_slice(&head[..self.head_bytes]),
+        }
+        let (body, behind) = out[self.head_bytes..].split_at_mut(self.body.len());
+        body.copy_from_slice(self.body);
+        behind
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! # use std::{collections::BTreeMap, net::UdpSocket, io};
-//! # use shingle_proto::{cookie::CookieKeys, server::{self, Answer, Facts, Found, Lookups, PortLimits}};
+//! # use shingle_proto::{cookie::CookieKeys, server::{self, Answer, Facts, Found, Workspace, PortLimits}};
 //! # fn serve(socket: &UdpSocket, port: &PortLimits, keys: &CookieKeys, values: &BTreeMap<Vec<u8>, Vec<u8>>, now_s: u32,
 //! #     own_port: u16) -> io::Result<()> {
 //! # let (mut bytes, mut out) = ([0; 1500], [0; 1500]);
@@ -15,8 +15,8 @@
 //! if let Ok(request) = server::accept(&bytes[..length], from, &[own_port]) {
 //!     let proof = keys.prove(request.cookie.as_ref(), from.ip(), now_s);
 //!     let facts = Facts { proof, draining: false, telemetry: None };
-//!     let mut lookups = Lookups::new();
-//!     let answer = Answer::new(&request, port, &facts, &mut lookups, |key| match values.get(key) {
+//!     let mut workspace = Workspace::new();
+//!     let answer = Answer::new(&request, port, &facts, &mut workspace, |key| match values.get(key) {
 //!         Some(sealed) => Found::Value { sealed, version: 1 },
 //!         None => Found::Nothing,
 //!     });
@@ -42,7 +42,7 @@ use crate::cookie::Proof;
 use crate::wire::{Carrier, DropReason, Request, Telemetry};
 
 pub use datagram::{Answer, Datagram, Part};
-pub use plan::Lookups;
+pub use plan::Workspace;
 pub use stream::answer_over_tcp;
 pub use terms::PortLimits;
 

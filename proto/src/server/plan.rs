@@ -11,9 +11,12 @@ use crate::cookie::{Cookie, Proof};
 use crate::limits::{CHUNK_BYTES, DATAGRAM_BYTES_MAX, GETS_PER_DATAGRAM_MAX, PROBE_BYTES, VALUE_BYTES};
 use crate::wire::{AnswerHeader, Chunk, Frame, Probe, Ranges, Refusal, Refused, Request, Rerequest, Value};
 
-/// Memory for what is found for the reads of one request, to be used again for the next; 4 KiB.
+/// Memory in which one answer is planned, to be used again for the next; 4 KiB.
 #[derive(Clone, Debug)]
-pub struct Lookups<'a, 'd>([Option<Reply<'a, 'd>>; GETS_PER_DATAGRAM_MAX]);
+pub struct Workspace<'a, 'd> {
+    prefix: Prefix,
+    replies: [Option<Reply<'a, 'd>>; GETS_PER_DATAGRAM_MAX],
+}
 
 /// The answer to one read.
 #[derive(Clone, Copy, Debug)]
@@ -36,16 +39,16 @@ pub(super) struct Cut<'a, 'd> {
     pub(super) send: usize,
 }
 
-impl Lookups<'_, '_> {
-    /// Nothing was looked up yet.
+impl Workspace<'_, '_> {
+    /// Memory without an answer in it.
     #[inline]
     #[must_use]
     pub const fn new() -> Self {
-        Lookups([None; GETS_PER_DATAGRAM_MAX])
+        Workspace { prefix: Prefix::EMPTY, replies: [None; GETS_PER_DATAGRAM_MAX] }
     }
 }
 
-impl Default for Lookups<'_, '_> {
+impl Default for Workspace<'_, '_> {
     fn default() -> Self {
         Self::new()
     }
@@ -60,7 +63,7 @@ impl<'p, 'd> Answer<'p, 'd> {
         request: &Request<'a>,
         port: &PortLimits,
         facts: &Facts,
-        lookups: &'p mut Lookups<'a, 'd>,
+        workspace: &'p mut Workspace<'a, 'd>,
         lookup: impl FnMut(&[u8]) -> Found<'d>,
     ) -> Self {
         let header = AnswerHeader::to(&request.header, facts.draining);
@@ -70,7 +73,7 @@ impl<'p, 'd> Answer<'p, 'd> {
             Proof::Valid | Proof::Missing(_) => None,
         };
         let terms = Terms::over_udp(request, port, &facts.proof);
-        let mut plan = Plan::new(request, Prefix::new(&header, telemetry, renewed), lookups);
+        let mut plan = Plan::new(request, Prefix::new(&header, telemetry, renewed), workspace);
         if request.reads > 0 {
             plan.read(request, &terms, lookup);
         } else {
@@ -86,11 +89,11 @@ impl<'p, 'd> Answer<'p, 'd> {
     pub(super) fn over_tcp<'a: 'p>(
         request: &Request<'a>,
         draining: bool,
-        lookups: &'p mut Lookups<'a, 'd>,
+        workspace: &'p mut Workspace<'a, 'd>,
         lookup: impl FnMut(&[u8]) -> Found<'d>,
     ) -> Self {
         let prefix = Prefix::new(&AnswerHeader::to(&request.header, draining), None, None);
-        let mut plan = Plan::new(request, prefix, lookups);
+        let mut plan = Plan::new(request, prefix, workspace);
         plan.read(request, &Terms::TCP, lookup);
         plan.finish(&Terms::TCP)
     }
@@ -98,30 +101,30 @@ impl<'p, 'd> Answer<'p, 'd> {
 
 /// An answer in the making.
 struct Plan<'p, 'a, 'd> {
-    prefix: Prefix,
-    replies: &'p mut [Option<Reply<'a, 'd>>; GETS_PER_DATAGRAM_MAX],
-    /// How many of them there are.
+    workspace: &'p mut Workspace<'a, 'd>,
+    /// How many replies there are.
     count: usize,
     summary: AnswerSummary,
 }
 
 impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
     #[inline]
-    fn new(request: &Request<'_>, prefix: Prefix, lookups: &'p mut Lookups<'a, 'd>) -> Self {
+    fn new(request: &Request<'_>, prefix: Prefix, workspace: &'p mut Workspace<'a, 'd>) -> Self {
+        workspace.prefix = prefix;
         let summary = AnswerSummary { gets: u16::from(request.reads), ..AnswerSummary::default() };
-        Plan { prefix, replies: &mut lookups.0, count: 0, summary }
+        Plan { workspace, count: 0, summary }
     }
 
     #[inline]
     fn finish(self, terms: &Terms) -> Answer<'p, 'd> {
-        let replies = &self.replies[..self.count];
-        Answer::of(self.prefix, terms, replies, self.summary)
+        let Workspace { prefix, replies } = self.workspace;
+        Answer::of(prefix, terms, &replies[..self.count], self.summary)
     }
 
     /// Looks every read up and fits the answers into the credit.
     #[inline]
     fn read(&mut self, request: &Request<'a>, terms: &Terms, mut lookup: impl FnMut(&[u8]) -> Found<'d>) {
-        let prefix_bytes = self.prefix.len();
+        let prefix_bytes = self.workspace.prefix.len();
         let capacity = capacity(terms.datagram_bytes, prefix_bytes);
         let mut budget = Budget::new(terms, prefix_bytes);
         let mut cuts = false;
@@ -136,13 +139,13 @@ impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
             let fits = match &mut reply {
                 Reply::Packed(packed) => budget.pack(packed.len()),
                 Reply::Cut(cut) => {
-                    cut.fit(capacity, 1, &mut budget);
+                    cut.fit_first(capacity, &mut budget);
                     cuts |= cut.send == 1;
                     cut.send == 1
                 }
             };
             // A checked request has no more reads than there are slots.
-            match self.replies.get_mut(self.count) {
+            match self.workspace.replies.get_mut(self.count) {
                 Some(slot) if fits => {
                     *slot = Some(reply);
                     self.count += 1;
@@ -151,9 +154,9 @@ impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
             }
         }
         if cuts {
-            for reply in &mut self.replies[..self.count] {
+            for reply in &mut self.workspace.replies[..self.count] {
                 if let Some(Reply::Cut(cut)) = reply {
-                    cut.fit(capacity, usize::MAX, &mut budget);
+                    cut.fit_rest(capacity, &mut budget);
                 }
             }
         }
@@ -178,7 +181,7 @@ impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
             refused(Refusal::TooBig, u32::from(port_bytes))
         } else {
             let arrived = request.message_bytes.min(usize::from(u16::MAX)) as u16;
-            let padding = wanted.saturating_sub(self.prefix.len() + PROBE_BYTES);
+            let padding = wanted.saturating_sub(self.workspace.prefix.len() + PROBE_BYTES);
             Packed::ProbeAck(Probe { size: arrived, ..probe }, padding)
         };
         self.summary.refused = u16::from(matches!(frame, Packed::Refused(_)));
@@ -189,8 +192,8 @@ impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
     #[cold]
     fn challenge(&mut self, request: &Request<'_>, cookie: Cookie) {
         let frame = Packed::Challenge(cookie);
-        if self.prefix.len() + frame.len() > request.message_bytes {
-            self.prefix.drop_frames();
+        if self.workspace.prefix.len() + frame.len() > request.message_bytes {
+            self.workspace.prefix.drop_frames();
         }
         self.summary =
             AnswerSummary { gets: u16::from(request.reads), challenged: true, ..AnswerSummary::default() };
@@ -199,8 +202,9 @@ impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
 
     /// One datagram of one frame.
     fn only(&mut self, frame: Packed<'d>) {
-        (self.summary.datagrams, self.summary.bytes) = (1, (self.prefix.len() + frame.len()) as u32);
-        self.replies[0] = Some(Reply::Packed(frame));
+        (self.summary.datagrams, self.summary.bytes) =
+            (1, (self.workspace.prefix.len() + frame.len()) as u32);
+        self.workspace.replies[0] = Some(Reply::Packed(frame));
         self.count = 1;
     }
 }
@@ -223,14 +227,28 @@ impl AnswerSummary {
 }
 
 impl<'a, 'd> Cut<'a, 'd> {
-    /// Takes chunks, up to this many in all, as far as the budget goes.
+    /// Takes the first chunk if the budget allows.
     #[inline]
-    fn fit(&mut self, capacity: u32, send_max: usize, budget: &mut Budget) {
+    fn fit_first(&mut self, capacity: u32, budget: &mut Budget) {
+        let first = self.chunks(capacity).next();
+        self.send = usize::from(first.is_some_and(|first| budget.chunk(first)));
+    }
+
+    /// Takes the chunks behind the first as far as the budget goes.
+    #[inline]
+    fn fit_rest(&mut self, capacity: u32, budget: &mut Budget) {
         let mut chunks = self.chunks(capacity);
-        for _ in 0..self.send {
-            chunks.next();
-        }
-        while self.send < send_max && chunks.next().is_some_and(|chunk| budget.chunk(chunk)) {
+        chunks.next();
+        loop {
+            // Mostly the credit pays for all of a range, which need not be counted chunk by chunk.
+            let (count, bytes) = chunks.current.left();
+            if budget.chunks(count, bytes) {
+                self.send += count as usize;
+                chunks.current = Chunks::new(0, 1);
+            }
+            if !chunks.next().is_some_and(|chunk| budget.chunk(chunk)) {
+                return;
+            }
             self.send += 1;
         }
     }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Answer, AnswerSummary, Found, Lookups};
+use super::{Answer, AnswerSummary, Found, Workspace};
 use crate::limits::TCP_LENGTH_BYTES;
 use crate::wire::Request;
 
@@ -15,8 +15,8 @@ pub fn answer_over_tcp<'d>(
     lookup: impl FnMut(&[u8]) -> Found<'d>,
     out: &mut Vec<u8>,
 ) -> AnswerSummary {
-    let mut lookups = Lookups::new();
-    let answer = Answer::over_tcp(request, draining, &mut lookups, lookup);
+    let mut workspace = Workspace::new();
+    let answer = Answer::over_tcp(request, draining, &mut workspace, lookup);
     let summary = answer.summary();
     for message in answer {
         out.extend_from_slice(&(message.len() as u32).to_be_bytes());

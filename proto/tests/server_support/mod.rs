@@ -6,7 +6,7 @@ use shingle_proto::chunk::Range;
 use shingle_proto::cookie::{Cookie, Proof};
 use shingle_proto::limits::{DATAGRAM_BYTES_MAX, RANGE_BYTES, RANGES_MAX, SEGMENTS_MAX};
 use shingle_proto::seal::{open, seal};
-use shingle_proto::server::{self, AnswerSummary, Facts, Found, Lookups, Part, PortLimits};
+use shingle_proto::server::{self, AnswerSummary, Facts, Found, Part, PortLimits, Workspace};
 use shingle_proto::wire::{
     Answer, Carrier, DatagramWriter, Frame, Get, Ranges, Request, RequestHeader, Rerequest, Telemetry,
 };
@@ -165,8 +165,8 @@ pub(crate) fn ask(
     facts: &Facts,
 ) -> (AnswerSummary, Datagrams) {
     let request = Request::parse(request, Carrier::Udp).expect("a good request");
-    let mut lookups = Lookups::new();
-    let answer = server::Answer::new(&request, port, facts, &mut lookups, |key| store.find(key));
+    let mut workspace = Workspace::new();
+    let answer = server::Answer::new(&request, port, facts, &mut workspace, |key| store.find(key));
     let summary = answer.summary();
     let out = Datagrams::take(answer);
     assert_eq!(summary.datagrams as usize, out.datagrams.len());
