@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use shingle_proto::checksum::crc32c;
 use shingle_proto::client::{Client, ClientConfig, Ended, Join};
+use shingle_proto::limits::{ANSWER_HEADER_BYTES, CHUNK_BYTES, DATAGRAM_BYTES_MIN, SEAL_BYTES};
 use shingle_proto::server::{Answer, Found, Workspace};
 use shingle_proto::wire::{Carrier, Request};
 
@@ -12,8 +13,6 @@ use crate::small::{FACTS, KEY, PORT, cookie, request, sealed};
 
 /// Bytes of the value.
 const VALUE_BYTES: usize = 64 << 10;
-/// Largest datagram of its answer: a path MTU of 1500.
-const DATAGRAM_BYTES: usize = 1472;
 
 /// Answers a request and writes the datagrams one behind the other; their bytes.
 pub(crate) fn send(request: &Request<'_>, sealed: &[u8], out: &mut [u8]) -> usize {
@@ -26,8 +25,14 @@ pub(crate) fn send(request: &Request<'_>, sealed: &[u8], out: &mut [u8]) -> usiz
     bytes
 }
 
-fn each_length(bytes: usize) -> usize {
-    bytes.div_ceil(46)
+/// How many datagrams of at most so many bytes the value takes.
+fn datagrams(datagram_max: u16) -> usize {
+    (SEAL_BYTES + VALUE_BYTES).div_ceil(usize::from(datagram_max) - ANSWER_HEADER_BYTES - CHUNK_BYTES)
+}
+
+/// The datagrams of one answer, each behind the other; all but the last have the same length.
+fn split(answer: &[u8], datagrams: usize) -> impl Iterator<Item = &[u8]> {
+    answer.chunks(answer.len().div_ceil(datagrams))
 }
 
 /// One side of the read: a value that is cut into datagrams.
@@ -38,8 +43,8 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    pub(crate) fn new() -> Self {
-        Cut { request: request(1), stored: sealed(VALUE_BYTES), out: vec![0; 2 * VALUE_BYTES] }
+    pub(crate) fn new(datagram_max: u16) -> Self {
+        Cut { request: request(1, datagram_max), stored: sealed(VALUE_BYTES), out: vec![0; 2 * VALUE_BYTES] }
     }
 }
 
@@ -51,20 +56,24 @@ impl Scenario for Cut {
 }
 
 /// The checksum passes that [`Cut`] makes, in as many pieces.
-pub(crate) struct Checksums(Cut, usize);
+pub(crate) struct Checksums {
+    answer: Vec<u8>,
+    datagrams: usize,
+}
 
 impl Checksums {
-    pub(crate) fn new() -> Self {
-        let mut cut = Cut::new();
-        let request = Request::parse(&cut.request, Carrier::Udp).expect("valid");
-        let bytes = send(&request, &cut.stored, &mut cut.out);
-        Checksums(cut, bytes)
+    pub(crate) fn new(datagram_max: u16) -> Self {
+        let Cut { request, stored, out: mut answer } = Cut::new(datagram_max);
+        let request = Request::parse(&request, Carrier::Udp).expect("valid");
+        let bytes = send(&request, &stored, &mut answer);
+        answer.truncate(bytes);
+        Checksums { answer, datagrams: datagrams(datagram_max) }
     }
 }
 
 impl Scenario for Checksums {
     fn run(&mut self) {
-        for datagram in self.0.out[..self.1].chunks(each_length(self.1)) {
+        for datagram in split(&self.answer, self.datagrams) {
             black_box(crc32c(black_box(&datagram[4..])));
         }
     }
@@ -81,14 +90,19 @@ pub(crate) struct Reassemble {
 }
 
 impl Reassemble {
-    pub(crate) fn in_order() -> Self {
-        let out = vec![0; 2 * VALUE_BYTES];
-        Reassemble { client: client(), stored: sealed(VALUE_BYTES), out, order: (0..46).collect(), bytes: 0 }
+    pub(crate) fn in_order(datagram_max: u16) -> Self {
+        Reassemble {
+            client: client(datagram_max),
+            stored: sealed(VALUE_BYTES),
+            out: vec![0; 2 * VALUE_BYTES],
+            order: (0..datagrams(datagram_max)).collect(),
+            bytes: 0,
+        }
     }
 
     /// In one order that looks random and is always the same.
-    pub(crate) fn shuffled() -> Self {
-        let mut shuffled = Self::in_order();
+    pub(crate) fn shuffled(datagram_max: u16) -> Self {
+        let mut shuffled = Self::in_order(datagram_max);
         let mut random = 1_u64;
         for last in (1..shuffled.order.len()).rev() {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -116,8 +130,8 @@ impl Scenario for Reassemble {
 pub(crate) struct CutAndReassemble(Reassemble);
 
 impl CutAndReassemble {
-    pub(crate) fn new() -> Self {
-        CutAndReassemble(Reassemble::in_order())
+    pub(crate) fn new(datagram_max: u16) -> Self {
+        CutAndReassemble(Reassemble::in_order(datagram_max))
     }
 }
 
@@ -159,9 +173,8 @@ impl Scenario for Floor {
 }
 
 /// A client that reads such values.
-fn client() -> Client {
-    let config =
-        ClientConfig { datagram_max: DATAGRAM_BYTES as u16, credit: 256 << 10, ..ClientConfig::default() };
+fn client(datagram_max: u16) -> Client {
+    let config = ClientConfig { datagram_max, credit: 256 << 10, ..ClientConfig::default() };
     let mut client = Client::new(config).expect("settings in range");
     client.set_cookie(cookie());
     client
@@ -169,7 +182,7 @@ fn client() -> Client {
 
 /// A read's request and its whole answer; bytes of the answer.
 fn ask(client: &mut Client, stored: &[u8], out: &mut [u8]) -> usize {
-    let mut request = [0; DATAGRAM_BYTES];
+    let mut request = [0; DATAGRAM_BYTES_MIN];
     client.get(0, KEY, 1, 1_000_000_000, Join::Alone).expect("room");
     let sent = client.poll_transmit(0, &mut request).expect("a request");
     let parsed = Request::parse(&request[..sent.bytes], Carrier::Udp).expect("valid");
@@ -178,7 +191,7 @@ fn ask(client: &mut Client, stored: &[u8], out: &mut [u8]) -> usize {
 
 /// The datagrams of an answer reach the client in this order, and the read ends.
 fn take(client: &mut Client, answer: &[u8], order: &[usize]) {
-    let each = each_length(answer.len());
+    let each = answer.len().div_ceil(order.len());
     let mut ended = 0;
     for place in order {
         let end = answer.len().min((place + 1) * each);

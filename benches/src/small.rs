@@ -9,8 +9,8 @@ use shingle_proto::seal::seal;
 use shingle_proto::server::{Facts, PortLimits};
 use shingle_proto::wire::{Carrier, DatagramWriter, Frame, Get, Request, RequestHeader};
 
-use crate::Scenario;
 use crate::reads::send;
+use crate::{ETHERNET, Scenario};
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const NOW_S: u32 = 1_800_000_000;
@@ -40,16 +40,10 @@ pub(crate) fn cookie() -> Cookie {
     keys().make(ADDRESS, NOW_S)
 }
 
-/// A request of this many gets.
-pub(crate) fn request(gets: u32) -> Vec<u8> {
-    let header = RequestHeader {
-        attempt: 0,
-        flow: 1,
-        sequence: 1,
-        telemetry: false,
-        datagram_max: 1472,
-        credit: 256 << 10,
-    };
+/// A request of this many gets, answered in datagrams of at most so many bytes.
+pub(crate) fn request(gets: u32, datagram_max: u16) -> Vec<u8> {
+    let header =
+        RequestHeader { attempt: 0, flow: 1, sequence: 1, telemetry: false, datagram_max, credit: 256 << 10 };
     let mut bytes = vec![0; 1472];
     let mut writer = DatagramWriter::request(&mut bytes, &header).expect("room for a header");
     writer.push(&Frame::Cookie(cookie())).expect("room for a cookie");
@@ -68,7 +62,7 @@ pub(crate) struct Parse {
 
 impl Parse {
     pub(crate) fn new() -> Self {
-        Parse { request: request(1) }
+        Parse { request: request(1, ETHERNET) }
     }
 }
 
@@ -86,8 +80,8 @@ pub(crate) struct Emit {
 }
 
 impl Emit {
-    pub(crate) fn packed() -> Self {
-        Emit { request: request(PACKED_READS), stored: sealed(SMALL_BYTES), out: vec![0; 1472] }
+    pub(crate) fn new() -> Self {
+        Emit { request: request(PACKED_READS, ETHERNET), stored: sealed(SMALL_BYTES), out: vec![0; 1472] }
     }
 }
 
@@ -107,7 +101,7 @@ pub(crate) struct ParseAndEmit {
 
 impl ParseAndEmit {
     pub(crate) fn new() -> Self {
-        ParseAndEmit { request: request(1), stored: sealed(SMALL_BYTES), out: vec![0; 1472] }
+        ParseAndEmit { request: request(1, ETHERNET), stored: sealed(SMALL_BYTES), out: vec![0; 1472] }
     }
 }
 
