@@ -15,9 +15,13 @@ use crate::small::{FACTS, KEY, PORT, cookie, request, sealed};
 const VALUE_BYTES: usize = 64 << 10;
 
 /// Answers a request and writes the datagrams one behind the other; their bytes.
-pub(crate) fn send(request: &Request<'_>, sealed: &[u8], out: &mut [u8]) -> usize {
-    let mut workspace = Workspace::new();
-    let answer = Answer::new(request, &PORT, &FACTS, &mut workspace, |_| Found::Value { sealed, version: 1 });
+pub(crate) fn send<'a, 'd>(
+    request: &Request<'a>,
+    sealed: &'d [u8],
+    workspace: &mut Workspace<'a, 'd>,
+    out: &mut [u8],
+) -> usize {
+    let answer = Answer::new(request, &PORT, &FACTS, workspace, |_| Found::Value { sealed, version: 1 });
     let mut bytes = 0;
     for datagram in answer {
         bytes += datagram.write(&mut out[bytes..]);
@@ -51,7 +55,7 @@ impl Cut {
 impl Scenario for Cut {
     fn run(&mut self) {
         let request = Request::parse(black_box(&self.request), Carrier::Udp).expect("valid");
-        send(&request, black_box(&self.stored), &mut self.out);
+        send(&request, black_box(&self.stored), &mut Workspace::new(), &mut self.out);
     }
 }
 
@@ -65,7 +69,7 @@ impl Checksums {
     pub(crate) fn new(datagram_max: u16) -> Self {
         let Cut { request, stored, out: mut answer } = Cut::new(datagram_max);
         let request = Request::parse(&request, Carrier::Udp).expect("valid");
-        let bytes = send(&request, &stored, &mut answer);
+        let bytes = send(&request, &stored, &mut Workspace::new(), &mut answer);
         answer.truncate(bytes);
         Checksums { answer, datagrams: datagrams(datagram_max) }
     }
@@ -186,7 +190,7 @@ fn ask(client: &mut Client, stored: &[u8], out: &mut [u8]) -> usize {
     client.get(0, KEY, 1, 1_000_000_000, Join::Alone).expect("room");
     let sent = client.poll_transmit(0, &mut request).expect("a request");
     let parsed = Request::parse(&request[..sent.bytes], Carrier::Udp).expect("valid");
-    send(&parsed, stored, out)
+    send(&parsed, stored, &mut Workspace::new(), out)
 }
 
 /// The datagrams of an answer reach the client in this order, and the read ends.

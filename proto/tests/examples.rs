@@ -12,7 +12,7 @@ mod udp_get;
 #[test]
 fn values_small_chunked_and_absent_are_read_from_ones_own_server() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
-        let long: Vec<u8> = (0..64 << 10).map(|at: u32| (at * 31 >> 3) as u8).collect();
+        let long: Vec<u8> = (0..64 << 10).map(|at: u32| ((at * 31) >> 3) as u8).collect();
         let mut values = own_server::Values::new();
         own_server::put(&mut values, b"small", b"value");
         own_server::put(&mut values, b"empty", b"");
