@@ -23,7 +23,7 @@ type Named = (&'static str, fn() -> Box<dyn Scenario>);
 ///
 /// "Without checksum" cannot be run, since a message is never taken without its check: "the checksums of ..." are the same
 /// passes over the same bytes alone, to be subtracted.
-pub const SCENARIOS: [Named; 13] = [
+pub const SCENARIOS: [Named; 14] = [
     ("parse a get", || Box::new(small::Parse::new())),
     ("emit a packed answer", || Box::new(small::Emit::new())),
     (SMALL, || Box::new(small::ParseAndEmit::new())),
@@ -37,6 +37,9 @@ pub const SCENARIOS: [Named; 13] = [
     ("chunk + reassemble 64 KiB in datagrams of 8972 B", || Box::new(reads::CutAndReassemble::new(JUMBO))),
     ("floor of 64 KiB: 2 memcpy", || Box::new(reads::Floor::copies())),
     (FLOOR, || Box::new(reads::Floor::copies_and_checksums())),
+    ("floor of 64 KiB in pieces of 1472 B: 2 memcpy + 2 CRC-32C", || {
+        Box::new(reads::Floor::in_pieces(ETHERNET))
+    }),
 ];
 
 /// Datagrams that a path MTU of 1500 carries.

@@ -151,25 +151,34 @@ pub(crate) struct Floor {
     stored: Vec<u8>,
     copy: Vec<u8>,
     checksums: bool,
+    /// Bytes copied and checked at a time.
+    piece_bytes: usize,
 }
 
 impl Floor {
     pub(crate) fn copies() -> Self {
         let stored = sealed(VALUE_BYTES);
-        Floor { copy: vec![0; stored.len()], stored, checksums: false }
+        Floor { copy: vec![0; stored.len()], piece_bytes: stored.len(), stored, checksums: false }
     }
 
     pub(crate) fn copies_and_checksums() -> Self {
         Floor { checksums: true, ..Self::copies() }
+    }
+
+    pub(crate) fn in_pieces(bytes: u16) -> Self {
+        Floor { piece_bytes: bytes.into(), ..Self::copies_and_checksums() }
     }
 }
 
 impl Scenario for Floor {
     fn run(&mut self) {
         for _ in 0..2 {
-            self.copy.copy_from_slice(black_box(&self.stored));
-            if self.checksums {
-                black_box(crc32c(black_box(&self.copy)));
+            let pieces = self.stored.chunks(self.piece_bytes);
+            for (copy, stored) in self.copy.chunks_mut(self.piece_bytes).zip(pieces) {
+                copy.copy_from_slice(black_box(stored));
+                if self.checksums {
+                    black_box(crc32c(black_box(stored)));
+                }
             }
         }
         black_box(&mut self.copy);
