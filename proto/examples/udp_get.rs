@@ -11,6 +11,9 @@ use shingle_proto::limits::DATAGRAM_BYTES_MAX;
 /// Time a read is given.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A value, or in words what became of its read.
+pub(crate) type Outcome = Result<Vec<u8>, String>;
+
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let server = arguments.next().ok_or("usage: udp_get ADDRESS KEY...")?.parse()?;
@@ -26,11 +29,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Reads all keys at once; of each the value, or in words what became of the read.
-pub(crate) fn get(
-    server: SocketAddr,
-    keys: &[impl AsRef<[u8]>],
-) -> Result<Vec<Result<Vec<u8>, String>>, Box<dyn Error>> {
+/// Reads all keys at once.
+pub(crate) fn get(server: SocketAddr, keys: &[impl AsRef<[u8]>]) -> Result<Vec<Outcome>, Box<dyn Error>> {
     let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
     socket.connect(server)?;
     let mut client =

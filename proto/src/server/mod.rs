@@ -29,7 +29,9 @@
 //! # }
 //! ```
 
+mod answer;
 mod budget;
+mod cut;
 mod datagram;
 mod frames;
 mod plan;
@@ -41,7 +43,8 @@ use core::net::SocketAddr;
 use crate::cookie::Proof;
 use crate::wire::{Carrier, DropReason, Request, Telemetry};
 
-pub use datagram::{Answer, Datagram, Part};
+pub use answer::Answer;
+pub use datagram::{Datagram, Part};
 pub use plan::Workspace;
 pub use stream::answer_over_tcp;
 pub use terms::PortLimits;

@@ -1,15 +1,15 @@
 //! What one request is answered with, and how much of it the credit allows: decided before the first byte is sent, because an
 //! unproven client may get no more than it sent.
 
+use super::answer::Answer;
 use super::budget::Budget;
-use super::datagram::Answer;
+use super::cut::{Cut, capacity};
 use super::frames::{Packed, Prefix};
 use super::terms::{PortLimits, Terms};
 use super::{AnswerSummary, Facts, Found};
-use crate::chunk::{Chunks, Range};
 use crate::cookie::{Cookie, Proof};
-use crate::limits::{CHUNK_BYTES, DATAGRAM_BYTES_MAX, GETS_PER_DATAGRAM_MAX, PROBE_BYTES, VALUE_BYTES};
-use crate::wire::{AnswerHeader, Chunk, Frame, Probe, Ranges, Refusal, Refused, Request, Rerequest, Value};
+use crate::limits::{DATAGRAM_BYTES_MAX, GETS_PER_DATAGRAM_MAX, PROBE_BYTES, VALUE_BYTES};
+use crate::wire::{AnswerHeader, Frame, Probe, Refusal, Refused, Request, Rerequest, Value};
 
 /// Memory in which one answer is planned, to be used again for the next; 4 KiB.
 #[derive(Clone, Debug)]
@@ -25,18 +25,6 @@ pub(super) enum Reply<'a, 'd> {
     Packed(Packed<'d>),
     /// Chunks, each in a datagram of its own.
     Cut(Cut<'a, 'd>),
-}
-
-/// The chunks of a value, or of ranges of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cut<'a, 'd> {
-    id: u32,
-    version: u64,
-    sealed: &'d [u8],
-    /// What was asked for again; `None` for the whole value.
-    ranges: Option<Ranges<'a>>,
-    /// How many chunks are sent, from the first on.
-    pub(super) send: usize,
 }
 
 impl Workspace<'_, '_> {
@@ -209,12 +197,6 @@ impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
     }
 }
 
-/// Bytes of a chunk that fit a datagram.
-#[inline]
-pub(super) const fn capacity(datagram_bytes: usize, prefix_bytes: usize) -> u32 {
-    datagram_bytes.saturating_sub(prefix_bytes + CHUNK_BYTES) as u32
-}
-
 impl AnswerSummary {
     #[inline]
     fn count(&mut self, reply: &Reply<'_, '_>) {
@@ -222,87 +204,6 @@ impl AnswerSummary {
             Reply::Packed(Packed::Miss(_)) => self.misses += 1,
             Reply::Packed(Packed::Refused(_)) => self.refused += 1,
             Reply::Packed(_) | Reply::Cut(_) => self.hits += 1,
-        }
-    }
-}
-
-impl<'a, 'd> Cut<'a, 'd> {
-    /// Takes the first chunk if the budget allows.
-    #[inline]
-    fn fit_first(&mut self, capacity: u32, budget: &mut Budget) {
-        let first = self.chunks(capacity).next();
-        self.send = usize::from(first.is_some_and(|first| budget.chunk(first)));
-    }
-
-    /// Takes the chunks behind the first as far as the budget goes.
-    #[inline]
-    fn fit_rest(&mut self, capacity: u32, budget: &mut Budget) {
-        let mut chunks = self.chunks(capacity);
-        chunks.next();
-        loop {
-            // Mostly the credit pays for all of a range, which need not be counted chunk by chunk.
-            let (count, bytes) = chunks.current.left();
-            if budget.chunks(count, bytes) {
-                self.send += count as usize;
-                chunks.current = Chunks::new(0, 1);
-            }
-            if !chunks.next().is_some_and(|chunk| budget.chunk(chunk)) {
-                return;
-            }
-            self.send += 1;
-        }
-    }
-
-    /// All chunks, none longer than `capacity`. Each range is balanced by itself; what lies past the value is left out.
-    #[inline]
-    pub(super) fn chunks(&self, capacity: u32) -> CutChunks<'a> {
-        let whole = Range { offset: 0, length: self.sealed.len() as u32 };
-        let current = if self.ranges.is_none() { whole } else { Range { length: 0, ..whole } };
-        CutChunks {
-            current: Chunks::of_range(current, capacity),
-            ranges: self.ranges,
-            total: whole.length,
-            capacity,
-        }
-    }
-
-    #[inline]
-    pub(super) fn chunk(&self, range: Range) -> Chunk<'d> {
-        let bytes = &self.sealed[range.offset as usize..range.end() as usize];
-        Chunk {
-            id: self.id,
-            version: self.version,
-            total: self.sealed.len() as u32,
-            offset: range.offset,
-            bytes,
-        }
-    }
-}
-
-/// The chunks of a [`Cut`].
-#[derive(Clone, Debug)]
-pub(super) struct CutChunks<'a> {
-    current: Chunks,
-    /// The ranges behind the current one.
-    ranges: Option<Ranges<'a>>,
-    total: u32,
-    capacity: u32,
-}
-
-impl Iterator for CutChunks<'_> {
-    type Item = Range;
-
-    #[inline]
-    fn next(&mut self) -> Option<Range> {
-        loop {
-            if let Some(chunk) = self.current.next() {
-                return Some(chunk);
-            }
-            let (range, behind) = self.ranges?.split_first();
-            self.ranges = behind;
-            let offset = range.offset.min(self.total);
-            let length = range.end().min(self.total) - offset;
-            self.current = Chunks::of_range(Range { offset, length }, self.capacity);
         }
     }
 }
