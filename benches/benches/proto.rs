@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use criterion::{Criterion, criterion_group, criterion_main};
 use shingle_benches::{Gathered, get_datagram};
 use shingle_proto::checksum::crc32c;
-use shingle_proto::client::{Client, ClientConfig, Join};
+use shingle_proto::client::{Client, ClientConfig, Join, ReceiveBuffer};
 use shingle_proto::cookie::{CookieKeys, Proof};
 use shingle_proto::seal::seal;
 use shingle_proto::server::{Facts, Found, PortLimits, answer};
@@ -72,7 +72,7 @@ fn chunked(c: &mut Criterion) {
         c.bench_function(name, |b| {
             let mut client = Client::new(ClientConfig {
                 datagram_max: 1472,
-                credit: 256 << 10,
+                receive_buffer: ReceiveBuffer::linux(4 << 20),
                 ..ClientConfig::default()
             })
             .expect("settings in range");

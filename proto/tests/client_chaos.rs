@@ -108,7 +108,7 @@ fn values_replaced_while_being_read_are_never_mixed() {
         retries: 3,
         gap_ns: 2 * MS,
         rerequests_max: 50,
-        credit: 8_000,
+        credit_max: 8_000,
         ..ClientConfig::default()
     };
     let mut world = World::new(config);
@@ -153,7 +153,7 @@ fn values_replaced_while_being_read_are_never_mixed() {
 
 #[test]
 fn a_value_replaced_at_each_window_goes_over_tcp_after_three_restarts() {
-    let mut world = World::new(ClientConfig { credit: 8_000, ..ClientConfig::default() });
+    let mut world = World::new(ClientConfig { credit_max: 8_000, ..ClientConfig::default() });
     world.server.set(b"busy", 1, &value_of(b"busy", 1, 100_000));
     world.get(b"busy", 1, SECOND);
     for version in 2..40 {
@@ -189,7 +189,7 @@ fn a_newer_version_takes_over_and_an_older_one_is_ignored() {
 
 #[test]
 fn old_chunks_and_old_refusals_do_not_disturb_the_version_that_follows() {
-    let mut world = World::new(ClientConfig { credit: 4_000, ..ClientConfig::default() });
+    let mut world = World::new(ClientConfig { credit_max: 4_000, ..ClientConfig::default() });
     let mut out = [0; 2048];
     let old = value_of(b"key", 1, 10_000);
     let new = value_of(b"key", 2, 10_000);

@@ -1,8 +1,9 @@
 //! What a flow is told when it is made.
 
+use super::ReceiveBuffer;
 use crate::limits::{
-    CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, GETS_PER_DATAGRAM_MAX, VALUE_BYTES_LIMIT,
-    VALUE_BYTES_MAX_DEFAULT,
+    CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, GETS_PER_DATAGRAM_MAX, RETRIES_MAX,
+    VALUE_BYTES_LIMIT, VALUE_BYTES_MAX_DEFAULT,
 };
 use crate::reassembly::Parts;
 
@@ -12,6 +13,8 @@ const IN_FLIGHT_MAX: usize = 1 << 20;
 const PARTIAL_MAX: usize = 1 << 20;
 /// Most memory for values partly there: what 32-bit unit numbers address with room to spare.
 const REASSEMBLY_BYTES_MAX: usize = 1 << 36;
+/// Retries per 100 reads unless told otherwise: what Finagle's retry budget allows, and four times what 5 % loss needs.
+const RETRY_BUDGET_PERCENT: u8 = 20;
 const MILLISECOND_NS: u64 = 1_000_000;
 
 /// Settings of one flow. All memory follows from them and is taken by [`Client::new`](super::Client::new).
@@ -32,18 +35,28 @@ pub struct ClientConfig {
     /// Datagram size the path is known to carry, 1200..=65507; default 1200, which every path carries. Requests are never longer,
     /// and what is asked for after a loss is asked for in this size.
     pub base_datagram: u16,
-    /// Bytes of datagrams the receiver takes at once in answer to one request; default 64 KiB. The server sends at least one
-    /// datagram and at most 256 KiB.
-    pub credit: u32,
+    /// What the socket's receive buffer holds; default [`ReceiveBuffer::linux_default`]. The credit each request announces follows
+    /// from it (section 4.3).
+    pub receive_buffer: ReceiveBuffer,
+    /// Most credit one request announces, bytes of datagrams; default 256 KiB, which the server does not go beyond. One datagram may
+    /// always come, whatever is given here.
+    pub credit_max: u32,
     /// Time a read is usually given, ns; default 100 ms. Deadlines are given with each read: this only spaces `retries`.
     pub timeout_ns: u64,
-    /// Silence after the last chunk before what is missing is asked for, ns; default 5 ms. Must be longer than a round trip; doubles
-    /// with each re-request of a read.
+    /// Silence after the last chunk before what is missing is asked for, ns; default 5 ms. Must be longer than a round trip. Doubles
+    /// with each re-request of a read that brought nothing new, and starts over when one does (section 10.2).
     pub gap_ns: u64,
-    /// Re-requests of a read of which something arrived; default 3.
+    /// Re-requests in a row that bring nothing new, after which a read waits for its deadline; also whole values that may fail the
+    /// end-to-end check. Default 3.
     pub rerequests_max: u8,
-    /// Times a whole request is repeated when nothing came, one every `timeout_ns / (retries + 1)`; default 0.
+    /// Times a whole request is repeated when nothing came, 0..=10; default 0. The patience doubles each time, and all of them fit
+    /// `timeout_ns` (section 10.3).
     pub retries: u8,
+    /// Retries allowed per 100 reads, beside a reserve of ten; default 20. A server in trouble is not asked twice by everybody.
+    pub retry_budget_percent: u8,
+    /// Longest time without a valid answer before one is asked for with a probe of 48 B, ns; default 0: never. After four times this
+    /// the server counts as silent (section 11.2).
+    pub heartbeat_ns: u64,
     /// How long after its deadline a read is remembered, to recognise a late answer, ns; default 1 s.
     pub linger_ns: u64,
     /// Whether requests ask for telemetry; default no.
@@ -63,11 +76,14 @@ impl Default for ClientConfig {
             partial_max: 1024,
             datagram_max: base,
             base_datagram: base,
-            credit: 64 << 10,
+            receive_buffer: ReceiveBuffer::linux_default(),
+            credit_max: CREDIT_BYTES_MAX as u32,
             timeout_ns: 100 * MILLISECOND_NS,
             gap_ns: 5 * MILLISECOND_NS,
             rerequests_max: 3,
             retries: 0,
+            retry_budget_percent: RETRY_BUDGET_PERCENT,
+            heartbeat_ns: 0,
             linger_ns: 1000 * MILLISECOND_NS,
             telemetry: false,
             gets_per_datagram_max: 1,
@@ -90,11 +106,6 @@ pub struct ConfigError {
 }
 
 impl ClientConfig {
-    /// Bytes one answer may have, as the server reads [`ClientConfig::credit`].
-    pub(super) fn answer_bytes_max(&self) -> u32 {
-        self.credit.min(CREDIT_BYTES_MAX as u32)
-    }
-
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let range = |name, found: usize, min: usize, max: usize| {
             if (min..=max).contains(&found) {
@@ -110,6 +121,7 @@ impl ClientConfig {
         range("partial_max", self.partial_max, 1, PARTIAL_MAX)?;
         range("base_datagram", base, DATAGRAM_BYTES_MIN, DATAGRAM_BYTES_MAX)?;
         range("datagram_max", usize::from(self.datagram_max), base, DATAGRAM_BYTES_MAX)?;
+        range("retries", usize::from(self.retries), 0, RETRIES_MAX)?;
         range("gets_per_datagram_max", usize::from(self.gets_per_datagram_max), 1, GETS_PER_DATAGRAM_MAX)
     }
 }

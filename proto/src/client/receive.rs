@@ -33,7 +33,7 @@ impl Client {
             self.counters.foreign += 1;
             return;
         }
-        self.draining = header.draining;
+        self.heartbeat.heard(now_ns, header.draining);
         self.note_order(&header);
         let mut arrival = Arrival { now_ns, header, datagram_bytes: bytes.len() as u32, telemetry: None };
         for frame in answer.frames() {
@@ -64,7 +64,7 @@ impl Client {
     /// Several reads of one datagram share its credit. Once the answers have used it up, whatever did not come in time was left out by
     /// the server and is asked for as soon as the gap shows that nothing is on its way.
     fn note_credit(&mut self, arrival: &Arrival) {
-        let credit = self.config.answer_bytes_max();
+        let credit = self.config.credit_max;
         let Some(request) = self.requests.find(arrival.header.sequence) else { return };
         request.answer_bytes = request.answer_bytes.saturating_add(arrival.datagram_bytes);
         if request.reads < 2 || request.spent || request.answer_bytes + arrival.datagram_bytes <= credit {
@@ -210,7 +210,7 @@ impl Client {
         let part = self.parts.get_mut(slot.part);
         part.datagram_bytes = part.datagram_bytes.max(arrival.datagram_bytes as u16);
         if !slot.asked_ranges {
-            let credit = self.config.answer_bytes_max();
+            let credit = self.config.credit_max;
             let window = window_end(chunk.offset..end, chunk.total, arrival.datagram_bytes, credit);
             part.expected_end = part.expected_end.max(window);
         }

@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use super::ReadId;
 use crate::limits::KEY_BYTES_MAX;
 use crate::reassembly::{Links, List, NONE};
 use crate::wire::Telemetry;
@@ -199,6 +200,17 @@ impl Slots {
     /// The id of the read in a slot: its index below, above it a number that tells the users of the slot apart.
     pub(super) fn id(&self, index: u32) -> u32 {
         self.get(index).generation.checked_shl(self.index_bits).unwrap_or(0) | index
+    }
+
+    /// What the caller names the read in a slot by.
+    pub(super) fn read_id(&self, index: u32) -> ReadId {
+        ReadId { index, generation: self.get(index).generation }
+    }
+
+    /// The slot of a read the caller names, unless another one has it.
+    pub(super) fn find_read(&self, read: ReadId) -> Option<u32> {
+        let slot = self.items.get(read.index as usize)?;
+        (slot.generation == read.generation).then_some(read.index)
     }
 
     /// The slot of the read with this id; `None` when that read is done with.

@@ -15,11 +15,12 @@ impl Client {
     /// earlier than anything that is due; the call is then cheap and does nothing.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        self.wheel.next_ns()
+        self.wheel.next_ns().into_iter().chain(self.heartbeat.next_ns()).min()
     }
 
     /// Does what is due at `now_ns`: ends reads whose deadline passed, asks again for what is missing.
     pub fn handle_timeout(&mut self, now_ns: u64, sink: &mut impl FnMut(Event<'_>)) {
+        self.heartbeat.tick(now_ns);
         while let Some(index) = self.wheel.pop(now_ns) {
             let slot = self.slots.get(index);
             if !slot.is_live() {
@@ -115,6 +116,7 @@ impl Client {
         if now_ns >= forget_at {
             return self.forget(index);
         }
+        self.leave_queue(index);
         let state = if part == NONE { State::Lingering } else { State::LingeringPart };
         if part != NONE {
             self.parts.release_bytes(part);

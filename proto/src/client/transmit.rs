@@ -2,9 +2,9 @@
 
 use super::Client;
 use super::slots::State;
-use crate::limits::{RANGE_BYTES, RANGES_MAX};
+use crate::limits::{RANGE_BYTES, RANGES_MAX, REQUEST_BYTES_MIN};
 use crate::reassembly::{NONE, Plan};
-use crate::wire::{DatagramWriter, Frame, Get, Ranges, RequestHeader, Rerequest};
+use crate::wire::{DatagramWriter, Frame, Get, Probe, Ranges, RequestHeader, Rerequest};
 
 /// One request datagram to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +15,9 @@ pub struct Transmit {
     pub sequence: u32,
     /// 0 for the first request of its reads, counting up for each one after it.
     pub attempt: u8,
-    /// Reads it carries.
+    /// Reads it carries; 0 for a probe or a heartbeat.
     pub reads: u8,
-    /// Token of the first of them.
+    /// Token of the first of them; 0 where there is none.
     pub first_token: u64,
 }
 
@@ -28,9 +28,11 @@ impl Client {
     /// # Panics
     /// If `out` is shorter than `base_datagram`.
     pub fn poll_transmit(&mut self, now_ns: u64, out: &mut [u8]) -> Option<Transmit> {
+        if self.heartbeat.take_due(now_ns) {
+            return self.write_heartbeat(out);
+        }
         let first = self.slots.first(State::Queued)?;
-        let sequence = self.next_sequence;
-        self.next_sequence = sequence.wrapping_add(1);
+        let sequence = self.take_sequence();
         let slot = self.slots.get(first);
         let (attempt, first_token, holds_part) = (slot.sent, slot.token, slot.part != NONE);
         // After a loss in the base size: what was lost may have been too big for the path (PROTOCOL.md, section 4).
@@ -42,7 +44,7 @@ impl Client {
             sequence,
             telemetry: self.config.telemetry,
             datagram_max,
-            credit: self.config.credit,
+            credit: self.config.credit_max,
         };
         let out = &mut out[..usize::from(self.config.base_datagram)];
         let mut writer = DatagramWriter::request(out, &header).ok()?;
@@ -58,9 +60,40 @@ impl Client {
         };
         let bytes = writer.finish();
         self.requests.sent(sequence, first, reads);
+        self.count_out(bytes);
+        Some(Transmit { bytes, sequence, attempt, reads, first_token })
+    }
+
+    /// Writes the shortest probe there is: it needs no cookie, and its answer, also a refusal, is a sign of life.
+    #[cold]
+    fn write_heartbeat(&mut self, out: &mut [u8]) -> Option<Transmit> {
+        let sequence = self.take_sequence();
+        let header = RequestHeader {
+            attempt: 0,
+            flow: self.config.flow,
+            sequence,
+            telemetry: false,
+            datagram_max: self.config.base_datagram,
+            credit: self.config.base_datagram.into(),
+        };
+        let mut writer = DatagramWriter::request(out, &header).ok()?;
+        let size = REQUEST_BYTES_MIN as u16;
+        push(&mut writer, &Frame::Probe(Probe { up: true, down: false, size, id: sequence }));
+        let bytes = writer.finish();
+        self.counters.heartbeats += 1;
+        self.count_out(bytes);
+        Some(Transmit { bytes, sequence, attempt: 0, reads: 0, first_token: 0 })
+    }
+
+    fn take_sequence(&mut self) -> u32 {
+        let sequence = self.next_sequence;
+        self.next_sequence = sequence.wrapping_add(1);
+        sequence
+    }
+
+    fn count_out(&mut self, bytes: usize) {
         self.counters.datagrams_out += 1;
         self.counters.bytes_out += bytes as u64;
-        Some(Transmit { bytes, sequence, attempt, reads, first_token })
     }
 
     /// Says that the kernel refused the datagram with this sequence, given out by [`Client::poll_transmit`] just before. Its reads end with
@@ -111,7 +144,7 @@ impl Client {
     fn write_rerequest(&mut self, writer: &mut DatagramWriter<'_>, index: u32, datagram_max: u16) {
         let part = self.parts.get(self.slots.get(index).part);
         let datagram_bytes = u32::from(datagram_max.min(part.datagram_bytes.max(self.config.base_datagram)));
-        let plan = Plan::new(part.arrived.gaps(part.total), datagram_bytes, self.config.answer_bytes_max());
+        let plan = Plan::new(part.arrived.gaps(part.total), datagram_bytes, self.config.credit_max);
         let mut encoded = [[0; RANGE_BYTES]; RANGES_MAX];
         if let Some(ranges) = Ranges::encode(plan.ranges().iter().copied(), &mut encoded) {
             let id = self.slots.id(index);
