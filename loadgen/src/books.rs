@@ -58,7 +58,10 @@ impl Reading {
                 .flat_map(|snapshot| &snapshot.missing)
                 .map(|file| format!("/proc/net/{file} of this host")),
         );
-        let draining = workers.iter().flat_map(|worker| &worker.flows).any(|flow| flow.core.server_state() == ServerState::Draining);
+        let draining = workers
+            .iter()
+            .flat_map(|worker| &worker.flows)
+            .any(|flow| flow.core.server_state() == ServerState::Draining);
         let server = control
             .stats()
             .map_err(|error| error.to_string())

@@ -48,6 +48,7 @@ fn every_read_ends_once_and_every_value_is_exact_over_a_bad_link() {
         in_flight_max: 64,
         reassembly_bytes: 64 << 20,
         retries: 2,
+        retry_budget_percent: 100,
         timeout_ns: 60 * MS,
         gap_ns: 3 * MS,
         rerequests_max: 100,

@@ -2,7 +2,7 @@
 
 mod client_support;
 
-use client_support::{CLEAN, End, Link, MS, Server, World, value_of};
+use client_support::{CLEAN, End, Link, MS, Server, World, value_of, wide};
 use shingle_proto::client::{Client, ClientConfig, GetError, Join, ServerState};
 use shingle_proto::cookie::CookieKeys;
 use shingle_proto::wire::{Carrier, Frame, Refusal, Request};
@@ -77,12 +77,7 @@ fn a_mebibyte_with_64_kib_credit_is_read_in_windows_without_loss() {
     for (datagram_max, telemetry) in
         [(1200, false), (1200, true), (1472, true), (8973, false), (65_507, true)]
     {
-        let mut world = World::new(ClientConfig {
-            datagram_max,
-            telemetry,
-            credit_max: 64 << 10,
-            ..ClientConfig::default()
-        });
+        let mut world = World::new(ClientConfig { datagram_max, telemetry, credit_max: 64 << 10, ..wide() });
         let value = value_of(b"mebibyte", 1, 1 << 20);
         world.server.set(b"mebibyte", 1, &value);
         world.get(b"mebibyte", 1, SECOND);
@@ -169,7 +164,7 @@ fn nothing_is_repeated_unless_retries_are_wanted() {
 
 #[test]
 fn a_challenge_costs_one_round_trip_and_its_cookie_stays() {
-    let mut world = world(ClientConfig { gets_per_datagram_max: 8, ..ClientConfig::default() });
+    let mut world = world(ClientConfig { gets_per_datagram_max: 8, ..wide() });
     world.server.cookies = Some(CookieKeys::new([7; 16]));
     world.get(b"small", 0, SECOND);
     for token in 1..3 {
@@ -212,7 +207,7 @@ fn a_server_that_always_challenges_is_asked_three_times() {
 
 #[test]
 fn late_answers_are_told_once_and_duplicates_are_only_counted() {
-    let mut world = world(ClientConfig::default());
+    let mut world = world(wide());
     world.link = Link { delay_ns: 10 * MS, doubled: 1000, ..CLEAN };
     world.get(b"small", 1, 15 * MS);
     world.get(b"large", 2, 15 * MS);
@@ -285,7 +280,7 @@ fn late_chunks_of_another_version_do_not_complete_an_answer() {
 
 #[test]
 fn the_read_that_ended_longest_ago_is_forgotten_first() {
-    let mut world = world(ClientConfig { in_flight_max: 2, gap_ns: SECOND, ..ClientConfig::default() });
+    let mut world = world(ClientConfig { in_flight_max: 2, gap_ns: SECOND, ..wide() });
     let mut out = [0; 2048];
     let mut answers = Vec::new();
     for (token, timeout) in [(1, 5 * MS), (2, 6 * MS)] {

@@ -6,6 +6,7 @@ use crate::limits::{
     VALUE_BYTES_LIMIT, VALUE_BYTES_MAX_DEFAULT,
 };
 use crate::reassembly::Parts;
+use crate::search::SearchConfig;
 
 /// Most reads of one flow: an id keeps at least 12 bits to tell the users of one slot apart.
 const IN_FLIGHT_MAX: usize = 1 << 20;
@@ -38,6 +39,11 @@ pub struct ClientConfig {
     /// What the socket's receive buffer holds; default [`ReceiveBuffer::linux_default`]. The credit each request announces follows
     /// from it (section 4.3).
     pub receive_buffer: ReceiveBuffer,
+    /// The path-MTU search: always of the way down, of the way up where requests may be longer than the base (`gets_per_datagram_max`), for
+    /// which the same cap holds. Default `None`: the sizes given here stand.
+    pub search: Option<SearchConfig>,
+    /// Whether to search the way up as well although no request needs it; default no.
+    pub search_up: bool,
     /// Most credit one request announces, bytes of datagrams; default 256 KiB, which the server does not go beyond. One datagram may
     /// always come, whatever is given here.
     pub credit_max: u32,
@@ -77,6 +83,8 @@ impl Default for ClientConfig {
             datagram_max: base,
             base_datagram: base,
             receive_buffer: ReceiveBuffer::linux_default(),
+            search: None,
+            search_up: false,
             credit_max: CREDIT_BYTES_MAX as u32,
             timeout_ns: 100 * MILLISECOND_NS,
             gap_ns: 5 * MILLISECOND_NS,

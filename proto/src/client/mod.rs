@@ -10,11 +10,14 @@
 mod config;
 mod counters;
 mod event;
+mod groups;
 mod heartbeat;
 mod path;
 mod receive;
 mod receive_buffer;
+mod receive_window;
 mod requests;
+mod retry;
 mod slots;
 mod timers;
 mod transmit;
@@ -35,7 +38,10 @@ use crate::cookie::Cookie;
 use crate::limits::KEY_BYTES_MAX;
 use crate::reassembly::{NONE, Parts};
 use heartbeat::Heartbeat;
+use path::Path;
+use receive_window::ReceiveWindow;
 use requests::Requests;
+use retry::RetryBudget;
 use slots::{Slots, State};
 use wheel::Wheel;
 
@@ -54,6 +60,9 @@ pub struct Client {
     /// Newest sequence a first answer came for.
     newest_answered: Option<u32>,
     heartbeat: Heartbeat,
+    path: Path,
+    window: ReceiveWindow,
+    retries: RetryBudget,
 }
 
 /// Whether a read shares the datagram of the one before it.
@@ -109,6 +118,9 @@ impl Client {
             next_sequence: 0,
             newest_answered: None,
             heartbeat: Heartbeat::new(config.heartbeat_ns),
+            path: Path::new(&config),
+            window: ReceiveWindow::new(config.receive_buffer, config.credit_max),
+            retries: RetryBudget::new(),
             config,
         })
     }
@@ -124,7 +136,7 @@ impl Client {
         self.cookie
     }
 
-    /// Sets the largest datagram announced from now on; bytes of UDP payload, not below `base_datagram`.
+    /// Sets the largest datagram announced from now on; bytes of UDP payload, not below `base_datagram`. With a search on, it alone decides.
     pub fn set_datagram_max(&mut self, bytes: u16) {
         self.config.datagram_max = bytes.max(self.config.base_datagram);
     }
@@ -144,7 +156,7 @@ impl Client {
 
     /// Takes new numbers about the socket's receive buffer; later requests announce what fits it.
     pub fn set_receive_buffer(&mut self, buffer: ReceiveBuffer) {
-        self.config.receive_buffer = buffer;
+        self.window.set_buffer(buffer);
     }
 
     /// What was counted so far.
@@ -179,6 +191,7 @@ impl Client {
         let index = self.slots.claim(key, token, deadline_ns).ok_or(full)?;
         self.slots.get_mut(index).joined = join == Join::WithPrevious;
         self.counters.gets += 1;
+        self.retries.earn(self.config.retry_budget_percent);
         self.listen(now_ns, index);
         Ok(self.slots.read_id(index))
     }
@@ -221,6 +234,7 @@ impl Client {
     fn forget(&mut self, index: u32) {
         self.wheel.cancel(index);
         self.leave_queue(index);
+        self.leave_group(index);
         self.drop_part(index);
         self.slots.release(index);
     }

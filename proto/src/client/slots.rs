@@ -47,7 +47,8 @@ pub(super) struct Slot {
     pub(super) first_sequence: u32,
     /// Sequence of the newest request datagram of the read.
     pub(super) sequence: u32,
-    /// Next read of that datagram.
+    /// Reads before and after it that wait for the answer to that datagram too.
+    pub(super) group_previous: u32,
     pub(super) group_next: u32,
     /// Its entry in `Parts`, or [`NONE`].
     pub(super) part: u32,
@@ -57,7 +58,12 @@ pub(super) struct Slot {
     pub(super) key_bytes: u8,
     /// Request datagrams sent for it; the header's attempt field.
     pub(super) sent: u8,
+    /// Requests after a loss, retries included.
     pub(super) attempts: u8,
+    /// Whole requests repeated because nothing came.
+    pub(super) retried: u8,
+    /// Re-requests since the last one that brought something new.
+    pub(super) fruitless: u8,
     pub(super) continuations: u8,
     pub(super) challenges: u8,
     pub(super) restarts: u8,
@@ -67,6 +73,10 @@ pub(super) struct Slot {
     pub(super) answered: bool,
     /// The newest request asked for ranges, not for the whole.
     pub(super) asked_ranges: bool,
+    /// The newest request announced datagrams above the base.
+    pub(super) asked_large: bool,
+    /// The newest request was itself longer than the base.
+    pub(super) sent_large: bool,
     /// The kernel refused the request.
     pub(super) not_sent: bool,
     generation: u32,
@@ -81,6 +91,7 @@ const EMPTY: Slot = Slot {
     first_sent: 0,
     first_sequence: 0,
     sequence: 0,
+    group_previous: NONE,
     group_next: NONE,
     part: NONE,
     corrupt: 0,
@@ -89,12 +100,16 @@ const EMPTY: Slot = Slot {
     key_bytes: 0,
     sent: 0,
     attempts: 0,
+    retried: 0,
+    fruitless: 0,
     continuations: 0,
     challenges: 0,
     restarts: 0,
     joined: false,
     answered: false,
     asked_ranges: false,
+    asked_large: false,
+    sent_large: false,
     not_sent: false,
     generation: 0,
 };

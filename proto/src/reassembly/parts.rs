@@ -42,6 +42,7 @@ pub(crate) struct Parts {
     links: Links,
     free: List,
     arena: Arena,
+    holding: usize,
 }
 
 impl Parts {
@@ -63,12 +64,23 @@ impl Parts {
         let mut links = Links::new(count);
         let mut free = List::EMPTY;
         (0..count as u32).for_each(|index| links.push_back(&mut free, index));
-        Self { items: vec![empty; count].into_boxed_slice(), links, free, arena: Arena::new(arena_bytes) }
+        Self {
+            items: vec![empty; count].into_boxed_slice(),
+            links,
+            free,
+            arena: Arena::new(arena_bytes),
+            holding: 0,
+        }
     }
 
     /// Whether no part is free, whatever the arena has.
     pub(crate) fn is_used_up(&self) -> bool {
         self.free.is_empty()
+    }
+
+    /// Values whose bytes are held: those still waited for.
+    pub(crate) fn holding(&self) -> usize {
+        self.holding
     }
 
     /// Begins a value of `total` bytes; `None` when no part or no block is free.
@@ -79,6 +91,7 @@ impl Parts {
         let block = self.arena.take(total as usize)?;
         let index = self.begin_books(version, total)?;
         self.items[index as usize].block = Some(block);
+        self.holding += 1;
         Some(index)
     }
 
@@ -124,6 +137,7 @@ impl Parts {
     pub(crate) fn release_bytes(&mut self, index: u32) {
         if let Some(block) = self.items[index as usize].block.take() {
             self.arena.release(block);
+            self.holding -= 1;
         }
     }
 

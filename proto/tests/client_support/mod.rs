@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use shingle_proto::chunk::{Chunks, Range};
-use shingle_proto::client::{Client, ClientConfig, Ended, Event, Join};
+use shingle_proto::client::{Client, ClientConfig, Ended, Event, Join, ReceiveBuffer};
 use shingle_proto::cookie::{CookieKeys, CookieState};
 use shingle_proto::limits::CREDIT_BYTES_MAX;
 use shingle_proto::seal;
@@ -209,6 +209,11 @@ pub struct Link {
 }
 
 pub const CLEAN: Link = Link { lost: 0, doubled: 0, reordered: 0, flipped: 0, delay_ns: MS / 4 };
+
+/// Default settings, with a receive buffer that holds whatever comes.
+pub fn wide() -> ClientConfig {
+    ClientConfig { receive_buffer: ReceiveBuffer::new(u32::MAX, &[]), ..ClientConfig::default() }
+}
 
 /// An event as the caller keeps it.
 #[derive(Clone, Debug, PartialEq)]
