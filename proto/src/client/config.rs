@@ -1,6 +1,9 @@
 //! What a flow is told when it is made.
 
 use super::ReceiveBuffer;
+use super::requests::Requests;
+use super::slots::Slots;
+use super::wheel::Wheel;
 use crate::limits::{
     CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, GETS_PER_DATAGRAM_MAX, RETRIES_MAX,
     VALUE_BYTES_LIMIT, VALUE_BYTES_MAX_DEFAULT,
@@ -114,6 +117,16 @@ pub struct ConfigError {
 }
 
 impl ClientConfig {
+    /// Bytes that [`Client::new`](super::Client::new) takes from the allocator with these settings, all that a flow ever takes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        Slots::memory_bytes(self.in_flight_max)
+            + Wheel::memory_bytes(self.in_flight_max)
+            + Requests::memory_bytes(self.in_flight_max)
+            + Parts::memory_bytes(self.partial_max, self.reassembly_bytes)
+            + self.value_bytes_max
+    }
+
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let range = |name, found: usize, min: usize, max: usize| {
             if (min..=max).contains(&found) {

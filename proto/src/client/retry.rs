@@ -34,8 +34,8 @@ impl RetryBudget {
 /// and up to an eighth more or less by the datagram's name, so that what was lost together is not repeated together.
 pub(super) fn patience_ns(config: &ClientConfig, retried: u8, sequence: u32) -> u64 {
     let parts = (2 << config.retries) - 1;
-    let patience = config.timeout_ns / parts << retried;
-    let name = u64::from(config.flow) << 32 | u64::from(sequence);
+    let patience = (config.timeout_ns / parts) << retried;
+    let name = (u64::from(config.flow) << 32) | u64::from(sequence);
     let chance = name.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
     let jitter = (u128::from(patience / 4) * u128::from(chance)) >> 16;
     patience - patience / 8 + jitter as u64
@@ -51,7 +51,7 @@ mod tests {
             let config = ClientConfig { retries, flow: 7, ..ClientConfig::default() };
             let mut sum = 0;
             for retried in 0..=retries {
-                let plain = config.timeout_ns / ((2 << retries) - 1) << retried;
+                let plain = (config.timeout_ns / ((2 << retries) - 1)) << retried;
                 let of = |sequence| patience_ns(&config, retried, sequence);
                 let (least, most) = (0..1000)
                     .map(of)

@@ -145,6 +145,11 @@ impl Slots {
         slots
     }
 
+    /// Bytes [`Slots::new`] takes.
+    pub(super) fn memory_bytes(count: usize) -> usize {
+        count * (size_of::<Slot>() + KEY_BYTES_MAX) + Links::memory_bytes(count)
+    }
+
     /// Reads that have not ended.
     pub(super) fn live(&self) -> usize {
         self.live

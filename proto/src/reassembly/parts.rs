@@ -73,6 +73,11 @@ impl Parts {
         }
     }
 
+    /// Bytes [`Parts::new`] takes.
+    pub(crate) fn memory_bytes(count: usize, arena_bytes: usize) -> usize {
+        count * size_of::<Part>() + Links::memory_bytes(count) + Arena::memory_bytes(arena_bytes)
+    }
+
     /// Whether no part is free, whatever the arena has.
     pub(crate) fn is_used_up(&self) -> bool {
         self.free.is_empty()
