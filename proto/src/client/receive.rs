@@ -69,12 +69,12 @@ impl Client {
         }
     }
 
-    /// Several reads of one datagram share its credit. Once the answers have used it up, whatever did not come in time was left out by
+    /// Several reads of one datagram share its credit. Once one more datagram might not fit it, whatever does not come in time was left out by
     /// the server and is asked for as soon as the gap shows that nothing is on its way.
     fn note_credit(&mut self, arrival: &Arrival) {
         let Some(request) = self.requests.find(arrival.header.sequence) else { return };
         request.answer_bytes = request.answer_bytes.saturating_add(arrival.datagram_bytes);
-        let used_up = request.answer_bytes.saturating_add(arrival.datagram_bytes) > request.grant.credit;
+        let used_up = request.answer_bytes.saturating_add(request.datagram_max.into()) > request.grant.credit;
         if request.reads < 2 || request.spent || !used_up {
             return;
         }
@@ -83,7 +83,8 @@ impl Client {
         while let Some(index) = next {
             next = next_of(&self.slots, index);
             if self.slots.get(index).state == State::Waiting {
-                self.slots.get_mut(index).answered = true;
+                let slot = self.slots.get_mut(index);
+                (slot.answered, slot.left_out) = (true, true);
                 self.listen(arrival.now_ns, index);
             }
         }

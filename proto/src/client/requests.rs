@@ -20,11 +20,13 @@ pub(super) struct Request {
     pub(super) grant: Grant,
     /// Bytes of datagrams that came in answer.
     pub(super) answer_bytes: u32,
+    /// Largest datagram it asked for.
+    pub(super) datagram_max: u16,
     /// Its own length.
     pub(super) bytes: u16,
     /// Reads it carried; 0 in an entry never used.
     pub(super) reads: u8,
-    /// The answers used the credit up: what did not come was left out, not lost.
+    /// The answers used the credit up, and its reads were told.
     pub(super) spent: bool,
 }
 
@@ -40,6 +42,7 @@ impl Requests {
             sent_ns: 0,
             grant: Grant { share: Share::First, credit: 0, charge: 0 },
             answer_bytes: 0,
+            datagram_max: 0,
             bytes: 0,
             reads: 0,
             spent: false,

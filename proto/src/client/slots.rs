@@ -71,6 +71,8 @@ pub(super) struct Slot {
     pub(super) joined: bool,
     /// Something of the answer came, or is known to have been left out.
     pub(super) answered: bool,
+    /// The credit its request shared is used up: what does not come was left out, not lost.
+    pub(super) left_out: bool,
     /// The newest request asked for ranges, not for the whole.
     pub(super) asked_ranges: bool,
     /// The newest request announced datagrams above the base.
@@ -107,6 +109,7 @@ const EMPTY: Slot = Slot {
     restarts: 0,
     joined: false,
     answered: false,
+    left_out: false,
     asked_ranges: false,
     asked_large: false,
     sent_large: false,

@@ -100,7 +100,7 @@ impl Client {
         }
         let (sequence, answered) = (slot.sequence, slot.answered);
         let retry = !answered && slot.retried < self.config.retries;
-        if self.requests.find(sequence).is_some_and(|request| request.spent) {
+        if slot.left_out {
             self.ask_on(index);
         } else if answered {
             self.suspect_sizes(now_ns, index);

@@ -105,8 +105,17 @@ impl Client {
             None => self.write_gets(&mut writer, first),
         };
         let bytes = writer.finish() as u16;
-        let request =
-            Request { sequence, first, sent_ns: now_ns, grant, answer_bytes: 0, bytes, reads, spent: false };
+        let request = Request {
+            sequence,
+            first,
+            sent_ns: now_ns,
+            grant,
+            answer_bytes: 0,
+            datagram_max: sizes.down,
+            bytes,
+            reads,
+            spent: false,
+        };
         self.note_sent(request, sizes);
         self.count_out(bytes.into());
         Some(Transmit { bytes: bytes.into(), sequence, attempt, reads, first_token })
@@ -191,6 +200,7 @@ impl Client {
             slot.sequence = request.sequence;
             slot.sent = slot.sent.saturating_add(1);
             slot.asked_ranges = slot.part != NONE;
+            slot.left_out = false;
             (slot.asked_large, slot.sent_large) = (sizes.down > base, request.bytes > base);
             self.listen(request.sent_ns, index);
         }
