@@ -28,7 +28,7 @@ fn read_for(world: &mut World, duration_ns: u64) -> usize {
     let (end, first) = (world.now + duration_ns, world.events.len());
     while world.now < end {
         let token = world.client.counters().gets;
-        world.get(if token % 2 == 0 { b"large" } else { b"small" }, token, 100 * MS);
+        world.get(if token.is_multiple_of(2) { b"large" } else { b"small" }, token, 100 * MS);
         world.run(3 * MS);
     }
     world.run(200 * MS);

@@ -24,53 +24,57 @@ const MILLISECOND_NS: u64 = 1_000_000;
 /// Settings of one flow. All memory follows from them and is taken by [`Client::new`](super::Client::new).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
-    /// Number of the flow, one per source port; default 0.
+    /// Number of the flow, one per source port, any; default 0. Answers to another one are not taken.
     pub flow: u32,
-    /// Reads under way at most, 1..=1,048,576; default 1024. One takes about 0.4 KiB.
+    /// Reads under way at most, 1..=1,048,576; default 1024, a hundred thousand a second at a patience of 10 ms. One takes half a KiB.
     pub in_flight_max: usize,
-    /// Longest value delivered, bytes, up to 16 MiB; default 1 MiB.
+    /// Longest value delivered, bytes, 0..=16 MiB; default 1 MiB, the default limit of a server.
     pub value_bytes_max: usize,
-    /// Memory for values that are partly there, bytes; default 16 MiB. At least the longest sealed value, rounded up to a power of two.
+    /// Memory for values that are partly there, bytes, up to 64 GiB; default 16 MiB, eight of the longest. At least the longest sealed
+    /// value, rounded up to a power of two.
     pub reassembly_bytes: usize,
-    /// Values partly there at a time, at least 1; default 1024.
+    /// Values partly there at a time, 1..=1,048,576; default 1024, as many as reads. One takes 0.6 KiB beside its bytes.
     pub partial_max: usize,
-    /// Largest datagram the path is believed to bring here, 1200..=65507; default the base.
+    /// Largest datagram the path is believed to bring here, bytes of UDP payload, `base_datagram`..=65507; default 1200, the base. Only
+    /// without a `search`.
     pub datagram_max: u16,
-    /// Datagram size the path is known to carry, 1200..=65507; default 1200, which every path carries. Requests are never longer,
-    /// and what is asked for after a loss is asked for in this size.
+    /// Datagram size the path is known to carry both ways, bytes of UDP payload, 1200..=65507; default 1200, which every path carries.
+    /// What is asked for after a loss is asked for in this size, and no request is longer unless a search proved more.
     pub base_datagram: u16,
-    /// What the socket's receive buffer holds; default [`ReceiveBuffer::linux_default`]. The credit each request announces follows
-    /// from it (section 4.3).
-    pub receive_buffer: ReceiveBuffer,
-    /// The path-MTU search: always of the way down, of the way up where requests may be longer than the base (`gets_per_datagram_max`), for
-    /// which the same cap holds. Default `None`: the sizes given here stand.
+    /// The path-MTU search (section 6.2); default `None`: the sizes given here stand. The way down is always searched, the way up where
+    /// `gets_per_datagram_max` allows requests longer than the base. The driver takes datagrams up to [`SearchConfig::datagram_max`].
     pub search: Option<SearchConfig>,
-    /// Whether to search the way up as well although no request needs it; default no.
+    /// Whether a search looks at the way up although no request of this flow uses it; default no. It is for reports.
     pub search_up: bool,
-    /// Most credit one request announces, bytes of datagrams; default 256 KiB, which the server does not go beyond. One datagram may
+    /// What the socket's receive buffer holds; default [`ReceiveBuffer::linux_default`], which no Linux grants less than unless asked to.
+    /// The credit that requests announce follows from it (section 4.3).
+    pub receive_buffer: ReceiveBuffer,
+    /// Most credit one request announces, bytes of datagrams, any; default 256 KiB, which no server goes beyond. One datagram may
     /// always come, whatever is given here.
     pub credit_max: u32,
-    /// Time a read is usually given, ns; default 100 ms. Deadlines are given with each read: this only spaces `retries`.
+    /// Time a read is usually given, ns, any; default 100 ms. Deadlines are given with each read: this only spaces `retries`.
     pub timeout_ns: u64,
-    /// Silence after the last chunk before what is missing is asked for, ns; default 5 ms. Must be longer than a round trip. Doubles
-    /// with each re-request of a read that brought nothing new, and starts over when one does (section 10.2).
+    /// Silence after the last chunk before what is missing is asked for, ns, any; default 5 ms. Must be longer than a round trip. Doubles
+    /// with each re-request of a read that brought nothing new, and starts over with one that did (section 10.2).
     pub gap_ns: u64,
-    /// Re-requests in a row that bring nothing new, after which a read waits for its deadline; also whole values that may fail the
-    /// end-to-end check. Default 3.
+    /// Re-requests in a row that bring nothing new, after which a read waits for its deadline, 0..=255; default 3, which 5 % loss each way
+    /// uses up once in 1,000 times. Also how many whole values may fail the end-to-end check.
     pub rerequests_max: u8,
-    /// Times a whole request is repeated when nothing came, 0..=10; default 0. The patience doubles each time, and all of them fit
-    /// `timeout_ns` (section 10.3).
+    /// Times a whole request is repeated when nothing came, 0..=10; default 0: what a retry is worth only the caller knows. The patience
+    /// doubles each time, and all of them fit `timeout_ns` (section 10.3).
     pub retries: u8,
-    /// Retries allowed per 100 reads, beside a reserve of ten; default 20. A server in trouble is not asked twice by everybody.
+    /// Retries allowed per 100 reads, 0..=255, beside a reserve of ten; default 20, four times what 5 % loss needs: a server in trouble
+    /// is not asked twice by everybody.
     pub retry_budget_percent: u8,
-    /// Longest time without a valid answer before one is asked for with a probe of 48 B, ns; default 0: never. After four times this
-    /// the server counts as silent (section 11.2).
+    /// Time without a valid answer after which a probe of 48 B asks for one, ns; default 0: never. After four times this the server
+    /// counts as silent (section 11.2).
     pub heartbeat_ns: u64,
-    /// How long after its deadline a read is remembered, to recognise a late answer, ns; default 1 s.
+    /// How long after its deadline a read is remembered, to tell a late answer from none, ns, any; default 1 s. A table that is full
+    /// forgets it earlier.
     pub linger_ns: u64,
-    /// Whether requests ask for telemetry; default no.
+    /// Whether requests ask for telemetry; default no: it takes 24 B of each answer datagram.
     pub telemetry: bool,
-    /// Reads in one datagram at most, 1..=64; default 1.
+    /// Reads in one datagram at most, 1..=64; default 1: reads that share a datagram share its fate.
     pub gets_per_datagram_max: u8,
 }
 
@@ -85,9 +89,9 @@ impl Default for ClientConfig {
             partial_max: 1024,
             datagram_max: base,
             base_datagram: base,
-            receive_buffer: ReceiveBuffer::linux_default(),
             search: None,
             search_up: false,
+            receive_buffer: ReceiveBuffer::linux_default(),
             credit_max: CREDIT_BYTES_MAX as u32,
             timeout_ns: 100 * MILLISECOND_NS,
             gap_ns: 5 * MILLISECOND_NS,

@@ -53,16 +53,21 @@ impl Heartbeat {
     }
 
     /// Time passed: begins the clock, or finds the server silent.
+    #[inline]
     pub(super) fn tick(&mut self, now_ns: u64) {
-        if self.interval_ns == 0 {
-            return;
+        if self.interval_ns > 0 {
+            self.look(now_ns);
         }
+    }
+
+    fn look(&mut self, now_ns: u64) {
         let Some(heard_ns) = self.heard_ns else { return self.begin(now_ns) };
         let quiet = now_ns >= heard_ns.saturating_add(self.interval_ns.saturating_mul(SILENT_INTERVALS));
         self.silent |= quiet && self.unanswered >= SILENT_HEARTBEATS;
     }
 
     /// Whether a heartbeat is to be sent now; the next one is due an interval later.
+    #[inline]
     pub(super) fn take_due(&mut self, now_ns: u64) -> bool {
         self.tick(now_ns);
         if self.interval_ns == 0 || now_ns < self.next_ns {

@@ -1,9 +1,10 @@
 //! The client core of one flow (one source port): reads go in, request datagrams come out, answers go in, events come out.
 //!
-//! The contract in one sentence: after any call that takes `&mut self`, call [`Client::poll_transmit`] until it gives
-//! `None`, then wait for a datagram or for [`Client::poll_timeout`], whichever comes first.
+//! The contract in one sentence: after any call that takes `&mut self`, and when the time of [`Client::poll_timeout`] has come (then after
+//! [`Client::handle_timeout`]), send what [`Client::poll_transmit`] gives until it gives `None`, then wait for a datagram or for that time.
+//! Heartbeats and the probes of the path-MTU search come the same way as reads, so a driver need not know of them.
 //!
-//! Each accepted read ends in exactly one [`Event`] that is not [`Ended::Late`]. A read is sent once; only what is
+//! Each accepted read ends in exactly one [`Event`] that is not [`Ended::Late`], or with [`Client::cancel`]. A read is sent once; only what is
 //! missing of an answer that came in part is asked for again, unless `retries` says otherwise. All memory is taken by
 //! [`Client::new`]; nothing is allocated later, and every call is O(1) for each read it touches.
 

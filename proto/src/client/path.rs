@@ -120,7 +120,14 @@ impl Path {
     }
 
     /// The next probe to send, which has this sequence then.
+    #[inline]
     pub(super) fn poll_probe(&mut self, now_ns: u64, sequence: u32) -> Option<Sent> {
+        // The way up is never searched alone.
+        self.down.as_ref()?;
+        self.poll_searches(now_ns, sequence)
+    }
+
+    fn poll_searches(&mut self, now_ns: u64, sequence: u32) -> Option<Sent> {
         if let Some(again) = self.again.iter_mut().find_map(Option::take) {
             return Some(self.keep(Sent { sequence, ..again }));
         }

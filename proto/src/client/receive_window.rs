@@ -11,7 +11,7 @@
 //! A reservation is given back as datagrams arrive, when all reads of the request have ended, timed out or been cancelled, when they
 //! ask again, and when a gap passes in which no answer began.
 
-use super::{Charge, ReceiveBuffer};
+use super::ReceiveBuffer;
 
 /// The two kinds of requests, each with its half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,40 +37,34 @@ pub(super) struct ReceiveWindow {
     buffer: ReceiveBuffer,
     credit_max: u32,
     reserved: [u64; 2],
-    /// The charge of the datagram size asked for last: it seldom changes.
-    last: Charge,
 }
 
 impl ReceiveWindow {
     pub(super) fn new(buffer: ReceiveBuffer, credit_max: u32) -> Self {
-        Self { buffer, credit_max, reserved: [0; 2], last: Charge::default() }
+        Self { buffer, credit_max, reserved: [0; 2] }
     }
 
     /// Takes new numbers of the buffer; what is reserved stays so.
     pub(super) fn set_buffer(&mut self, buffer: ReceiveBuffer) {
         self.buffer = buffer;
-        self.last = Charge::default();
     }
 
     /// What a datagram of this size is charged.
-    pub(super) fn charge_of(&mut self, datagram_bytes: u16) -> u32 {
-        if self.last.datagram_bytes_max != datagram_bytes {
-            let charged_bytes = self.buffer.charge_of(datagram_bytes);
-            self.last = Charge { datagram_bytes_max: datagram_bytes, charged_bytes };
-        }
-        self.last.charged_bytes
+    #[inline]
+    pub(super) fn charge_of(&self, datagram_bytes: u16) -> u32 {
+        self.buffer.charge_of(datagram_bytes)
     }
 
     /// What a first request may bring in datagrams of this size. Answers to several reads in one datagram may come in up to twice as many,
     /// because none is more than half full.
-    pub(super) fn first(&mut self, datagram_bytes: u16, several_reads: bool) -> Grant {
+    pub(super) fn first(&self, datagram_bytes: u16, several_reads: bool) -> Grant {
         let part = self.free(Share::First) / 2;
         let charge = self.charge_of(datagram_bytes) * (1 + u32::from(several_reads));
         self.grant(Share::First, part, datagram_bytes, charge)
     }
 
     /// What a request for more of one of `values` values partly here may bring.
-    pub(super) fn rest(&mut self, datagram_bytes: u16, values: usize) -> Grant {
+    pub(super) fn rest(&self, datagram_bytes: u16, values: usize) -> Grant {
         let part = (self.half() / values.max(1) as u64).min(self.free(Share::Rest));
         let charge = self.charge_of(datagram_bytes);
         self.grant(Share::Rest, part, datagram_bytes, charge)
@@ -160,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_full_window_still_asks_for_one_datagram_and_a_large_one_for_the_cap() {
-        let mut window = ReceiveWindow::new(ReceiveBuffer::linux(0), 256 << 10);
+        let window = ReceiveWindow::new(ReceiveBuffer::linux(0), 256 << 10);
         for grant in [window.first(8_973, false), window.rest(8_973, 3)] {
             assert_eq!((grant.credit, grant.charge), (8_973, 16_640));
         }
