@@ -119,6 +119,11 @@ impl Path {
         self.down.as_ref().map(Search::size)
     }
 
+    /// No datagram for reads that is larger is asked for; `None` where nothing is searched.
+    pub(super) fn down_proved(&self) -> Option<u16> {
+        self.down.as_ref().map(Search::proved)
+    }
+
     /// The next probe to send, which has this sequence then.
     #[inline]
     pub(super) fn poll_probe(&mut self, now_ns: u64, sequence: u32) -> Option<Sent> {

@@ -87,7 +87,7 @@ impl Client {
         let sequence = self.take_sequence();
         let slot = self.slots.get(first);
         let (attempt, first_token, holds_part) = (slot.sent, slot.token, slot.part != NONE);
-        let sizes = self.sizes(slot.attempts > 0);
+        let sizes = if slot.attempts > 0 { self.sizes_after_loss(slot.part) } else { self.sizes() };
         let (grant, plan) = if holds_part {
             let (grant, plan) = self.plan_rest(first, sizes.down);
             (grant, Some(plan))
@@ -121,12 +121,18 @@ impl Client {
         Some(Transmit { bytes: bytes.into(), sequence, attempt, reads, first_token })
     }
 
-    /// The sizes proved, or after a loss the base: what was lost may have been too big for the path (section 4).
-    fn sizes(&self, after_loss: bool) -> Sizes {
+    /// The base: what was lost may have been too big for the path. For more of a value of which something came in answer to the request
+    /// before, the size of that, which has just shown to pass (section 4.1).
+    fn sizes_after_loss(&self, part: u32) -> Sizes {
         let base = self.config.base_datagram;
-        if after_loss {
-            return Sizes { up: base, down: base };
-        }
+        let came = if part == NONE { 0 } else { self.parts.get(part).datagram_bytes };
+        let proved = self.path.down_proved().unwrap_or(self.config.datagram_max);
+        Sizes { up: base, down: came.min(proved).max(base) }
+    }
+
+    /// The sizes proved, or given.
+    fn sizes(&self) -> Sizes {
+        let base = self.config.base_datagram;
         Sizes {
             up: self.path.up_bytes().unwrap_or(base),
             down: self.path.down_bytes().unwrap_or(self.config.datagram_max),
@@ -178,7 +184,8 @@ impl Client {
                 &Frame::Rerequest(Rerequest { id, version: self.parts.get(part).version, ranges, key }),
             );
         }
-        self.parts.get_mut(part).expected_end = plan.end();
+        let part = self.parts.get_mut(part);
+        (part.expected_end, part.datagram_bytes) = (plan.end(), 0);
         self.join_group(index, NONE);
         1
     }

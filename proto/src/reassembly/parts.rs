@@ -17,7 +17,7 @@ pub(crate) struct Part {
     pub(crate) total: u32,
     /// As far as the answer under way is known to go; everything missing before it is lost once the gap passes.
     pub(crate) expected_end: u32,
-    /// Largest datagram that brought a chunk.
+    /// Largest datagram that brought a chunk since the newest request; 0 where none did.
     pub(crate) datagram_bytes: u16,
     /// What arrived.
     pub(crate) arrived: Intervals,

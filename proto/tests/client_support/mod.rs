@@ -324,6 +324,8 @@ pub struct World {
     pub rng: Rng,
     pub now: u64,
     pub events: Vec<Seen>,
+    /// Datagrams sent both ways, whatever became of them.
+    pub datagrams: u64,
     /// Datagrams of reads that were lost for their length.
     pub too_long: u64,
     /// What the kernel here would charge.
@@ -344,6 +346,7 @@ impl World {
             rng: Rng(0x5EED),
             now: 1_000 * MS,
             events: Vec::new(),
+            datagrams: 0,
             too_long: 0,
             buffer: config.receive_buffer,
             charged_max: 0,
@@ -413,6 +416,7 @@ impl World {
     }
 
     fn put(&mut self, to_server: bool, probe: bool, mut bytes: Vec<u8>) {
+        self.datagrams += 1;
         if bytes.len() > if to_server { self.link.up_max } else { self.link.down_max } {
             self.too_long += u64::from(!probe);
             return;
