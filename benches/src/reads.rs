@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use shingle_proto::checksum::crc32c;
-use shingle_proto::client::{Client, ClientConfig, Ended, Join};
+use shingle_proto::client::{Client, ClientConfig, Ended, Join, ReceiveBuffer};
 use shingle_proto::limits::{ANSWER_HEADER_BYTES, CHUNK_BYTES, DATAGRAM_BYTES_MIN, SEAL_BYTES};
 use shingle_proto::server::{Answer, Found, Workspace};
 use shingle_proto::wire::{Carrier, Request};
@@ -187,7 +187,11 @@ impl Scenario for Floor {
 
 /// A client that reads such values.
 fn client(datagram_max: u16) -> Client {
-    let config = ClientConfig { datagram_max, credit: 256 << 10, ..ClientConfig::default() };
+    let config = ClientConfig {
+        datagram_max,
+        receive_buffer: ReceiveBuffer::linux(4 << 20),
+        ..ClientConfig::default()
+    };
     let mut client = Client::new(config).expect("settings in range");
     client.set_cookie(cookie());
     client

@@ -19,7 +19,7 @@ pub const READ_TIMEOUT_DEFAULT: Duration = Duration::from_secs(1);
 /// Version of the protocol that this client speaks.
 pub const PROTOCOL_VERSION: u8 = 1;
 
-/// Times a blocking read is repeated when nothing came, spread evenly over its timeout.
+/// Times a blocking read is repeated when nothing came, with doubling patience within its timeout.
 pub const READ_RETRIES_DEFAULT: u8 = 3;
 
 /// Reads of a blocking client under way at a time. Enough to hide round trips from many small reads, few enough that
@@ -28,10 +28,6 @@ pub const READS_IN_FLIGHT_MAX: usize = 8;
 
 /// Receive buffer a blocking client asks the kernel for; it is told what was granted.
 pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
-
-/// The kernel charges a receive buffer with the size of the memory a datagram lies in, up to twice its payload for
-/// datagrams of 1200 B and more (on loopback 2304 B for 1200, 16640 B for 8973).
-pub const TRUE_SIZE_FACTOR: usize = 2;
 
 /// Datagrams taken from the kernel with one call.
 pub const DATAGRAMS_PER_RECEIVE: usize = 32;

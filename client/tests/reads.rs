@@ -12,7 +12,7 @@ use shingle_proto::server::PortLimits;
 
 /// Long enough never to matter, with retries so close that tests of loss are quick.
 fn patient() -> Options {
-    Options { timeout: Duration::from_secs(20), retries: 200, ..Options::default() }
+    Options { timeout: Duration::from_secs(20), retries: 10, ..Options::default() }
 }
 
 fn connect(server: &Server, options: Options) -> Client {

@@ -66,7 +66,7 @@ fn reads_over_every_strategy() {
     let keys: Vec<String> = SIZES.iter().map(usize::to_string).collect();
     for (worker, port) in control.welcome().ports.clone().into_iter().enumerate() {
         let options =
-            Options { udp_port: Some(port.port), timeout: PATIENT, retries: 100, ..Options::default() };
+            Options { udp_port: Some(port.port), timeout: PATIENT, retries: 10, ..Options::default() };
         let mut client = Client::connect_with(&address(&server), options).unwrap();
         for (bytes, result) in SIZES.into_iter().zip(client.get_many(&keys)) {
             let found = result.unwrap();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use shingle_client::control::Control;
+use shingle_proto::client::ServerState;
 use shingle_proto::wire::{DropReason, Outcome};
 use shingle_server::stats::{StatsReport, WorkerReport};
 use shingle_udp::counters::Snapshot;
@@ -57,7 +58,10 @@ impl Reading {
                 .flat_map(|snapshot| &snapshot.missing)
                 .map(|file| format!("/proc/net/{file} of this host")),
         );
-        let draining = workers.iter().flat_map(|worker| &worker.flows).any(|flow| flow.core.draining());
+        let draining = workers
+            .iter()
+            .flat_map(|worker| &worker.flows)
+            .any(|flow| flow.core.server_state() == ServerState::Draining);
         let server = control
             .stats()
             .map_err(|error| error.to_string())

@@ -31,6 +31,8 @@ pub const REQUEST_BYTES_MIN: usize = 48;
 pub const CREDIT_BYTES_MAX: usize = 256 << 10;
 /// Most reads (GET and REREQUEST) in one message.
 pub const GETS_PER_DATAGRAM_MAX: usize = 64;
+/// Most retries of a read: the back-off doubles with each, and after ten its first step is a two-thousandth of the timeout.
+pub const RETRIES_MAX: usize = 10;
 /// Most ranges in one REREQUEST.
 pub const RANGES_MAX: usize = 32;
 /// Most UDP ports a server lists in WELCOME.

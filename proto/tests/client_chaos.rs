@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use client_support::{CLEAN, End, Link, MS, Rng, Seen, World, value_of};
 use proptest::prelude::*;
-use shingle_proto::client::{Client, ClientConfig, Join};
+use shingle_proto::client::{Client, ClientConfig, Join, ReceiveBuffer};
+use shingle_proto::cookie::CookieKeys;
 use shingle_proto::seal;
+use shingle_proto::search::SearchConfig;
 
 const SECOND: u64 = 1_000 * MS;
 
@@ -48,6 +50,7 @@ fn every_read_ends_once_and_every_value_is_exact_over_a_bad_link() {
         in_flight_max: 64,
         reassembly_bytes: 64 << 20,
         retries: 2,
+        retry_budget_percent: 100,
         timeout_ns: 60 * MS,
         gap_ns: 3 * MS,
         rerequests_max: 100,
@@ -102,13 +105,123 @@ fn every_read_ends_once_and_every_value_is_exact_over_a_bad_link() {
     assert_eq!((world.client.in_flight(), world.client.poll_timeout()), (0, None));
 }
 
+/// Settings drawn by chance: small and large buffers, with and without search, heartbeats, retries and groups.
+fn any_config(rng: &mut Rng) -> ClientConfig {
+    let search = SearchConfig { datagram_max: 1200 + rng.below(8_000) as u16, ..SearchConfig::default() };
+    ClientConfig {
+        flow: rng.next() as u32,
+        in_flight_max: 1 + rng.below(64) as usize,
+        partial_max: 1 + rng.below(64) as usize,
+        reassembly_bytes: 4 << 20,
+        datagram_max: 1200 + rng.below(8_000) as u16,
+        receive_buffer: ReceiveBuffer::linux(rng.below(400_000) as u32),
+        credit_max: rng.below(300_000) as u32,
+        timeout_ns: 60 * MS,
+        gap_ns: 3 * MS,
+        rerequests_max: rng.below(20) as u8,
+        retries: rng.below(4) as u8,
+        retry_budget_percent: rng.below(256) as u8,
+        heartbeat_ns: [0, 2 * MS, 100 * MS][rng.below(3) as usize],
+        linger_ns: rng.below(50) * MS,
+        telemetry: rng.per_mille(500),
+        gets_per_datagram_max: 1 + rng.below(64) as u8,
+        search: Some(search).filter(|_| rng.per_mille(600)),
+        search_up: rng.per_mille(300),
+        ..ClientConfig::default()
+    }
+}
+
+/// A path drawn by chance, which may carry less than the one before.
+fn any_link(rng: &mut Rng) -> Link {
+    Link {
+        lost: rng.below(200),
+        doubled: rng.below(100),
+        reordered: rng.below(400),
+        flipped: rng.below(30),
+        delay_ns: 1 + rng.below(2 * MS),
+        up_max: 1200 + rng.below(9_000) as usize,
+        down_max: 1200 + rng.below(9_000) as usize,
+    }
+}
+
+#[test]
+fn whatever_the_settings_each_read_ends_once_or_is_cancelled() {
+    let mut values = 0;
+    for seed in 1..=150 {
+        let mut rng = Rng(seed * 0x9E37_79B9);
+        let config = any_config(&mut rng);
+        let mut world = World::new(config);
+        world.rng.0 = seed;
+        world.server.cookies = Some(CookieKeys::new([7; 16])).filter(|_| rng.per_mille(500));
+        world.server.probes_served = rng.per_mille(900);
+        let bytes_of = |key: u64| Rng(key * 7919 + 1).below(40 << (key % 11)) as usize;
+        for key in 0..100_u64 {
+            world.server.set(&key.to_be_bytes(), 1, &value_of(&key.to_be_bytes(), 1, bytes_of(key)));
+        }
+        let (mut keys, mut open, mut cancelled) = (Vec::new(), Vec::new(), Vec::new());
+        while keys.len() < 200 {
+            if rng.per_mille(30) {
+                world.link = any_link(&mut rng);
+            }
+            if rng.per_mille(20) {
+                world.client.set_receive_buffer(ReceiveBuffer::linux(rng.below(400_000) as u32));
+                world.client.hint_path_mtu(world.now, rng.below(9_000) as u16);
+            }
+            let (key, token) = (rng.below(110), keys.len() as u64);
+            let join = if rng.per_mille(400) { Join::WithPrevious } else { Join::Alone };
+            let deadline = world.now + rng.below(200 * MS);
+            match world.client.get(world.now, &key.to_be_bytes(), token, deadline, join) {
+                Ok(read) => {
+                    keys.push(key);
+                    open.push((token, read));
+                }
+                Err(_) => world.run(MS),
+            }
+            if rng.per_mille(100) && !open.is_empty() {
+                let (token, read) = open.swap_remove(rng.below(open.len() as u64) as usize);
+                if world.client.cancel(read) {
+                    cancelled.push(token);
+                }
+            }
+            if rng.per_mille(300) {
+                world.run(rng.below(MS));
+            }
+        }
+        world.run(SECOND);
+        let ends = ends_by_token(&world.events);
+        assert_eq!(ends.len() + cancelled.len(), 200, "seed {seed}: a read never ended");
+        assert!(
+            cancelled.iter().all(|token| !ends.contains_key(token)),
+            "seed {seed}: ended after its cancel"
+        );
+        for (token, end) in ends {
+            let key = keys[token as usize];
+            match &end.end {
+                End::Value(value) => {
+                    let bytes = value_of(&key.to_be_bytes(), 1, bytes_of(key));
+                    assert!(*value == bytes, "seed {seed}: wrong bytes for key {key}");
+                    values += 1;
+                }
+                End::Miss => assert!(key >= 100, "seed {seed}: key {key} is stored"),
+                End::TimedOut { .. } => {}
+                other => panic!("seed {seed}, key {key}: {other:?}"),
+            }
+        }
+        assert_eq!(world.client.in_flight(), 0, "seed {seed}");
+        if config.search.is_none() && config.heartbeat_ns == 0 {
+            assert_eq!(world.client.poll_timeout(), None, "seed {seed}: a timer stayed");
+        }
+    }
+    assert!(values > 15_000, "{values} values of 30,000 reads");
+}
+
 #[test]
 fn values_replaced_while_being_read_are_never_mixed() {
     let config = ClientConfig {
         retries: 3,
         gap_ns: 2 * MS,
         rerequests_max: 50,
-        credit: 8_000,
+        credit_max: 8_000,
         ..ClientConfig::default()
     };
     let mut world = World::new(config);
@@ -153,7 +266,7 @@ fn values_replaced_while_being_read_are_never_mixed() {
 
 #[test]
 fn a_value_replaced_at_each_window_goes_over_tcp_after_three_restarts() {
-    let mut world = World::new(ClientConfig { credit: 8_000, ..ClientConfig::default() });
+    let mut world = World::new(ClientConfig { credit_max: 8_000, ..ClientConfig::default() });
     world.server.set(b"busy", 1, &value_of(b"busy", 1, 100_000));
     world.get(b"busy", 1, SECOND);
     for version in 2..40 {
@@ -189,7 +302,7 @@ fn a_newer_version_takes_over_and_an_older_one_is_ignored() {
 
 #[test]
 fn old_chunks_and_old_refusals_do_not_disturb_the_version_that_follows() {
-    let mut world = World::new(ClientConfig { credit: 4_000, ..ClientConfig::default() });
+    let mut world = World::new(ClientConfig { credit_max: 4_000, ..ClientConfig::default() });
     let mut out = [0; 2048];
     let old = value_of(b"key", 1, 10_000);
     let new = value_of(b"key", 2, 10_000);

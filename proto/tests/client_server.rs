@@ -64,7 +64,7 @@ fn every_size_is_read_without_loss_repetition_or_a_timer() {
         (8_952, true, 256 << 10, 2_000),
         (65_507, false, 1, 0),
     ] {
-        let config = ClientConfig { datagram_max, telemetry, credit, ..ClientConfig::default() };
+        let config = ClientConfig { datagram_max, telemetry, credit_max: credit, ..ClientConfig::default() };
         let mut client = Client::new(config).expect("in range");
         for bytes in
             [0, 1, 1_100, 1_144, 1_145, 1_168, 1_169, 1_428, 8_900, 9_000, 65_000, 70_000, 262_144, 1 << 20]

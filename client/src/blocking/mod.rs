@@ -13,7 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use shingle_proto::client::{self, ClientCounters, Join};
+use shingle_proto::client::{self, ClientCounters, Join, ServerState};
 use shingle_udp::{RecvBatch, SendBatch, Socket, monotonic_ns};
 
 use self::results::{Outcome, Results};
@@ -94,7 +94,7 @@ impl Client {
     /// Whether the newest answer over UDP said that the server is about to leave.
     #[must_use]
     pub fn draining(&self) -> bool {
-        self.core.draining()
+        self.core.server_state() == ServerState::Draining
     }
 
     /// What the core counted: datagrams, drops by reason, duplicates, re-requests.

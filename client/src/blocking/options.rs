@@ -15,7 +15,7 @@ pub struct Options {
     pub udp_port: Option<u16>,
     /// Time a read may take; also the longest silence on the TCP connection. Default: 1 s.
     pub timeout: Duration,
-    /// Times a request is repeated, evenly spread over the timeout, when nothing came. Default: 3.
+    /// Times a request is repeated, with doubling patience within the timeout, when nothing came; 10 at most. Default: 3.
     pub retries: u8,
     /// Path MTU known to bring packets here from the server, in bytes. Default: 1248, which every path carries; a larger
     /// one makes large values cheaper. Only `chunked` and `compressed` ports keep to it, others fragment.

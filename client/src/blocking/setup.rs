@@ -3,16 +3,14 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use shingle_proto::client::ClientConfig;
-use shingle_proto::limits::{
-    CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, SEAL_BYTES, datagram_bytes,
-};
+use shingle_proto::client::{ClientConfig, ReceiveBuffer};
+use shingle_proto::limits::{DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, SEAL_BYTES, datagram_bytes};
 use shingle_proto::wire::{Port, Strategy};
 use shingle_udp::{Socket, SocketOptions};
 
 use super::{ConnectError, Options};
 use crate::control::Welcome;
-use crate::limits::{READS_IN_FLIGHT_MAX, RECEIVE_BUFFER_BYTES, TRUE_SIZE_FACTOR};
+use crate::limits::{READS_IN_FLIGHT_MAX, RECEIVE_BUFFER_BYTES};
 
 /// The port asked for, or the server's first.
 pub(super) fn choose_port(
@@ -59,8 +57,6 @@ pub(super) fn core_config(
         // These answer with one datagram whatever is announced, and leave fragmenting to the kernel or the network.
         _ => DATAGRAM_BYTES_MAX,
     };
-    // All reads under way may be answered at once, and each once more after a re-request.
-    let credit = granted_bytes / (2 * TRUE_SIZE_FACTOR * READS_IN_FLIGHT_MAX);
     ClientConfig {
         in_flight_max: READS_IN_FLIGHT_MAX,
         partial_max: READS_IN_FLIGHT_MAX,
@@ -69,7 +65,7 @@ pub(super) fn core_config(
         reassembly_bytes: ClientConfig::default().reassembly_bytes.max(READS_IN_FLIGHT_MAX * partial_bytes),
         datagram_max: datagram_max as u16,
         base_datagram: DATAGRAM_BYTES_MIN as u16,
-        credit: credit.clamp(datagram_max, CREDIT_BYTES_MAX) as u32,
+        receive_buffer: ReceiveBuffer::linux(u32::try_from(granted_bytes).unwrap_or(u32::MAX)),
         timeout_ns: nanoseconds(options),
         retries: options.retries,
         // A long value may lose a chunk many times over; its deadline ends the read, not a count.
@@ -95,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_core_accepts_every_server_and_socket() {
-        let options = Options { timeout: Duration::MAX, retries: u8::MAX, ..Options::default() };
+        let options = Options { timeout: Duration::MAX, retries: 10, ..Options::default() };
         for value_bytes_max in [0, 1, 1 << 20, VALUE_BYTES_LIMIT as u32] {
             let ports =
                 Strategy::ALL.map(|strategy| Port { port: 1, strategy, workers: 1, datagram_max: 1200 });
@@ -114,8 +110,9 @@ mod tests {
                 )
             {
                 let config = core_config(&options, &welcome, port, granted_bytes, ipv6);
-                assert!(
-                    config.credit >= config.datagram_max.into() && config.credit <= CREDIT_BYTES_MAX as u32
+                assert_eq!(
+                    config.receive_buffer.granted_bytes() as usize,
+                    granted_bytes.min(u32::MAX as usize)
                 );
                 assert!(Client::new(config).is_ok(), "{config:?}");
             }

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use shingle_proto::client::{Client, ClientConfig, Event, Transmit};
+use shingle_proto::client::{Client, ClientConfig, Event, ReceiveBuffer, Transmit};
 use shingle_proto::cookie::Cookie;
 use shingle_udp::{RecvBatch, SendBatch, Socket, SocketOptions};
 
@@ -31,15 +31,11 @@ pub struct Flow {
 /// What flows have in common.
 #[derive(Clone, Debug)]
 pub struct FlowSpec {
-    /// Settings of the core; `flow` and `credit` are set for each.
+    /// Settings of the core; `flow` and `receive_buffer` are set for each.
     pub core: ClientConfig,
     /// Cookie from the server's WELCOME.
     pub cookie: Cookie,
 }
-
-/// Share of the granted receive buffer one answer may fill: payload is charged about twice over (facts, section 2.9),
-/// and other reads' answers want room too.
-const CREDIT_SHARE: usize = 4;
 
 impl Flow {
     /// Binds a socket towards `server` and takes all memory of the core.
@@ -59,7 +55,8 @@ impl Flow {
         let socket = Socket::bind(local.parse().expect("literal"), &options).map_err(fail)?;
         socket.connect(server).map_err(fail)?;
         let granted = socket.recv_buffer_granted_bytes().map_err(fail)?;
-        let config = ClientConfig { flow: number, credit: (granted / CREDIT_SHARE) as u32, ..spec.core };
+        let receive_buffer = ReceiveBuffer::linux(u32::try_from(granted).unwrap_or(u32::MAX));
+        let config = ClientConfig { flow: number, receive_buffer, ..spec.core };
         let mut core =
             Client::new(config).map_err(|error| Error::system("flow settings", io::Error::other(error)))?;
         core.set_cookie(spec.cookie);

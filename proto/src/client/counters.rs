@@ -7,7 +7,9 @@ use crate::wire::DropReason;
 pub struct ClientCounters {
     /// Reads accepted by `get`.
     pub gets: u64,
-    /// Request datagrams handed out by `poll_transmit`.
+    /// Reads ended by `cancel`.
+    pub cancelled: u64,
+    /// Request datagrams handed out by `poll_transmit`, probes and heartbeats included.
     pub datagrams_out: u64,
     /// Their bytes.
     pub bytes_out: u64,
@@ -35,6 +37,12 @@ pub struct ClientCounters {
     pub continuations: u64,
     /// Whole requests repeated because nothing came.
     pub retries: u64,
+    /// Retries not sent because the budget was used up.
+    pub retries_over_budget: u64,
+    /// Heartbeats handed out.
+    pub heartbeats: u64,
+    /// Probes of the path-MTU search handed out.
+    pub probes: u64,
     /// Challenges that made requests go out again with a cookie.
     pub challenges: u64,
     /// Times a read began again because the value had been replaced.

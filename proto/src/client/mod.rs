@@ -1,17 +1,24 @@
 //! The client core of one flow (one source port): reads go in, request datagrams come out, answers go in, events come out.
 //!
-//! The contract in one sentence: after any call that takes `&mut self`, call [`Client::poll_transmit`] until it gives
-//! `None`, then wait for a datagram or for [`Client::poll_timeout`], whichever comes first.
+//! The contract in one sentence: after any call that takes `&mut self`, and when the time of [`Client::poll_timeout`] has come (then after
+//! [`Client::handle_timeout`]), send what [`Client::poll_transmit`] gives until it gives `None`, then wait for a datagram or for that time.
+//! Heartbeats and the probes of the path-MTU search come the same way as reads, so a driver need not know of them.
 //!
-//! Each accepted read ends in exactly one [`Event`] that is not [`Ended::Late`]. A read is sent once; only what is
+//! Each accepted read ends in exactly one [`Event`] that is not [`Ended::Late`], or with [`Client::cancel`]. A read is sent once; only what is
 //! missing of an answer that came in part is asked for again, unless `retries` says otherwise. All memory is taken by
 //! [`Client::new`]; nothing is allocated later, and every call is O(1) for each read it touches.
 
 mod config;
 mod counters;
 mod event;
+mod groups;
+mod heartbeat;
+mod path;
 mod receive;
+mod receive_buffer;
+mod receive_window;
 mod requests;
+mod retry;
 mod slots;
 mod timers;
 mod transmit;
@@ -23,12 +30,19 @@ use alloc::vec;
 pub use config::{ClientConfig, ConfigError};
 pub use counters::ClientCounters;
 pub use event::{Ended, Event};
+pub use heartbeat::ServerState;
+pub use path::{DirectionReport, PathReport};
+pub use receive_buffer::{Charge, ReceiveBuffer};
 pub use transmit::Transmit;
 
 use crate::cookie::Cookie;
 use crate::limits::KEY_BYTES_MAX;
 use crate::reassembly::{NONE, Parts};
+use heartbeat::Heartbeat;
+use path::Path;
+use receive_window::ReceiveWindow;
 use requests::Requests;
+use retry::RetryBudget;
 use slots::{Slots, State};
 use wheel::Wheel;
 
@@ -46,7 +60,10 @@ pub struct Client {
     next_sequence: u32,
     /// Newest sequence a first answer came for.
     newest_answered: Option<u32>,
-    draining: bool,
+    heartbeat: Heartbeat,
+    path: Path,
+    window: ReceiveWindow,
+    retries: RetryBudget,
 }
 
 /// Whether a read shares the datagram of the one before it.
@@ -56,6 +73,13 @@ pub enum Join {
     Alone,
     /// The datagram of the read accepted before it, if that is not sent yet and has room.
     WithPrevious,
+}
+
+/// Names a read to [`Client::cancel`]; never given to another read of the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReadId {
+    index: u32,
+    generation: u32,
 }
 
 /// Why a read was not accepted.
@@ -94,7 +118,10 @@ impl Client {
             counters: ClientCounters::default(),
             next_sequence: 0,
             newest_answered: None,
-            draining: false,
+            heartbeat: Heartbeat::new(config.heartbeat_ns),
+            path: Path::new(&config),
+            window: ReceiveWindow::new(config.receive_buffer, config.credit_max),
+            retries: RetryBudget::new(),
             config,
         })
     }
@@ -110,7 +137,7 @@ impl Client {
         self.cookie
     }
 
-    /// Sets the largest datagram announced from now on; bytes of UDP payload, not below `base_datagram`.
+    /// Sets the largest datagram announced from now on; bytes of UDP payload, not below `base_datagram`. With a search on, it alone decides.
     pub fn set_datagram_max(&mut self, bytes: u16) {
         self.config.datagram_max = bytes.max(self.config.base_datagram);
     }
@@ -121,10 +148,16 @@ impl Client {
         self.slots.live()
     }
 
-    /// Whether the newest answer said that the server is about to leave.
+    /// What is known of the server: whether it answers, is about to leave, or is silent (section 11). Changes with
+    /// [`Client::handle_datagram`], [`Client::handle_timeout`] and [`Client::poll_transmit`].
     #[must_use]
-    pub fn draining(&self) -> bool {
-        self.draining
+    pub fn server_state(&self) -> ServerState {
+        self.heartbeat.state()
+    }
+
+    /// Takes new numbers about the socket's receive buffer; later requests announce what fits it.
+    pub fn set_receive_buffer(&mut self, buffer: ReceiveBuffer) {
+        self.window.set_buffer(buffer);
     }
 
     /// What was counted so far.
@@ -147,7 +180,7 @@ impl Client {
         token: u64,
         deadline_ns: u64,
         join: Join,
-    ) -> Result<(), GetError> {
+    ) -> Result<ReadId, GetError> {
         if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
             return Err(GetError::Key { found: key.len() });
         }
@@ -159,8 +192,20 @@ impl Client {
         let index = self.slots.claim(key, token, deadline_ns).ok_or(full)?;
         self.slots.get_mut(index).joined = join == Join::WithPrevious;
         self.counters.gets += 1;
+        self.retries.earn(self.config.retry_budget_percent);
         self.listen(now_ns, index);
-        Ok(())
+        Ok(self.slots.read_id(index))
+    }
+
+    /// Ends a read without an event; true if it was under way. Nothing of it stays behind: a queued request is not sent, and a late
+    /// answer counts as a duplicate. A read that has ended is not harmed, whoever has its slot now.
+    pub fn cancel(&mut self, read: ReadId) -> bool {
+        let Some(index) = self.slots.find_read(read).filter(|index| self.slots.get(*index).is_live()) else {
+            return false;
+        };
+        self.counters.cancelled += 1;
+        self.forget(index);
+        true
     }
 
     /// What `Event` says of a read that ends in this way.
@@ -189,8 +234,21 @@ impl Client {
     /// Frees all that belongs to a read.
     fn forget(&mut self, index: u32) {
         self.wheel.cancel(index);
+        self.leave_queue(index);
+        self.leave_group(index);
         self.drop_part(index);
         self.slots.release(index);
+    }
+
+    /// A queued read that goes takes its datagram along only if nobody joined it: who did begins it now.
+    fn leave_queue(&mut self, index: u32) {
+        let slot = self.slots.get(index);
+        if slot.state == State::Queued
+            && !slot.joined
+            && let Some(next) = self.slots.next(index)
+        {
+            self.slots.get_mut(next).joined = false;
+        }
     }
 
     /// Gives back what is held of a value; what comes next begins with its first window again.

@@ -1,12 +1,15 @@
 //! Answers on their way in.
 
+use super::groups::next_of;
 use super::slots::State;
 use super::{Client, Ended, Event};
 use crate::cookie::Cookie;
 use crate::limits::{DATAGRAM_BYTES_MAX, SEAL_BYTES, VERSION_RESTARTS_MAX};
 use crate::reassembly::{Inserted, NONE, window_end};
 use crate::seal::{self, SealError};
-use crate::wire::{Answer, AnswerHeader, Carrier, Chunk, DropReason, Frame, Refusal, Refused, Telemetry};
+use crate::wire::{
+    Answer, AnswerHeader, Carrier, Chunk, DropReason, Frame, Probe, Refusal, Refused, Telemetry,
+};
 
 /// What the frames of one datagram have in common.
 #[derive(Clone, Copy)]
@@ -14,6 +17,8 @@ struct Arrival {
     now_ns: u64,
     header: AnswerHeader,
     datagram_bytes: u32,
+    /// Credit of the request it answers; the most there is if that is forgotten.
+    credit: u32,
     telemetry: Option<Telemetry>,
 }
 
@@ -33,9 +38,11 @@ impl Client {
             self.counters.foreign += 1;
             return;
         }
-        self.draining = header.draining;
+        self.heartbeat.heard(now_ns, header.draining);
         self.note_order(&header);
-        let mut arrival = Arrival { now_ns, header, datagram_bytes: bytes.len() as u32, telemetry: None };
+        let credit = self.note_arrival(now_ns, header.sequence, bytes.len() as u16);
+        let mut arrival =
+            Arrival { now_ns, header, datagram_bytes: bytes.len() as u32, credit, telemetry: None };
         for frame in answer.frames() {
             match frame {
                 Frame::Telemetry(telemetry) => arrival.telemetry = Some(telemetry),
@@ -44,6 +51,7 @@ impl Client {
                 Frame::Value(value) => self.handle_value(&arrival, value.id, value.sealed, sink),
                 Frame::Chunk(chunk) => self.handle_chunk(&arrival, &chunk, sink),
                 Frame::Miss { id } => self.handle_miss(&arrival, id, sink),
+                Frame::ProbeAck(probe) => self.handle_probe_ack(&arrival, &probe),
                 Frame::Refused(refused) => self.handle_refused(&arrival, &refused, sink),
                 _ => {}
             }
@@ -61,48 +69,67 @@ impl Client {
         }
     }
 
-    /// Several reads of one datagram share its credit. Once the answers have used it up, whatever did not come in time was left out by
+    /// Several reads of one datagram share its credit. Once one more datagram might not fit it, whatever does not come in time was left out by
     /// the server and is asked for as soon as the gap shows that nothing is on its way.
     fn note_credit(&mut self, arrival: &Arrival) {
-        let credit = self.config.answer_bytes_max();
         let Some(request) = self.requests.find(arrival.header.sequence) else { return };
         request.answer_bytes = request.answer_bytes.saturating_add(arrival.datagram_bytes);
-        if request.reads < 2 || request.spent || request.answer_bytes + arrival.datagram_bytes <= credit {
+        let used_up = request.answer_bytes.saturating_add(request.datagram_max.into()) > request.grant.credit;
+        if request.reads < 2 || request.spent || !used_up {
             return;
         }
         request.spent = true;
-        let (mut index, reads) = (request.first, request.reads);
-        for _ in 0..reads {
-            if index == NONE || self.slots.get(index).sequence != arrival.header.sequence {
-                return;
-            }
+        let mut next = self.group_of(arrival.header.sequence);
+        while let Some(index) = next {
+            next = next_of(&self.slots, index);
             if self.slots.get(index).state == State::Waiting {
-                self.slots.get_mut(index).answered = true;
+                let slot = self.slots.get_mut(index);
+                (slot.answered, slot.left_out) = (true, true);
                 self.listen(arrival.now_ns, index);
             }
-            index = self.slots.get(index).group_next;
+        }
+    }
+
+    /// A datagram has left the receive buffer, and shows what sizes pass. Gives the credit of its request.
+    fn note_arrival(&mut self, now_ns: u64, sequence: u32, datagram_bytes: u16) -> u32 {
+        let charge = self.window.charge_of(datagram_bytes);
+        let Some(request) = self.requests.find(sequence) else { return self.config.credit_max };
+        self.window.give_back(&mut request.grant, charge);
+        self.path.arrived(now_ns, datagram_bytes.into(), request.bytes, request.sent_ns);
+        request.grant.credit
+    }
+
+    /// A probe came through, or a heartbeat, of which the datagram itself said all.
+    fn handle_probe_ack(&mut self, arrival: &Arrival, probe: &Probe) {
+        if let Some(sent) = self.path.find(arrival.header.sequence) {
+            self.path.acknowledge(arrival.now_ns, sent, arrival.datagram_bytes, probe.size);
         }
     }
 
     /// Sends the requests of the challenged datagram again, together as they were, now with the cookie.
     fn handle_challenge(&mut self, arrival: &Arrival, cookie: Cookie) {
         let sequence = arrival.header.sequence;
-        let Some(request) = self.requests.find(sequence) else { return };
-        let (mut index, reads) = (request.first, request.reads);
+        if let Some(probe) = self.path.find(sequence) {
+            self.cookie = Some(cookie);
+            self.counters.challenges += u64::from(self.path.challenged(probe));
+            return;
+        }
+        if self.requests.find(sequence).is_none() {
+            return;
+        }
         self.cookie = Some(cookie);
+        let mut next = self.group_of(sequence);
         let mut asked = false;
-        for _ in 0..reads {
-            if index == NONE || self.slots.get(index).sequence != sequence {
-                break;
-            }
+        while let Some(index) = next {
+            next = next_of(&self.slots, index);
             let slot = self.slots.get_mut(index);
             if slot.state == State::Waiting && slot.challenges < CHALLENGES_MAX {
                 slot.challenges += 1;
                 slot.joined = asked;
                 asked = true;
+                self.leave_group(index);
                 self.slots.move_to(index, State::Queued);
             }
-            index = self.slots.get(index).group_next;
         }
         self.counters.challenges += u64::from(asked);
     }
@@ -120,6 +147,14 @@ impl Client {
     }
 
     fn handle_refused(&mut self, arrival: &Arrival, refused: &Refused, sink: &mut impl FnMut(Event<'_>)) {
+        if let Some(probe) = self.path.find(arrival.header.sequence) {
+            match refused.reason {
+                Refusal::NotServed => self.path.not_served(probe),
+                Refusal::TooBig => self.path.too_big(arrival.now_ns, probe, refused.detail),
+                _ => {}
+            }
+            return;
+        }
         let Some(index) = self.find_live(arrival, refused.id, sink) else { return };
         match refused.reason {
             Refusal::VersionGone => self.handle_version_gone(arrival, index, sink),
@@ -201,22 +236,22 @@ impl Client {
             return self.listen_unless_queued(arrival.now_ns, index);
         }
         let slot = self.slots.get(index);
-        match self.parts.write(slot.part, chunk.offset, chunk.bytes) {
-            Inserted::New => {}
+        let (part, asked_ranges, state) = (slot.part, slot.asked_ranges, slot.state);
+        match self.parts.write(part, chunk.offset, chunk.bytes) {
+            Inserted::New => self.slots.get_mut(index).fruitless = 0,
             Inserted::Known => self.counters.duplicates += 1,
             Inserted::Full => self.counters.reassembly_full += 1,
         }
         let end = chunk.offset + chunk.bytes.len() as u32;
-        let part = self.parts.get_mut(slot.part);
+        let part = self.parts.get_mut(part);
         part.datagram_bytes = part.datagram_bytes.max(arrival.datagram_bytes as u16);
-        if !slot.asked_ranges {
-            let credit = self.config.answer_bytes_max();
-            let window = window_end(chunk.offset..end, chunk.total, arrival.datagram_bytes, credit);
+        if !asked_ranges {
+            let window = window_end(chunk.offset..end, chunk.total, arrival.datagram_bytes, arrival.credit);
             part.expected_end = part.expected_end.max(window);
         }
         if part.complete() {
             self.open(index, None, sink);
-        } else if part.arrived.covers(part.expected_end) && slot.state == State::Waiting {
+        } else if part.arrived.covers(part.expected_end) && state == State::Waiting {
             self.ask_on(index);
         } else {
             self.listen_unless_queued(arrival.now_ns, index);
@@ -258,6 +293,8 @@ impl Client {
                 self.counters.corrupt_values += 1;
                 let slot = self.slots.get_mut(index);
                 slot.corrupt = slot.corrupt.saturating_add(1);
+                // New bytes of no use are no progress: corrupt values count as re-requests in a row.
+                slot.fruitless = slot.fruitless.max((slot.corrupt - 1).min(u8::MAX.into()) as u8);
                 slot.answered = true;
                 self.drop_part(index);
                 self.ask_again(index);

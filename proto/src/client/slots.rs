@@ -6,6 +6,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
+use super::ReadId;
 use crate::limits::KEY_BYTES_MAX;
 use crate::reassembly::{Links, List, NONE};
 use crate::wire::Telemetry;
@@ -46,7 +47,8 @@ pub(super) struct Slot {
     pub(super) first_sequence: u32,
     /// Sequence of the newest request datagram of the read.
     pub(super) sequence: u32,
-    /// Next read of that datagram.
+    /// Reads before and after it that wait for the answer to that datagram too.
+    pub(super) group_previous: u32,
     pub(super) group_next: u32,
     /// Its entry in `Parts`, or [`NONE`].
     pub(super) part: u32,
@@ -56,7 +58,12 @@ pub(super) struct Slot {
     pub(super) key_bytes: u8,
     /// Request datagrams sent for it; the header's attempt field.
     pub(super) sent: u8,
+    /// Requests after a loss, retries included.
     pub(super) attempts: u8,
+    /// Whole requests repeated because nothing came.
+    pub(super) retried: u8,
+    /// Re-requests since the last one that brought something new.
+    pub(super) fruitless: u8,
     pub(super) continuations: u8,
     pub(super) challenges: u8,
     pub(super) restarts: u8,
@@ -64,8 +71,14 @@ pub(super) struct Slot {
     pub(super) joined: bool,
     /// Something of the answer came, or is known to have been left out.
     pub(super) answered: bool,
+    /// The credit its request shared is used up: what does not come was left out, not lost.
+    pub(super) left_out: bool,
     /// The newest request asked for ranges, not for the whole.
     pub(super) asked_ranges: bool,
+    /// The newest request announced datagrams above the base.
+    pub(super) asked_large: bool,
+    /// The newest request was itself longer than the base.
+    pub(super) sent_large: bool,
     /// The kernel refused the request.
     pub(super) not_sent: bool,
     generation: u32,
@@ -80,6 +93,7 @@ const EMPTY: Slot = Slot {
     first_sent: 0,
     first_sequence: 0,
     sequence: 0,
+    group_previous: NONE,
     group_next: NONE,
     part: NONE,
     corrupt: 0,
@@ -88,12 +102,17 @@ const EMPTY: Slot = Slot {
     key_bytes: 0,
     sent: 0,
     attempts: 0,
+    retried: 0,
+    fruitless: 0,
     continuations: 0,
     challenges: 0,
     restarts: 0,
     joined: false,
     answered: false,
+    left_out: false,
     asked_ranges: false,
+    asked_large: false,
+    sent_large: false,
     not_sent: false,
     generation: 0,
 };
@@ -127,6 +146,11 @@ impl Slots {
         };
         (0..count as u32).for_each(|index| slots.move_to(index, State::Free));
         slots
+    }
+
+    /// Bytes [`Slots::new`] takes.
+    pub(super) fn memory_bytes(count: usize) -> usize {
+        count * (size_of::<Slot>() + KEY_BYTES_MAX) + Links::memory_bytes(count)
     }
 
     /// Reads that have not ended.
@@ -199,6 +223,17 @@ impl Slots {
     /// The id of the read in a slot: its index below, above it a number that tells the users of the slot apart.
     pub(super) fn id(&self, index: u32) -> u32 {
         self.get(index).generation.checked_shl(self.index_bits).unwrap_or(0) | index
+    }
+
+    /// What the caller names the read in a slot by.
+    pub(super) fn read_id(&self, index: u32) -> ReadId {
+        ReadId { index, generation: self.get(index).generation }
+    }
+
+    /// The slot of a read the caller names, unless another one has it.
+    pub(super) fn find_read(&self, read: ReadId) -> Option<u32> {
+        let slot = self.items.get(read.index as usize)?;
+        (slot.generation == read.generation).then_some(read.index)
     }
 
     /// The slot of the read with this id; `None` when that read is done with.

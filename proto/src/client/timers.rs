@@ -1,5 +1,7 @@
 //! What happens when nothing happens: deadlines, gaps, retries, and the end of lingering.
 
+use super::path::Way;
+use super::retry::patience_ns;
 use super::slots::{NEVER, State};
 use super::{Client, Ended, Event};
 use crate::reassembly::NONE;
@@ -15,11 +17,13 @@ impl Client {
     /// earlier than anything that is due; the call is then cheap and does nothing.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<u64> {
-        self.wheel.next_ns()
+        [self.wheel.next_ns(), self.heartbeat.next_ns(), self.path.next_ns()].into_iter().flatten().min()
     }
 
     /// Does what is due at `now_ns`: ends reads whose deadline passed, asks again for what is missing.
     pub fn handle_timeout(&mut self, now_ns: u64, sink: &mut impl FnMut(Event<'_>)) {
+        self.heartbeat.tick(now_ns);
+        self.path.handle_timeout(now_ns);
         while let Some(index) = self.wheel.pop(now_ns) {
             let slot = self.slots.get(index);
             if !slot.is_live() {
@@ -30,24 +34,25 @@ impl Client {
                 self.time_out(now_ns, index, sink);
             } else {
                 if now_ns >= slot.act_at {
-                    self.act_on_silence(index);
+                    self.act_on_silence(now_ns, index);
                 }
                 self.arm(index);
             }
         }
     }
 
-    /// Waits for an answer: until the gap has passed if one has begun to come, else until it is time for a retry.
+    /// Waits for an answer: if one has begun to come until the gap has passed, else until it is time for a retry, or, where none is
+    /// left, until an answer should have begun.
     pub(super) fn listen(&mut self, now_ns: u64, index: u32) {
         let slot = self.slots.get_mut(index);
         let patience = if slot.answered {
-            Some(self.config.gap_ns.saturating_mul(1 << slot.attempts.min(GAP_DOUBLINGS_MAX)))
-        } else if slot.attempts < self.config.retries {
-            Some(self.config.timeout_ns / (u64::from(self.config.retries) + 1))
+            self.config.gap_ns.saturating_mul(1 << slot.fruitless.min(GAP_DOUBLINGS_MAX))
+        } else if slot.retried < self.config.retries {
+            patience_ns(&self.config, slot.retried, slot.sequence)
         } else {
-            None
+            self.config.gap_ns
         };
-        slot.act_at = patience.map_or(NEVER, |patience| now_ns.saturating_add(patience));
+        slot.act_at = now_ns.saturating_add(patience);
         self.arm(index);
     }
 
@@ -56,6 +61,7 @@ impl Client {
         let slot = self.slots.get_mut(index);
         slot.joined = false;
         slot.act_at = NEVER;
+        self.leave_group(index);
         self.slots.move_to(index, State::Queued);
         self.arm(index);
     }
@@ -71,11 +77,12 @@ impl Client {
     /// Sends a request for what was lost or corrupt, if the read may ask again.
     pub(super) fn ask_again(&mut self, index: u32) {
         let slot = self.slots.get_mut(index);
-        if slot.attempts >= self.config.rerequests_max {
+        if slot.fruitless >= self.config.rerequests_max {
             slot.act_at = NEVER;
             return self.arm(index);
         }
-        slot.attempts += 1;
+        slot.attempts = slot.attempts.saturating_add(1);
+        slot.fruitless += 1;
         self.counters.rerequests += 1;
         self.ask(index);
     }
@@ -85,20 +92,46 @@ impl Client {
         self.wheel.set(index, slot.deadline.min(slot.act_at));
     }
 
-    fn act_on_silence(&mut self, index: u32) {
+    fn act_on_silence(&mut self, now_ns: u64, index: u32) {
         let slot = self.slots.get_mut(index);
         slot.act_at = NEVER;
         if slot.state == State::Queued {
             return; // It is the caller who is silent: the request was not taken yet.
         }
-        if self.requests.find(slot.sequence).is_some_and(|request| request.spent) {
+        let (sequence, answered) = (slot.sequence, slot.answered);
+        let retry = !answered && slot.retried < self.config.retries;
+        if slot.left_out {
             self.ask_on(index);
-        } else if slot.answered {
+        } else if answered {
+            self.suspect_sizes(now_ns, index);
             self.ask_again(index);
+        } else if retry && self.retries.take() {
+            self.suspect_sizes(now_ns, index);
+            self.retry(index);
         } else {
-            slot.attempts = slot.attempts.saturating_add(1);
-            self.counters.retries += 1;
-            self.ask(index);
+            self.counters.retries_over_budget += u64::from(retry);
+            self.presume_lost(sequence);
+        }
+    }
+
+    /// Sends the whole request of a read again.
+    fn retry(&mut self, index: u32) {
+        let slot = self.slots.get_mut(index);
+        slot.attempts = slot.attempts.saturating_add(1);
+        slot.retried += 1;
+        self.counters.retries += 1;
+        self.ask(index);
+    }
+
+    /// Something of the answer to the newest request is lost: it may have been too big for the path, as may the request if nothing came.
+    fn suspect_sizes(&mut self, now_ns: u64, index: u32) {
+        let slot = self.slots.get(index);
+        let (asked_large, sent_large) = (slot.asked_large, slot.sent_large && !slot.answered);
+        if asked_large {
+            self.path.suspect(now_ns, Way::Down);
+        }
+        if sent_large {
+            self.path.suspect(now_ns, Way::Up);
         }
     }
 
@@ -106,6 +139,9 @@ impl Client {
     fn time_out(&mut self, now_ns: u64, index: u32, sink: &mut impl FnMut(Event<'_>)) {
         let slot = self.slots.get(index);
         let (deadline, corrupt, part) = (slot.deadline, slot.corrupt, slot.part);
+        if slot.state == State::Waiting && !slot.answered {
+            self.suspect_sizes(now_ns, index);
+        }
         let (received_bytes, total_bytes) = match part {
             NONE => (0, 0),
             part => (self.parts.get(part).arrived.bytes(), self.parts.get(part).total),
@@ -115,6 +151,8 @@ impl Client {
         if now_ns >= forget_at {
             return self.forget(index);
         }
+        self.leave_queue(index);
+        self.leave_group(index);
         let state = if part == NONE { State::Lingering } else { State::LingeringPart };
         if part != NONE {
             self.parts.release_bytes(part);

@@ -46,6 +46,11 @@ impl Wheel {
         }
     }
 
+    /// Bytes [`Wheel::new`] takes.
+    pub(crate) fn memory_bytes(count: usize) -> usize {
+        count * size_of::<Timer>() + Links::memory_bytes(count)
+    }
+
     /// Sets or moves the timer of `index` to `at_ns`.
     pub(crate) fn set(&mut self, index: u32, at_ns: u64) {
         let tick = (at_ns.div_ceil(1 << TICK_BITS)).clamp(self.now, TICK_MAX);

@@ -52,6 +52,12 @@ impl Arena {
         arena
     }
 
+    /// Bytes [`Arena::new`] takes.
+    pub(crate) fn memory_bytes(bytes: usize) -> usize {
+        let units = bytes / UNIT_BYTES;
+        units * (UNIT_BYTES + 1) + Links::memory_bytes(units)
+    }
+
     /// Lends a block of at least `bytes`; `None` when no free run is long enough.
     pub(crate) fn take(&mut self, bytes: usize) -> Option<Block> {
         let units = bytes.div_ceil(UNIT_BYTES).max(1) as u32;

@@ -43,6 +43,11 @@ impl Links {
         Self(vec![Link { previous: NONE, next: NONE }; count].into_boxed_slice())
     }
 
+    /// Bytes [`Links::new`] takes.
+    pub(crate) fn memory_bytes(count: usize) -> usize {
+        count * size_of::<Link>()
+    }
+
     /// The index after `index` in its list, or [`NONE`].
     pub(crate) fn next(&self, index: u32) -> u32 {
         self.0[index as usize].next

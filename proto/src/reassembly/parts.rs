@@ -17,7 +17,7 @@ pub(crate) struct Part {
     pub(crate) total: u32,
     /// As far as the answer under way is known to go; everything missing before it is lost once the gap passes.
     pub(crate) expected_end: u32,
-    /// Largest datagram that brought a chunk.
+    /// Largest datagram that brought a chunk since the newest request; 0 where none did.
     pub(crate) datagram_bytes: u16,
     /// What arrived.
     pub(crate) arrived: Intervals,
@@ -42,6 +42,7 @@ pub(crate) struct Parts {
     links: Links,
     free: List,
     arena: Arena,
+    holding: usize,
 }
 
 impl Parts {
@@ -63,12 +64,28 @@ impl Parts {
         let mut links = Links::new(count);
         let mut free = List::EMPTY;
         (0..count as u32).for_each(|index| links.push_back(&mut free, index));
-        Self { items: vec![empty; count].into_boxed_slice(), links, free, arena: Arena::new(arena_bytes) }
+        Self {
+            items: vec![empty; count].into_boxed_slice(),
+            links,
+            free,
+            arena: Arena::new(arena_bytes),
+            holding: 0,
+        }
+    }
+
+    /// Bytes [`Parts::new`] takes.
+    pub(crate) fn memory_bytes(count: usize, arena_bytes: usize) -> usize {
+        count * size_of::<Part>() + Links::memory_bytes(count) + Arena::memory_bytes(arena_bytes)
     }
 
     /// Whether no part is free, whatever the arena has.
     pub(crate) fn is_used_up(&self) -> bool {
         self.free.is_empty()
+    }
+
+    /// Values whose bytes are held: those still waited for.
+    pub(crate) fn holding(&self) -> usize {
+        self.holding
     }
 
     /// Begins a value of `total` bytes; `None` when no part or no block is free.
@@ -79,6 +96,7 @@ impl Parts {
         let block = self.arena.take(total as usize)?;
         let index = self.begin_books(version, total)?;
         self.items[index as usize].block = Some(block);
+        self.holding += 1;
         Some(index)
     }
 
@@ -124,6 +142,7 @@ impl Parts {
     pub(crate) fn release_bytes(&mut self, index: u32) {
         if let Some(block) = self.items[index as usize].block.take() {
             self.arena.release(block);
+            self.holding -= 1;
         }
     }
 

@@ -26,12 +26,13 @@ pub(crate) fn window_end(chunk: Span<u32>, total: u32, datagram_bytes: u32, cred
 pub(crate) struct Plan {
     ranges: [Range; RANGES_MAX],
     count: usize,
+    datagrams: u32,
 }
 
 impl Plan {
     /// Takes `gaps` in order as far as `credit` allows for datagrams of `datagram_bytes`; always one chunk.
     pub(crate) fn new(gaps: impl Iterator<Item = Span<u32>>, datagram_bytes: u32, credit: u32) -> Self {
-        let mut plan = Self { ranges: [Range { offset: 0, length: 0 }; RANGES_MAX], count: 0 };
+        let mut plan = Self { ranges: [Range { offset: 0, length: 0 }; RANGES_MAX], count: 0, datagrams: 0 };
         let capacity = datagram_bytes - OVERHEAD_BYTES_MAX;
         let mut datagrams = (credit / datagram_bytes).max(1);
         for gap in gaps.take(RANGES_MAX) {
@@ -40,6 +41,7 @@ impl Plan {
                 break;
             }
             datagrams -= length.div_ceil(capacity);
+            plan.datagrams += length.div_ceil(capacity);
             plan.ranges[plan.count] = Range { offset: gap.start, length };
             plan.count += 1;
         }
@@ -49,6 +51,11 @@ impl Plan {
     /// The ranges, rising and apart.
     pub(crate) fn ranges(&self) -> &[Range] {
         &self.ranges[..self.count]
+    }
+
+    /// Datagrams of the answer, at most.
+    pub(crate) fn datagrams(&self) -> u32 {
+        self.datagrams
     }
 
     /// End of the last range.

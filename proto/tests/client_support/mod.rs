@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use shingle_proto::chunk::{Chunks, Range};
-use shingle_proto::client::{Client, ClientConfig, Ended, Event, Join};
+use shingle_proto::client::{Client, ClientConfig, Ended, Event, Join, ReceiveBuffer};
 use shingle_proto::cookie::{CookieKeys, CookieState};
 use shingle_proto::limits::CREDIT_BYTES_MAX;
 use shingle_proto::seal;
 use shingle_proto::wire::{
-    AnswerHeader, Carrier, Chunk, DatagramWriter, Frame, Refusal, Refused, Request, RequestHeader, Telemetry,
-    Value,
+    AnswerHeader, Carrier, Chunk, DatagramWriter, Frame, Probe, Refusal, Refused, Request, RequestHeader,
+    Telemetry, Value,
 };
 
 pub const MS: u64 = 1_000_000;
@@ -58,6 +58,8 @@ pub struct Server {
     pub datagram_max: u16,
     pub cookies: Option<CookieKeys>,
     pub draining: bool,
+    /// Whether the port sets DF, so that probes mean something.
+    pub probes_served: bool,
     /// Answers every request with VERSION_GONE or the like, where set.
     pub refuse: Option<Refusal>,
     pub requests: Vec<RequestHeader>,
@@ -70,6 +72,7 @@ impl Server {
             datagram_max: 65_507,
             cookies: None,
             draining: false,
+            probes_served: true,
             refuse: None,
             requests: Vec::new(),
         }
@@ -123,6 +126,7 @@ impl Server {
                         }
                     }
                 },
+                Frame::Probe(probe) => answer.probe(probe, datagram.len(), self),
                 _ => {}
             }
         }
@@ -168,6 +172,31 @@ impl Answering {
         self.send(&Frame::Refused(Refused { id, reason, detail: 7 }));
     }
 
+    /// A PROBE_ACK of the size asked for, or why there is none (PROTOCOL.md, section 6.1).
+    fn probe(&mut self, probe: Probe, arrived: usize, server: &Server) {
+        let refusal = match probe.size {
+            _ if !server.probes_served => Some((Refusal::NotServed, 0)),
+            size if probe.down && size > server.datagram_max => {
+                Some((Refusal::TooBig, server.datagram_max.into()))
+            }
+            _ => None,
+        };
+        let mut bytes = vec![0; 65_535];
+        let mut writer = DatagramWriter::answer(&mut bytes, &self.header).unwrap();
+        match refusal {
+            Some((reason, detail)) => {
+                writer.push(&Frame::Refused(Refused { id: probe.id, reason, detail })).unwrap();
+            }
+            None => {
+                writer.push(&Frame::ProbeAck(Probe { size: arrived as u16, ..probe })).unwrap();
+                writer.pad_to(if probe.down { probe.size.into() } else { 0 });
+            }
+        }
+        let length = writer.finish();
+        bytes.truncate(length);
+        self.out.push(bytes);
+    }
+
     fn chunk(&mut self, id: u32, sealed: &[u8], version: u64, range: Range) {
         let bytes = &sealed[range.offset as usize..range.end() as usize];
         self.send(&Frame::Chunk(Chunk {
@@ -206,9 +235,25 @@ pub struct Link {
     pub reordered: u64,
     pub flipped: u64,
     pub delay_ns: u64,
+    /// Longer datagrams are lost without a word, up and down; bytes.
+    pub up_max: usize,
+    pub down_max: usize,
 }
 
-pub const CLEAN: Link = Link { lost: 0, doubled: 0, reordered: 0, flipped: 0, delay_ns: MS / 4 };
+pub const CLEAN: Link = Link {
+    lost: 0,
+    doubled: 0,
+    reordered: 0,
+    flipped: 0,
+    delay_ns: MS / 4,
+    up_max: 65_535,
+    down_max: 65_535,
+};
+
+/// Default settings, with a receive buffer that holds whatever comes.
+pub fn wide() -> ClientConfig {
+    ClientConfig { receive_buffer: ReceiveBuffer::new(u32::MAX, &[]), ..ClientConfig::default() }
+}
 
 /// An event as the caller keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -260,8 +305,16 @@ impl Seen {
     }
 }
 
-/// Time of arrival, order of sending, whether to the server, the datagram.
-type OnTheWay = (u64, u64, bool, Vec<u8>);
+/// One datagram between the ends.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct OnTheWay {
+    arrives_ns: u64,
+    nth: u64,
+    to_server: bool,
+    /// Carries a probe or answers one.
+    probe: bool,
+    bytes: Vec<u8>,
+}
 
 /// Both ends and what is on its way between them.
 pub struct World {
@@ -271,6 +324,15 @@ pub struct World {
     pub rng: Rng,
     pub now: u64,
     pub events: Vec<Seen>,
+    /// Datagrams sent both ways, whatever became of them.
+    pub datagrams: u64,
+    /// Datagrams of reads that were lost for their length.
+    pub too_long: u64,
+    /// What the kernel here would charge.
+    pub buffer: ReceiveBuffer,
+    /// The most that answers on their way here would be charged together.
+    pub charged_max: u64,
+    charged: u64,
     on_the_way: BinaryHeap<Reverse<OnTheWay>>,
     sent: u64,
 }
@@ -284,6 +346,11 @@ impl World {
             rng: Rng(0x5EED),
             now: 1_000 * MS,
             events: Vec::new(),
+            datagrams: 0,
+            too_long: 0,
+            buffer: config.receive_buffer,
+            charged_max: 0,
+            charged: 0,
             on_the_way: BinaryHeap::new(),
             sent: 0,
         }
@@ -298,7 +365,7 @@ impl World {
         let end = self.now + duration_ns;
         loop {
             self.send_requests();
-            let arrival = self.on_the_way.peek().map(|Reverse(first)| first.0);
+            let arrival = self.on_the_way.peek().map(|Reverse(first)| first.arrives_ns);
             let timer = self.client.poll_timeout();
             let next = arrival.into_iter().chain(timer).min().unwrap_or(u64::MAX);
             if next > end {
@@ -314,11 +381,19 @@ impl World {
         }
     }
 
-    /// Sends what the client has to send.
+    /// Sends what the client has to send. What carries reads is never longer, and asks for nothing longer, than was proved.
     pub fn send_requests(&mut self) {
-        let mut out = [0; 2048];
+        let mut out = vec![0; self.client.transmit_bytes_max()];
         while let Some(transmit) = self.client.poll_transmit(self.now, &mut out) {
-            self.put(true, out[..transmit.bytes].to_vec());
+            let bytes = &out[..transmit.bytes];
+            let request = Request::parse(bytes, Carrier::Udp).expect("what the client sends is valid");
+            let path = self.client.path();
+            assert_eq!(request.reads, transmit.reads);
+            if transmit.reads > 0 {
+                assert!(transmit.bytes <= path.up.proved_bytes.into(), "{transmit:?} on {path:?}");
+                assert!(request.header.datagram_max <= path.down.proved_bytes, "{request:?} on {path:?}");
+            }
+            self.put(true, transmit.reads == 0, out[..transmit.bytes].to_vec());
         }
     }
 
@@ -329,17 +404,23 @@ impl World {
     }
 
     fn deliver(&mut self) {
-        let Some(Reverse((_, _, to_server, bytes))) = self.on_the_way.pop() else { return };
+        let Some(Reverse(OnTheWay { to_server, probe, bytes, .. })) = self.on_the_way.pop() else { return };
         if to_server {
             for answer in self.server.answer(&bytes) {
-                self.put(false, answer);
+                self.put(false, probe, answer);
             }
         } else {
+            self.charged -= u64::from(self.buffer.charge_of(bytes.len() as u16));
             self.feed(&bytes);
         }
     }
 
-    fn put(&mut self, to_server: bool, mut bytes: Vec<u8>) {
+    fn put(&mut self, to_server: bool, probe: bool, mut bytes: Vec<u8>) {
+        self.datagrams += 1;
+        if bytes.len() > if to_server { self.link.up_max } else { self.link.down_max } {
+            self.too_long += u64::from(!probe);
+            return;
+        }
         let copies = 1 + u32::from(self.rng.per_mille(self.link.doubled));
         if self.rng.per_mille(self.link.flipped) {
             let bit = self.rng.below(bytes.len() as u64 * 8);
@@ -350,13 +431,18 @@ impl World {
                 continue;
             }
             let late = if self.rng.per_mille(self.link.reordered) { self.rng.below(MS) } else { 0 };
+            if !to_server {
+                self.charged += u64::from(self.buffer.charge_of(bytes.len() as u16));
+                self.charged_max = self.charged_max.max(self.charged);
+            }
             self.sent += 1;
-            self.on_the_way.push(Reverse((
-                self.now + self.link.delay_ns + late,
-                self.sent,
+            self.on_the_way.push(Reverse(OnTheWay {
+                arrives_ns: self.now + self.link.delay_ns + late,
+                nth: self.sent,
                 to_server,
-                bytes.clone(),
-            )));
+                probe,
+                bytes: bytes.clone(),
+            }));
         }
     }
 }

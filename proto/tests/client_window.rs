@@ -1,0 +1,162 @@
+//! The receive window: what is under way fits the receive buffer, and nobody is starved (PROTOCOL.md, section 4.3).
+
+mod client_support;
+
+use client_support::{End, MS, Rng, World, value_of};
+use shingle_proto::client::{Charge, ClientConfig, Join, ReceiveBuffer};
+use shingle_proto::wire::{Carrier, Request};
+
+const SECOND: u64 = 1_000 * MS;
+const MEBIBYTE: usize = 1 << 20;
+const GRANTED: u64 = 212_992;
+
+fn world(config: ClientConfig) -> World {
+    let mut world = World::new(ClientConfig { reassembly_bytes: 256 << 20, ..config });
+    world.server.set(b"mebibyte", 1, &value_of(b"mebibyte", 1, MEBIBYTE));
+    world.server.set(b"small", 1, &[1; 500]);
+    world
+}
+
+/// Bytes of values that came so far, by what the chunks of each read had: counted at its end only, so times are compared instead.
+fn ends_ns(world: &World) -> Vec<u64> {
+    world.events.iter().map(|event| event.at_ns).collect()
+}
+
+#[test]
+fn mebibytes_at_once_fit_the_buffer_and_end_within_a_factor_of_two() {
+    for datagram_max in [1_200, 1_472, 8_973] {
+        for reads in [1, 2, 3, 8] {
+            let mut world = world(ClientConfig { datagram_max, ..ClientConfig::default() });
+            let start = world.now;
+            for token in 0..reads {
+                world.get(b"mebibyte", token, 60 * SECOND);
+            }
+            world.run(60 * SECOND);
+            let context = format!("{reads} reads of {datagram_max} B: {:?}", world.client.counters());
+            assert_eq!(world.events.len() as u64, reads, "{context}");
+            assert!(world.events.iter().all(|event| matches!(event.end, End::Value(_))), "{context}");
+            assert!(world.events.iter().all(|event| event.attempts == 0), "nothing was lost: {context}");
+            assert!(world.charged_max <= GRANTED, "{} B under way, {context}", world.charged_max);
+            let took: Vec<_> = ends_ns(&world).iter().map(|end| end - start).collect();
+            assert!(took[reads as usize - 1] <= 2 * took[0], "{took:?}, {context}");
+            assert_eq!(world.client.counters().duplicates, 0, "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_lone_mebibyte_uses_its_half_of_the_buffer_in_each_round_trip() {
+    let mut world = world(ClientConfig::default());
+    world.get(b"mebibyte", 1, 60 * SECOND);
+    world.run(60 * SECOND);
+    let requests = &world.server.requests;
+    assert_eq!(requests[0].credit, 20 * 1200, "half of a half, for what is not known yet");
+    assert!(requests[1..].iter().all(|request| request.credit == 40 * 1200), "{requests:?}");
+    assert!((20..=24).contains(&requests.len()), "{} round trips for 908 chunks", requests.len());
+}
+
+#[test]
+fn more_values_than_the_buffer_has_datagrams_for_get_one_each() {
+    let mut world = world(ClientConfig { in_flight_max: 256, ..ClientConfig::default() });
+    for token in 0..100 {
+        world.get(b"mebibyte", token, 600 * SECOND);
+    }
+    let start = world.now;
+    world.run(600 * SECOND);
+    assert_eq!(world.events.len(), 100);
+    assert!(world.events.iter().all(|event| event.attempts == 0 && matches!(event.end, End::Value(_))));
+    let took: Vec<_> = ends_ns(&world).iter().map(|end| end - start).collect();
+    assert!(took[99] <= 2 * took[0], "{took:?}");
+    assert!(world.charged_max <= GRANTED * 7 / 8 + 100 * 2304, "{}", world.charged_max);
+}
+
+#[test]
+fn small_reads_and_a_large_one_do_not_wait_for_each_other() {
+    let mut world = world(ClientConfig { in_flight_max: 256, ..ClientConfig::default() });
+    world.get(b"mebibyte", 1_000_000, 60 * SECOND);
+    let mut rng = Rng(0xBEEF);
+    let mut token = 0;
+    while !world.events.iter().any(|event| event.token == 1_000_000) {
+        world.get(b"small", token, SECOND);
+        token += 1;
+        world.run(rng.below(MS / 10));
+    }
+    world.run(SECOND);
+    assert!(world.events.iter().all(|event| event.attempts == 0 && matches!(event.end, End::Value(_))));
+    let large = world.events.iter().find(|event| event.token == 1_000_000).expect("ended");
+    assert!(large.continuations <= 24, "{} round trips, {token} small reads beside it", large.continuations);
+    assert!(world.charged_max <= GRANTED);
+}
+
+#[test]
+fn any_mix_of_sizes_and_groups_fits_the_buffer() {
+    for seed in 1..30 {
+        let buffer = ReceiveBuffer::linux_default();
+        let config = ClientConfig {
+            in_flight_max: 64,
+            gets_per_datagram_max: 8,
+            datagram_max: if seed % 2 == 0 { 1_200 } else { 8_973 },
+            receive_buffer: buffer,
+            ..ClientConfig::default()
+        };
+        let mut world = world(config);
+        world.rng.0 = seed;
+        for nth in 0..50_u64 {
+            let bytes = world.rng.below(1 << (4 + nth % 14)) as usize;
+            world.server.set(format!("key-{nth}").as_bytes(), 1, &value_of(b"any", nth, bytes));
+        }
+        let mut asked = 0;
+        while asked < 400 {
+            let key = format!("key-{}", world.rng.below(50));
+            let join = if world.rng.per_mille(600) { Join::WithPrevious } else { Join::Alone };
+            let deadline = world.now + 60 * SECOND;
+            asked += u64::from(world.client.get(world.now, key.as_bytes(), asked, deadline, join).is_ok());
+            if world.rng.per_mille(300) {
+                world.run(MS / 4);
+            }
+        }
+        world.run(60 * SECOND);
+        assert_eq!(world.events.len(), 400, "seed {seed}");
+        assert!(
+            world.events.iter().all(|event| event.attempts == 0),
+            "seed {seed}: something was lost: {:?}",
+            world.events.iter().find(|event| event.attempts > 0)
+        );
+        let one_each = 64 * u64::from(buffer.charge_of(config.datagram_max));
+        assert!(world.charged_max <= GRANTED.max(one_each), "seed {seed}: {}", world.charged_max);
+    }
+}
+
+#[test]
+fn reads_that_bring_nothing_do_not_keep_the_window() {
+    let mut world = world(ClientConfig { in_flight_max: 512, ..ClientConfig::default() });
+    world.link.lost = 1000;
+    for token in 0..300 {
+        world.get(b"small", token, 10 * SECOND);
+    }
+    world.run(20 * MS); // more than a gap, far less than their deadlines
+    world.get(b"small", 300, SECOND);
+    let mut out = [0; 1200];
+    let sent = world.client.poll_transmit(world.now, &mut out).expect("a request");
+    let request = Request::parse(&out[..sent.bytes], Carrier::Udp).expect("valid");
+    assert_eq!(request.header.credit, 20 * 1200, "as if alone");
+}
+
+#[test]
+fn a_large_buffer_leaves_only_the_cap_and_new_numbers_take_effect() {
+    let credit = |world: &mut World| {
+        let read = world.client.get(world.now, b"key", 1, world.now + SECOND, Join::Alone).expect("accepted");
+        let mut out = [0; 1200];
+        let sent = world.client.poll_transmit(world.now, &mut out).expect("a request");
+        world.client.cancel(read);
+        Request::parse(&out[..sent.bytes], Carrier::Udp).expect("valid").header.credit
+    };
+    let large = ReceiveBuffer::linux(8 << 20);
+    let mut world = world(ClientConfig { receive_buffer: large, ..ClientConfig::default() });
+    assert_eq!(credit(&mut world), 256 << 10, "the cap");
+    let steps = [Charge { datagram_bytes_max: 1200, charged_bytes: 10_000 }];
+    world.client.set_receive_buffer(ReceiveBuffer::new(320_000, &steps));
+    assert_eq!(credit(&mut world), 7 * 1200, "a quarter of seven eighths, 10,000 B a datagram");
+    world.client.set_receive_buffer(ReceiveBuffer::linux(1));
+    assert_eq!(credit(&mut world), 1200, "one datagram may always come");
+}
