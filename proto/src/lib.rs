@@ -22,3 +22,8 @@ pub mod seal;
 pub mod search;
 pub mod server;
 pub mod wire;
+
+/// The README's programs compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
