@@ -172,3 +172,23 @@ fn cancelling_at_any_time_leaves_the_others_whole() {
         assert_eq!((world.client.in_flight(), world.client.poll_timeout()), (0, None), "seed {seed}");
     }
 }
+
+#[test]
+fn a_challenge_of_a_cancelled_read_does_not_touch_the_next_user_of_its_slot() {
+    let mut world = world(ClientConfig { in_flight_max: 1, ..ClientConfig::default() });
+    world.server.cookies = Some(CookieKeys::new([7; 16]));
+    let mut out = [0; 1200];
+    let cancelled = get(&mut world, b"large", 1, Join::Alone);
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+    let challenge = world.server.answer(&out[..bytes]).swap_remove(0);
+    assert!(world.client.cancel(cancelled));
+    get(&mut world, b"small", 2, Join::Alone);
+    assert!(world.client.poll_transmit(world.now, &mut out).is_some());
+    world.feed(&challenge);
+    assert_eq!(
+        world.client.poll_transmit(world.now, &mut out),
+        None,
+        "it was not this read that was challenged"
+    );
+    assert_eq!(world.client.counters().challenges, 0);
+}

@@ -7,6 +7,7 @@ use shingle_proto::client::{ClientConfig, Join};
 use shingle_proto::cookie::CookieKeys;
 use shingle_proto::limits::PATH_MTUS;
 use shingle_proto::search::{SearchConfig, SearchState};
+use shingle_proto::wire::{AnswerHeader, Carrier, DatagramWriter, Frame, Request};
 
 const SECOND: u64 = 1_000 * MS;
 
@@ -262,4 +263,26 @@ fn a_lossy_path_lowers_nothing_and_reads_go_on() {
         assert!(values * 100 >= (world.events.len() - before) * 95, "seed {seed}: {values} values");
         assert_eq!(world.too_long, 0);
     }
+}
+
+#[test]
+fn an_acknowledgement_that_is_shorter_than_its_probe_proves_nothing() {
+    let mut world = world(ClientConfig { search_up: false, ..config() }, CLEAN);
+    let mut out = [0; 1200];
+    for _ in 0..200 {
+        while let Some(sent) = world.client.poll_transmit(world.now, &mut out) {
+            let request = Request::parse(&out[..sent.bytes], Carrier::Udp).expect("valid");
+            let Some(Frame::Probe(probe)) = request.frames().next() else { panic!("no read was asked for") };
+            let mut answer = [0; 1300];
+            let header = AnswerHeader::to(&request.header, false);
+            let mut writer = DatagramWriter::answer(&mut answer, &header).expect("room");
+            writer.push(&Frame::ProbeAck(probe)).expect("room");
+            writer.pad_to(usize::from(probe.size).min(1300));
+            let bytes = writer.finish();
+            world.feed(&answer[..bytes]);
+        }
+        world.now = world.client.poll_timeout().expect("the search goes on").max(world.now);
+        world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
+    }
+    assert_eq!(world.client.path().down.proved_bytes, 1300);
 }

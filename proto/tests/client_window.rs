@@ -160,3 +160,39 @@ fn a_large_buffer_leaves_only_the_cap_and_new_numbers_take_effect() {
     world.client.set_receive_buffer(ReceiveBuffer::linux(1));
     assert_eq!(credit(&mut world), 1200, "one datagram may always come");
 }
+
+/// The credit of the next first request.
+fn next_credit(world: &mut World) -> u32 {
+    let read = world.client.get(world.now, b"key", 9, world.now + SECOND, Join::Alone).expect("accepted");
+    let mut out = [0; 1200];
+    let sent = world.client.poll_transmit(world.now, &mut out).expect("a request");
+    world.client.cancel(read);
+    Request::parse(&out[..sent.bytes], Carrier::Udp).expect("valid").header.credit
+}
+
+#[test]
+fn what_has_arrived_is_free_again() {
+    let mut world = world(ClientConfig { gap_ns: SECOND, ..ClientConfig::default() });
+    world.get(b"mebibyte", 1, SECOND);
+    let mut out = [0; 1200];
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+    let answers = world.server.answer(&out[..bytes]);
+    assert_eq!((answers.len(), next_credit(&mut world)), (20, 10 * 1200));
+    answers[..10].iter().for_each(|answer| world.feed(answer));
+    assert_eq!(next_credit(&mut world), 15 * 1200, "half of 40 less 10");
+}
+
+#[test]
+fn requests_that_are_forgotten_keep_nothing_reserved() {
+    let mut world = world(ClientConfig { in_flight_max: 2, gap_ns: SECOND, ..ClientConfig::default() });
+    let alone = next_credit(&mut world);
+    let mut out = [0; 1200];
+    let slow = world.client.get(world.now, b"key", 1, world.now + SECOND, Join::Alone).expect("accepted");
+    assert!(world.client.poll_transmit(world.now, &mut out).is_some());
+    assert!(next_credit(&mut world) < alone, "it is under way");
+    for _ in 0..300 {
+        next_credit(&mut world); // more requests than are remembered
+    }
+    assert!(world.client.cancel(slow));
+    assert_eq!(next_credit(&mut world), alone);
+}
