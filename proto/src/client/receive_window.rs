@@ -59,7 +59,7 @@ impl ReceiveWindow {
     /// because none is more than half full.
     pub(super) fn first(&self, datagram_bytes: u16, several_reads: bool) -> Grant {
         let part = self.free(Share::First) / 2;
-        let charge = self.charge_of(datagram_bytes) * (1 + u32::from(several_reads));
+        let charge = self.charge_of(datagram_bytes).saturating_mul(1 + u32::from(several_reads));
         self.grant(Share::First, part, datagram_bytes, charge)
     }
 

@@ -51,9 +51,12 @@ impl Wheel {
         count * size_of::<Timer>() + Links::memory_bytes(count)
     }
 
-    /// Sets or moves the timer of `index` to `at_ns`.
+    /// Sets or moves the timer of `index` to `at_ns`. A time behind the last tick of the numbers never comes: the timer is cleared.
     pub(crate) fn set(&mut self, index: u32, at_ns: u64) {
-        let tick = (at_ns.div_ceil(1 << TICK_BITS)).clamp(self.now, TICK_MAX);
+        let tick = at_ns.div_ceil(1 << TICK_BITS).max(self.now);
+        if tick > TICK_MAX {
+            return self.cancel(index);
+        }
         let timer = self.timers[index as usize];
         if timer.bucket != NONE {
             if timer.tick == tick {
@@ -150,6 +153,14 @@ mod tests {
             }
             assert!(looks <= LEVELS, "{looks} looks for one timer");
         }
+    }
+
+    #[test]
+    fn a_timer_behind_the_last_tick_never_fires() {
+        let mut wheel = Wheel::new(1);
+        wheel.set(0, 1);
+        wheel.set(0, u64::MAX);
+        assert_eq!((wheel.next_ns(), wheel.pop(u64::MAX)), (None, None));
     }
 
     proptest! {
