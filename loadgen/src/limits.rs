@@ -74,6 +74,11 @@ pub const DRAIN: Duration = Duration::from_millis(200);
 pub const WARM_UP: Duration = Duration::from_millis(500);
 /// How long a TCP connection to the server may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest search for the datagram size before the first stage: a clean path takes well under a second, one that loses a fifth about
+/// three.
+pub const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
+/// A server that answers no probe for four of these is not there.
+pub const SEARCH_HEARTBEAT: Duration = Duration::from_millis(250);
 /// Largest IP packet a generator expects by default: jumbo frames, so that chunking is exercised on loopback too.
 pub const PATH_MTU_DEFAULT: u32 = 9001;
 /// Memory of one flow for values partly there; touched only as far as it is used.

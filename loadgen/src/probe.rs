@@ -1,28 +1,25 @@
-//! Which datagram size the path from the server carries: one round of probes over the sizes real paths have.
-//!
-//! Smaller than the search of RFC 8899 that the protocol allows: it takes the largest of a few sizes that comes back, before any read
-//! is sent. Loss of a probe costs size, never a read.
+//! Which datagram size the path from the server carries: the protocol's own search, run to its end before any read is sent
+//! (`PROTOCOL.md`, section 6.2).
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use shingle_proto::client::{Client, ClientConfig, ServerState};
 use shingle_proto::cookie::Cookie;
-use shingle_proto::limits::{DATAGRAM_BYTES_MAX, datagram_bytes};
-use shingle_proto::wire::{Answer, Carrier, DatagramWriter, Frame, Probe, RequestHeader};
-use shingle_udp::{MtuDiscovery, RecvBatch, SendBatch, Socket, SocketOptions};
+use shingle_proto::limits::{DATAGRAM_BYTES_MAX, IPV4_OVERHEAD_BYTES, IPV6_OVERHEAD_BYTES, datagram_bytes};
+use shingle_proto::search::{SearchConfig, SearchState};
+use shingle_udp::{MtuDiscovery, RecvBatch, SendBatch, Socket, SocketOptions, monotonic_ns};
 
-/// Path MTUs that links, tunnels and clouds have; the cap itself comes first.
-const PATH_MTUS: [u32; 11] = [9001, 9000, 8900, 8500, 4352, 1500, 1492, 1460, 1420, 1400, 1280];
-/// Rounds of probes: more than one, since a probe may be lost for other reasons than its size.
-const ROUNDS: usize = 3;
-/// Wait for the answers of a round.
-const ROUND: Duration = Duration::from_millis(250);
+use crate::limits;
+
+/// Datagrams sent or received at a time: a probe, a heartbeat and their answers.
+const BATCH: usize = 4;
 
 /// What came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proved {
-    /// Datagrams of this size come back.
+    /// Datagrams of this size come back, and one byte more does not or was not asked for.
     Size(u16),
     /// The port does not set DF, so a probe would prove nothing: the size asked for stands.
     NotServed,
@@ -30,99 +27,77 @@ pub enum Proved {
     Silence,
 }
 
-/// Finds the largest datagram, of path MTUs up to `cap`, that the server's port brings here.
+/// Finds the largest datagram, of path MTUs up to `cap`, that the server's port brings here. On a path that loses much it gives what was
+/// proved within [`limits::SEARCH_TIME_MAX`].
 ///
 /// # Errors
 /// No socket to be had.
 pub fn datagram_from(server: SocketAddr, cookie: Cookie, cap: u32) -> io::Result<Proved> {
     let any = if server.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
-    // Requests are small; DF matters on the answers, which the server sets.
     let options = SocketOptions { mtu_discovery: Some(MtuDiscovery::Probe), ..SocketOptions::default() };
     let socket = Socket::bind(any.parse().expect("literal"), &options)?;
-    let sizes = sizes_up_to(cap, server.is_ipv6());
-    let mut send = SendBatch::new(sizes.len(), sizes.len(), sizes.len() * REQUEST_BYTES_MAX);
-    let mut recv = RecvBatch::new(sizes.len(), DATAGRAM_BYTES_MAX);
-    let mut best = Proved::Silence;
-    for round in 0..ROUNDS {
+    socket.connect(server)?;
+    let mut core = Client::new(config(server, cap)).map_err(io::Error::other)?;
+    core.set_cookie(cookie);
+    let mut request = vec![0; core.transmit_bytes_max()];
+    let mut send = SendBatch::new(BATCH, BATCH, BATCH * request.len());
+    let mut recv = RecvBatch::new(BATCH, DATAGRAM_BYTES_MAX);
+    let end_ns = monotonic_ns() + limits::SEARCH_TIME_MAX.as_nanos() as u64;
+    loop {
+        let now_ns = monotonic_ns();
+        core.handle_timeout(now_ns, &mut |_| ());
+        if let Some(proved) = verdict(&core, now_ns >= end_ns) {
+            return Ok(proved);
+        }
         let mut outgoing = send.fill();
-        for (id, size) in (0..).zip(&sizes) {
-            let mut bytes = [0; REQUEST_BYTES_MAX];
-            let length = request(&mut bytes, (round * sizes.len()) as u32 + id, *size, cookie);
-            if outgoing.begin(server) {
-                outgoing.copy(&bytes[..length]);
-                outgoing.end(0).expect("one small datagram");
-            }
+        while outgoing.len() < BATCH
+            && let Some(transmit) = core.poll_transmit(now_ns, &mut request)
+            && outgoing.begin(server)
+        {
+            outgoing.copy(&request[..transmit.bytes]);
+            outgoing.end(0).expect("one small datagram");
         }
+        // What the kernel refuses is lost to the search as well, which tries again.
         outgoing.send(&socket, &mut |_, _| ())?;
-        let end = Instant::now() + ROUND;
-        while let Some(left) = end.checked_duration_since(Instant::now()) {
-            socket.wait(true, false, left)?;
-            recv.recv(&socket)?;
-            for datagram in recv.iter().filter(|datagram| datagram.source.port() == server.port()) {
-                best = better(best, datagram.bytes);
-            }
-            if best == Proved::Size(sizes[0]) || best == Proved::NotServed {
-                return Ok(best);
-            }
+        let until_ns = core.poll_timeout().unwrap_or(end_ns).min(end_ns);
+        socket.wait(true, false, Duration::from_nanos(until_ns.saturating_sub(now_ns)))?;
+        let _errors = socket.drain_errors(&mut |_| ())?;
+        recv.recv(&socket)?;
+        for datagram in recv.iter() {
+            core.handle_datagram(monotonic_ns(), datagram.bytes, &mut |_| ());
         }
     }
-    Ok(best)
 }
 
-/// A probe request: header, cookie, probe, padding.
-const REQUEST_BYTES_MAX: usize = 64;
-
-fn request(out: &mut [u8], id: u32, size: u16, cookie: Cookie) -> usize {
-    let header = RequestHeader {
-        attempt: 0,
-        flow: u32::MAX,
-        sequence: id,
-        telemetry: false,
-        datagram_max: size,
-        credit: size.into(),
+/// A flow that searches and reads nothing; its memory is the least there can be.
+fn config(server: SocketAddr, cap: u32) -> ClientConfig {
+    let ipv6 = server.is_ipv6();
+    let overhead = if ipv6 { IPV6_OVERHEAD_BYTES } else { IPV4_OVERHEAD_BYTES };
+    let search = SearchConfig {
+        datagram_max: datagram_bytes(cap as usize, ipv6) as u16,
+        overhead_bytes: overhead as u16,
+        ..SearchConfig::default()
     };
-    let mut writer = DatagramWriter::request(out, &header).expect("room for the header");
-    writer.push(&Frame::Cookie(cookie)).expect("room for a cookie");
-    writer.push(&Frame::Probe(Probe { up: false, down: true, size, id })).expect("room for a probe");
-    writer.finish()
-}
-
-fn better(best: Proved, datagram: &[u8]) -> Proved {
-    let Ok(answer) = Answer::parse(datagram, Carrier::Udp) else { return best };
-    for frame in answer.frames() {
-        match frame {
-            Frame::ProbeAck(_) => {
-                let size = datagram.len() as u16;
-                return if matches!(best, Proved::Size(known) if known >= size) {
-                    best
-                } else {
-                    Proved::Size(size)
-                };
-            }
-            Frame::Refused(_) => return Proved::NotServed,
-            _ => {}
-        }
+    ClientConfig {
+        flow: u32::MAX,
+        in_flight_max: 1,
+        partial_max: 1,
+        value_bytes_max: 0,
+        heartbeat_ns: limits::SEARCH_HEARTBEAT.as_nanos() as u64,
+        search: Some(search),
+        ..ClientConfig::default()
     }
-    best
 }
 
-fn sizes_up_to(cap: u32, ipv6: bool) -> Vec<u16> {
-    let mtus = [cap].into_iter().chain(PATH_MTUS).filter(|mtu| *mtu <= cap);
-    let mut sizes: Vec<_> =
-        mtus.map(|mtu| datagram_bytes(mtu as usize, ipv6).min(DATAGRAM_BYTES_MAX) as u16).collect();
-    sizes.sort_unstable_by(|a, b| b.cmp(a));
-    sizes.dedup();
-    sizes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_unique_falling_and_never_above_the_cap() {
-        assert_eq!(sizes_up_to(1500, false), [1472, 1464, 1432, 1392, 1372, 1252]);
-        assert_eq!(sizes_up_to(9001, true)[..2], [8953, 8952]);
-        assert_eq!(sizes_up_to(1228, false), [1200]);
+fn verdict(core: &Client, time_is_up: bool) -> Option<Proved> {
+    let down = core.path().down;
+    let state = core.server_state();
+    match down.state {
+        Some(SearchState::Disabled) => Some(Proved::NotServed),
+        _ if matches!(state, ServerState::Silent { .. }) => Some(Proved::Silence),
+        // Where the base is the cap there is nothing to search, but the server has to be there.
+        Some(SearchState::Complete) if state != ServerState::Unheard => Some(Proved::Size(down.proved_bytes)),
+        _ if time_is_up => Some(Proved::Size(down.proved_bytes)),
+        _ => None,
     }
 }
