@@ -103,10 +103,9 @@ fn step(input: &mut Unstructured<'_>, world: &mut World) -> Result<()> {
         10 => world.wake(),
         11 => world.wake_when_due(),
         12 => world.transmit_failed(usize::from(input.int_in_range(0..=10_u8)?)),
-        _ => match input.int_in_range(0..=3)? {
+        _ => match input.int_in_range(0..=2)? {
             0 => world.client.set_cookie(Cookie(input.arbitrary()?)),
-            1 => world.client.set_datagram_max(input.arbitrary()?),
-            2 => world.client.hint_path_mtu(world.now, input.arbitrary()?),
+            1 => world.client.hint_path_mtu(world.now, input.arbitrary()?),
             _ => {
                 let buffer = receive_buffer(input)?;
                 world.client.set_receive_buffer(buffer);

@@ -46,9 +46,14 @@ fn a_small_value_an_empty_one_a_miss_and_a_refusal_take_one_round_trip() {
 
 #[test]
 fn requests_are_padded_and_carry_what_the_server_needs() {
-    let config = ClientConfig { flow: 77, credit_max: 5_000, telemetry: true, ..ClientConfig::default() };
+    let config = ClientConfig {
+        flow: 77,
+        credit_max: 5_000,
+        telemetry: true,
+        datagram_max: 8_000,
+        ..ClientConfig::default()
+    };
     let mut client = Client::new(config).expect("in range");
-    client.set_datagram_max(8_000);
     client.get(0, b"k", 5, SECOND, Join::Alone).expect("accepted");
     let mut out = [0; 1200];
     let transmit = client.poll_transmit(0, &mut out).expect("a request");

@@ -137,11 +137,6 @@ impl Client {
         self.cookie
     }
 
-    /// Sets the largest datagram announced from now on; bytes of UDP payload, not below `base_datagram`. With a search on, it alone decides.
-    pub fn set_datagram_max(&mut self, bytes: u16) {
-        self.config.datagram_max = bytes.max(self.config.base_datagram);
-    }
-
     /// Reads that have not ended.
     #[must_use]
     pub fn in_flight(&self) -> usize {
