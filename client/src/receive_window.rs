@@ -95,9 +95,39 @@ impl ReceiveWindow {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
     use shingle_udp::SocketOptions;
 
     use super::*;
+
+    /// A path that charges more than was measured, as a network card's driver may: here the measure is spoiled instead.
+    #[test]
+    fn real_traffic_puts_the_charges_right() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let socket = Socket::bind(any, &SocketOptions::default()).unwrap();
+        let mut window = ReceiveWindow::measure(&socket, false).unwrap();
+        let measured = window.buffer().charge_of(1472);
+        window.charges.iter_mut().for_each(|step| step.charged_bytes = 1);
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut received = RecvBatch::new(4, 2000);
+        for datagrams in [3, 1, 2] {
+            for _ in 0..datagrams {
+                sender.send_to(&[0; 1472], socket.local_addr().unwrap()).unwrap();
+            }
+            assert!(socket.wait(true, false, Duration::from_secs(5)).unwrap().readable);
+            let sample = window.before(&socket).unwrap();
+            received.recv(&socket).unwrap();
+            let raised = window.after(sample, &socket, true, &received).unwrap();
+            // The first comparison is due at once, the next one after some hundred datagrams.
+            assert_eq!(raised, datagrams == 3);
+        }
+        // A delivery that was put off makes it less, never more.
+        let corrected = window.buffer().charge_of(1472);
+        assert!((1473..=measured).contains(&corrected), "{corrected} of {measured}");
+        assert_eq!(window.buffer().charge_of(100), 1, "small datagrams have shown nothing");
+    }
 
     #[test]
     fn charges_are_raised_for_larger_datagrams_and_never_lowered() {
