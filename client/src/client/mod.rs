@@ -1,6 +1,7 @@
 //! The client for tokio: a handle that many tasks share, and behind it one task that owns the socket.
 
 mod driver;
+mod over_tcp;
 mod pending;
 mod reads;
 mod stats;
@@ -12,13 +13,13 @@ use std::time::Duration;
 
 use shingle_udp::monotonic_ns;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use self::driver::{Driver, Parts};
+use self::over_tcp::on_blocking_thread;
 use self::pending::Pending;
 use self::reads::{Begin, Command, End};
-use crate::control::{Control, ControlError, Welcome};
+use crate::control::Welcome;
 use crate::error::{ConnectError, GetError};
 use crate::options::Options;
 use crate::setup::{self, Connected};
@@ -87,10 +88,8 @@ impl Client {
     /// As [`connect`](Self::connect).
     pub async fn connect_with(address: &str, options: Options) -> Result<Client, ConnectError> {
         let (name, settings) = (address.to_owned(), options.clone());
-        let connected = spawn_blocking(move || setup::connect(&name, &settings, settings.heartbeat)).await;
-        // The runtime is shutting down, or the closure panicked, which goes on here.
-        let Connected { control, socket, flow } =
-            connected.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
+        let connect = move || setup::connect(&name, &settings, settings.heartbeat);
+        let Connected { control, socket, flow } = on_blocking_thread(connect).await?;
         let welcome = control.welcome().clone();
         let server = flow.server();
         let (commands, orders) = mpsc::unbounded_channel();
@@ -162,39 +161,6 @@ impl Client {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The server's own statistics, a JSON document, over TCP.
-    ///
-    /// # Errors
-    /// See [`ControlError`].
-    pub async fn server_stats(&self) -> Result<String, ControlError> {
-        self.over_tcp(Control::stats).await
-    }
-
-    /// Stores a value for `ttl_s` seconds (0: until it is evicted) over TCP, and returns its version. A dropped future
-    /// leaves open whether it was stored.
-    ///
-    /// # Errors
-    /// See [`ControlError`]. A connection found lost is made again and the value sent again, so that it may have been
-    /// stored twice.
-    pub async fn set(
-        &self,
-        key: impl AsRef<[u8]>,
-        value: impl AsRef<[u8]>,
-        ttl_s: u32,
-    ) -> Result<u64, ControlError> {
-        let (key, value) = (key.as_ref().to_vec(), value.as_ref().to_vec());
-        self.over_tcp(move |control| control.set(&key, &value, ttl_s)).await
-    }
-
-    /// Removes a key over TCP and tells whether it was stored. A dropped future leaves open whether it was removed.
-    ///
-    /// # Errors
-    /// See [`ControlError`]. A connection found lost is made again and the key removed again, which then tells `false`.
-    pub async fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool, ControlError> {
-        let key = key.as_ref().to_vec();
-        self.over_tcp(move |control| control.delete(&key)).await
     }
 
     /// What is known of the server right now.
@@ -308,25 +274,6 @@ impl Client {
             NoTurn::Fails(ServerState::Silent { since }) => GetError::Silent { silence: since.elapsed() },
             NoTurn::Fails(_) => GetError::Unreachable,
             NoTurn::Stopped => GetError::Stopped,
-        }
-    }
-
-    /// Makes a call on the TCP connection, on a thread for blocking calls, one at a time.
-    ///
-    /// The few calls over TCP are not worth a second implementation of the connection: the blocking one ends each
-    /// silence by its timeout, so a thread is held no longer than that.
-    async fn over_tcp<T: Send + 'static>(
-        &self,
-        call: impl FnMut(&mut Control) -> Result<T, ControlError> + Send + 'static,
-    ) -> Result<T, ControlError> {
-        let mut tcp = Arc::clone(&self.shared.tcp).lock_owned().await;
-        match spawn_blocking(move || tcp.call(call)).await {
-            Ok(result) => result,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is shutting down, and this future with it.
-                Err(_cancelled) => std::future::pending().await,
-            },
         }
     }
 }
