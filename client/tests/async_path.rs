@@ -63,6 +63,7 @@ async fn the_exact_path_mtu_is_proved_within_the_probes_promised() {
             probes <= probes_max,
             "{probes} probes for a path MTU of {path_mtu}; {probes_max} are promised"
         );
+        println!("path MTU {path_mtu}: {probes} probes");
         let longest = relay.count(|counts| &counts.longest_answer);
         assert!(path_mtu == 9001 || longest as usize + 28 > path_mtu, "larger sizes were tried by probes");
     }
