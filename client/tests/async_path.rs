@@ -49,24 +49,33 @@ async fn nothing_wrong_is_delivered_and_nothing_is_missed() {
 #[tokio::test]
 async fn the_exact_path_mtu_is_proved_within_the_probes_promised() {
     for (path_mtu, probes_max) in TABLE.map(|mtu| (mtu, 16)).into_iter().chain(OTHERS.map(|mtu| (mtu, 40))) {
-        let (server, relay) =
-            server_behind(Weather { path_mtu_up: 65_535, path_mtu_down: path_mtu, ..FAIR }, 20);
-        store(&server, [300_000]);
-        let client = connect_through(&relay, patient()).await;
-        until(&format!("path MTU {path_mtu} is proved: {:?}", client.stats().path), || {
-            found(&client, path_mtu)
-        })
-        .await;
-        assert_eq!(client.get("300000").await.unwrap(), Some(value(300_000)));
-        let probes = relay.count(|counts| &counts.probes_down);
+        // A machine that stalls for longer than a probe is waited for makes one look lost that was not: that is another path.
+        let mut tries = (0..5).rev();
+        let probes = loop {
+            let (probes, stalled) = prove(path_mtu).await;
+            if !stalled || tries.next().is_none() {
+                break probes;
+            }
+        };
+        println!("path MTU {path_mtu}: {probes} probes");
         assert!(
             probes <= probes_max,
             "{probes} probes for a path MTU of {path_mtu}; {probes_max} are promised"
         );
-        println!("path MTU {path_mtu}: {probes} probes");
-        let longest = relay.count(|counts| &counts.longest_answer);
-        assert!(path_mtu == 9001 || longest as usize + 28 > path_mtu, "larger sizes were tried by probes");
     }
+}
+
+/// Probes that it takes to prove this path MTU of the way down, and whether an answer to one came after it was given up.
+async fn prove(path_mtu: usize) -> (u64, bool) {
+    let (server, relay) = server_behind(Weather { path_mtu_down: path_mtu, ..FAIR }, 20);
+    store(&server, [300_000]);
+    let client = connect_through(&relay, patient()).await;
+    until(&format!("path MTU {path_mtu} is proved"), || found(&client, path_mtu)).await;
+    let probes = relay.count(|counts| &counts.probes_down);
+    assert_eq!(client.get("300000").await.unwrap(), Some(value(300_000)));
+    let longest = relay.count(|counts| &counts.longest_answer) as usize;
+    assert!(path_mtu == 9001 || longest + 28 > path_mtu, "larger sizes were tried");
+    (probes, client.stats().path.down.counters.late > 0)
 }
 
 #[tokio::test]
