@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use peer::udp::{CHUNKED, Server, Values, values};
 use peer::{COOKIE, Peer};
-use shingle_client::blocking::{Client, ConnectError, GetError, Options};
+use shingle_client::blocking::Client;
+use shingle_client::{ConnectError, GetError, Options, PathMtu};
 use shingle_proto::server::PortLimits;
 
 /// Long enough never to matter, with retries so close that tests of loss are quick.
 fn patient() -> Options {
-    Options { timeout: Duration::from_secs(20), retries: 10, ..Options::default() }
+    let timeout = Duration::from_secs(20);
+    Options { timeout, retries: 10, retry_budget_percent: 100, ..Options::default() }
 }
 
 fn connect(server: &Server, options: Options) -> Client {
@@ -43,7 +45,7 @@ fn assert_all_sizes_are_read(client: &mut Client) {
 fn values_of_all_sizes_and_none() {
     for path_mtu_bytes in [1248, 1500, 9001] {
         let server = Server::start(&of_all_sizes(), CHUNKED, 1, 0, |_, _| true);
-        let mut client = connect(&server, Options { path_mtu_bytes, ..patient() });
+        let mut client = connect(&server, Options { path_mtu: PathMtu::Known(path_mtu_bytes), ..patient() });
         assert_eq!((client.welcome().cookie, client.draining()), (COOKIE, false));
         assert!(client.get(b"500").unwrap().is_some_and(|found| found == value(500)));
         assert!(client.counters().challenges > 0, "the cookie is of another server");
@@ -142,8 +144,11 @@ fn ports_that_are_not_served() {
 #[test]
 fn settings_out_of_range() {
     let server = Server::start(&of_all_sizes(), CHUNKED, 1, 0, |_, _| true);
-    let options = Options { path_mtu_bytes: 1100, ..patient() };
+    let options = Options { path_mtu: PathMtu::Known(1100), ..patient() };
     let error = Client::connect_with(&server.tcp.host_port(), options).unwrap_err();
-    assert_eq!(error.to_string(), "client setting datagram_max is 1072: allowed are 1200 to 65507");
+    assert_eq!(
+        error.to_string(),
+        "client setting datagram_max is 1072: allowed are 1200 to 65507; see Options"
+    );
     server.join();
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use shingle_client::blocking::{Client, Options};
+use shingle_client::Options;
+use shingle_client::blocking::Client;
 use shingle_client::control::{Control, ControlError, ErrorCode, FlushWhat, Outcome, Strategy};
 use shingle_server::{Config, PortConfig, Server};
 

@@ -26,6 +26,7 @@
 //! ```
 
 mod address;
+mod calibrate;
 pub mod clock;
 mod cmsg;
 pub mod counters;
@@ -41,6 +42,7 @@ mod send;
 mod socket;
 mod sockopt;
 
+pub use calibrate::receive_charges;
 pub use clock::{monotonic_ns, realtime_ns, thread_cpu_time};
 pub use cpu::{allowed_cpus, pin_thread_to};
 pub use error_queue::{ErrorOrigin, SocketError};

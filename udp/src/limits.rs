@@ -1,5 +1,7 @@
 //! Every limit of this crate, unit last in the name, with the reason it has that value.
 
+use std::time::Duration;
+
 /// Most segments the kernel takes in one UDP_SEGMENT send (`UDP_MAX_SEGMENTS`, include/linux/udp.h, since 6.9).
 pub const SEGMENTS_PER_SEND_MAX: usize = 128;
 
@@ -31,6 +33,10 @@ pub const PENDING_ERRORS_PER_RECV_MAX: usize = 16;
 /// Least slot of a receive batch on a socket with GRO: the longest train the kernel coalesces, since what does not
 /// fit is lost for every datagram behind the cut.
 pub const GRO_SLOT_BYTES_MIN: usize = 65_535;
+
+/// How long a calibration waits for a datagram sent to oneself. Loopback delivers at once, a host that stalls in tens of
+/// milliseconds.
+pub const CALIBRATION_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// Control bytes for each received message: timestamp (32), drop count (24) and GRO size (24), rounded up.
 pub(crate) const RECV_CONTROL_BYTES: usize = 96;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shingle_proto::client::{self, Ended, Event};
 
-use super::GetError;
+use crate::error::GetError;
 
 /// One read, as far as UDP goes.
 pub(super) enum Outcome {

@@ -1,4 +1,4 @@
-//! What can go wrong with reads over UDP.
+//! What can go wrong with reads, in words that say what to do.
 
 use std::io;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub enum ConnectError {
         address: String,
     },
     /// A setting is out of its range.
-    #[error(transparent)]
+    #[error("{0}; see Options")]
     Setting(#[from] ConfigError),
     /// The kernel gave no UDP socket.
     #[error("cannot open a UDP socket to {address}: {source}")]
@@ -69,6 +69,35 @@ pub enum GetError {
         /// the server is gone rather than silent.
         port_unreachable: bool,
     },
+    /// No turn came: as many reads were under way all the time as may be.
+    #[error(
+        "no turn within {after:?}: {in_flight_max} reads are under way, as many as may be; read less at a time or raise \
+         Options::in_flight_max"
+    )]
+    NoTurn {
+        /// Time the read had.
+        after: Duration,
+        /// Reads under way at most.
+        in_flight_max: usize,
+    },
+    /// The server does not answer: four heartbeats in a row were lost, with all that the reads under way had sent.
+    #[error(
+        "the server has been silent for {silence:?}: it is stopped, or the path to it is down; reads work again as soon as it \
+         answers a heartbeat"
+    )]
+    Silent {
+        /// Time without any valid answer.
+        silence: Duration,
+    },
+    /// The server's host says that nothing listens on the UDP port (ICMP port unreachable).
+    #[error(
+        "nothing listens on the server's UDP port: it was stopped, or is being started again; reads work again as soon as it \
+         answers a heartbeat"
+    )]
+    Unreachable,
+    /// The runtime that the client's driver ran on is shut down.
+    #[error("the runtime the client was connected on is shut down; connect again on a running one")]
+    Stopped,
     /// The kernel refused the request datagram.
     #[error("the kernel refused to send the request; see this host's routes, firewall and send buffers")]
     NotSent,

@@ -1,0 +1,67 @@
+//! What the client for tokio does over TCP: updates, statistics, and the reads that UDP does not serve.
+
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
+use super::Client;
+use crate::control::{Control, ControlError};
+
+impl Client {
+    /// The server's own statistics, a JSON document, over TCP.
+    ///
+    /// # Errors
+    /// See [`ControlError`].
+    pub async fn server_stats(&self) -> Result<String, ControlError> {
+        self.over_tcp(Control::stats).await
+    }
+
+    /// Stores a value for `ttl_s` seconds (0: until it is evicted) over TCP, and returns its version. A dropped future
+    /// leaves open whether it was stored.
+    ///
+    /// # Errors
+    /// See [`ControlError`]. A connection found lost is made again and the value sent again, so that it may have been
+    /// stored twice.
+    pub async fn set(
+        &self,
+        key: impl AsRef<[u8]>,
+        value: impl AsRef<[u8]>,
+        ttl_s: u32,
+    ) -> Result<u64, ControlError> {
+        let (key, value) = (key.as_ref().to_vec(), value.as_ref().to_vec());
+        self.over_tcp(move |control| control.set(&key, &value, ttl_s)).await
+    }
+
+    /// Removes a key over TCP and tells whether it was stored. A dropped future leaves open whether it was removed.
+    ///
+    /// # Errors
+    /// See [`ControlError`]. A connection found lost is made again and the key removed again, which then tells `false`.
+    pub async fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool, ControlError> {
+        let key = key.as_ref().to_vec();
+        self.over_tcp(move |control| control.delete(&key)).await
+    }
+
+    /// Makes a call on the TCP connection, on a thread for blocking calls, one at a time.
+    ///
+    /// The few calls over TCP are not worth a second implementation of the connection: the blocking one ends each
+    /// silence by its timeout, so a thread is held no longer than that.
+    pub(super) async fn over_tcp<T: Send + 'static>(
+        &self,
+        call: impl FnMut(&mut Control) -> Result<T, ControlError> + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let mut tcp = Arc::clone(&self.shared.tcp).lock_owned().await;
+        on_blocking_thread(move || tcp.call(call)).await
+    }
+}
+
+/// Runs what blocks on a thread of the runtime's for that.
+pub(super) async fn on_blocking_thread<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(run).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down, and the future that waits here with it.
+            Err(_cancelled) => std::future::pending().await,
+        },
+    }
+}
