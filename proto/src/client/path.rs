@@ -57,11 +57,10 @@ impl Client {
         }
     }
 
-    /// Bytes that the buffer given to [`Client::poll_transmit`] needs: the base datagram, or the largest probe up. Never grows.
+    /// Bytes that the buffer given to [`Client::poll_transmit`] needs: the base datagram, or the largest probe up. Never changes.
     #[must_use]
     pub fn transmit_bytes_max(&self) -> usize {
-        let probe = self.path.up.as_ref().map_or(0, Search::size_max);
-        self.config.base_datagram.max(probe).into()
+        self.path.transmit_bytes_max.into()
     }
 }
 
@@ -87,6 +86,8 @@ pub(super) struct Sent {
 
 /// The searches of both directions and their probes.
 pub(super) struct Path {
+    /// The largest probe up that there may ever be, or the base: a challenged probe goes out again whatever was learned meanwhile.
+    transmit_bytes_max: u16,
     down: Option<Search>,
     up: Option<Search>,
     /// Probes that were challenged and go out again, one a direction.
@@ -104,7 +105,8 @@ impl Path {
             .search
             .map(|search| Search::new(base, with_cap(search, longest as u16)))
             .filter(|up| up.size_max() > base);
-        Self { down, up, again: [None; 2], kept: [None; PROBES_KEPT], kept_next: 0 }
+        let transmit_bytes_max = up.as_ref().map_or(base, Search::size_max);
+        Self { transmit_bytes_max, down, up, again: [None; 2], kept: [None; PROBES_KEPT], kept_next: 0 }
     }
 
     /// Largest datagram a first request may be; `None` where nothing is searched.
