@@ -18,8 +18,8 @@ use shingle_proto::server::{self, Answer, Facts, Found, PortLimits, Workspace};
 /// Sealed values by key.
 pub(crate) type Values = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Largest datagram sent, and received: what a path MTU of 1500 carries in IPv4. A client that does not know its path announces less.
-const DATAGRAM_BYTES: usize = 1472;
+/// Largest datagram sent, and received: what a path MTU of 1500 carries in both families. A client that does not know its path announces less.
+const DATAGRAM_BYTES: usize = 1452;
 /// What the port may send. Probes mean something only where the socket sets DF, which std cannot ask for.
 const PORT: PortLimits = PortLimits {
     datagram_max: DATAGRAM_BYTES as u16,

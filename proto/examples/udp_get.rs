@@ -61,9 +61,10 @@ pub(crate) fn get(server: SocketAddr, keys: &[impl AsRef<[u8]>]) -> Result<Vec<O
         };
         match received {
             Ok(length) => client.handle_datagram(now_ns(), &bytes[..length], &mut note),
-            Err(error) if is_timeout(&error) => client.handle_timeout(now_ns(), &mut note),
+            Err(error) if is_timeout(&error) => {}
             Err(error) => return Err(error.into()),
         }
+        client.handle_timeout(now_ns(), &mut note);
     }
     Ok(ends.into_iter().flatten().collect())
 }

@@ -12,7 +12,7 @@ use shingle_proto::wire::{Frame, Get, Probe, RequestHeader};
 #[expect(dead_code, reason = "lengths are what counts here, no store is needed")]
 mod server_support;
 
-use server_support::{CHUNKED, HEADER, ONE_DATAGRAM, STRICT, TELEMETRY, VERSION, request, rerequest};
+use server_support::{CHUNKED, HEADER, ONE_DATAGRAM, STRICT, TELEMETRY, VERSION, request, rerequest_with};
 
 const NOW_S: u32 = 1_700_000_000;
 const LENGTH_MAX: usize = 1500;
@@ -67,12 +67,16 @@ fn requests(header: &RequestHeader, cookie: Option<Cookie>, length: usize) -> Ve
             all.push((format!("probe {up} {down} {size}"), write(&[probe])));
         }
     }
-    if cookie.is_none() {
-        for version in [VERSION, VERSION + 1] {
-            for ranges in [&[(0, 1)][..], &[(0, 1 << 20)], &[(0, 1), (2, 1), (4, 60_000)], &[(1 << 30, 9)]] {
-                let again = rerequest(header, 0, version, ranges);
-                all.push((format!("re-request {version} {ranges:?}"), padded(again, length)));
-            }
+    for version in [VERSION, VERSION + 1] {
+        for ranges in [
+            &[(0, 1)][..],
+            &[(0, 1 << 20)],
+            &[(0, 1), (2, 1), (4, 60_000)],
+            &[(0, 1), (2, 1)],
+            &[(1 << 30, 9)],
+        ] {
+            let again = rerequest_with(header, cookie, 0, version, ranges);
+            all.push((format!("re-request {version} {ranges:?}"), padded(again, length)));
         }
     }
     all.retain(|(_, bytes)| bytes.len() == length);
@@ -107,7 +111,7 @@ fn check(bytes: &[u8], found: Found<'_>, port: &PortLimits, draining: bool) -> R
     let answer = Answer::new(&request, port, &facts, &mut workspace, |_| found);
     let (stated, count) = (answer.summary().bytes as usize, answer.len());
     let sent: usize = answer.map(|datagram| datagram.len()).sum();
-    if sent != stated || sent > bytes.len() || sent == 0 {
+    if sent != stated || sent > bytes.len() || sent == 0 || count != 1 {
         return Err(format!("{sent} B in {count} datagrams ({stated} B stated) for {} B", bytes.len()));
     }
     Ok(true)

@@ -22,7 +22,7 @@
 //!     });
 //!     for datagram in answer {
 //!         let length = datagram.write(&mut out);
-//!         socket.send_to(&out[..length], from)?;
+//!         let _ = socket.send_to(&out[..length], from); // one bad peer must not stop the others
 //!     }
 //! }
 //! # Ok(())

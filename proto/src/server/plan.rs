@@ -67,7 +67,7 @@ impl<'p, 'd> Answer<'p, 'd> {
         } else {
             plan.probe(request, port);
         }
-        if let Some(cookie) = terms.challenge(plan.summary.bytes as usize) {
+        if let Some(cookie) = terms.challenge(&plan.summary) {
             plan.challenge(request, cookie);
         }
         plan.finish(&terms)

@@ -1,5 +1,6 @@
 //! How much may be sent in answer to one request, and how (`PROTOCOL.md`, sections 4.1 and 7).
 
+use super::AnswerSummary;
 use crate::cookie::{Cookie, Proof};
 use crate::limits::{CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, SEGMENTS_MAX};
 use crate::wire::Request;
@@ -67,10 +68,11 @@ impl Terms {
         }
     }
 
-    /// The cookie to challenge with where an answer of this length must not be sent.
+    /// The cookie to challenge with where this answer must not be sent: it is longer than the request, or has more datagrams, each of
+    /// which costs its path headers and a packet.
     #[inline]
-    pub(super) fn challenge(&self, answer_bytes: usize) -> Option<Cookie> {
+    pub(super) fn challenge(&self, answer: &AnswerSummary) -> Option<Cookie> {
         let (request_bytes, cookie) = self.unproven?;
-        (answer_bytes > request_bytes).then_some(cookie)
+        (answer.datagrams > 1 || answer.bytes as usize > request_bytes).then_some(cookie)
     }
 }

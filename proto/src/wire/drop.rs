@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum DropReason {
     /// Under 16 B, or a request shorter than its header or (over UDP) than 48 B.
-    #[error("short: under 16 bytes, or a request under 48 bytes")]
+    #[error("short: under 16 bytes, or a request under 48 bytes (over TCP 24)")]
     Short,
     /// Byte 4 is not 0x5E: not this protocol.
     #[error("magic: not a Shingle message")]

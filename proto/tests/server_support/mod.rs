@@ -87,11 +87,24 @@ pub(crate) fn rerequest(
     version: u64,
     ranges: &[(u32, u32)],
 ) -> Vec<u8> {
+    rerequest_with(header, None, index, version, ranges)
+}
+
+pub(crate) fn rerequest_with(
+    header: &RequestHeader,
+    cookie: Option<Cookie>,
+    index: usize,
+    version: u64,
+    ranges: &[(u32, u32)],
+) -> Vec<u8> {
     let mut room = [[0; RANGE_BYTES]; RANGES_MAX];
     let ranges = ranges.iter().map(|&(offset, length)| Range { offset, length });
     let ranges = Ranges::encode(ranges, &mut room).unwrap();
     let again = Rerequest { id: index as u32, version, ranges, key: &key(index) };
-    request(header, 0, |writer| writer.push(&Frame::Rerequest(again)).unwrap())
+    request(header, 0, |writer| {
+        cookie.iter().for_each(|cookie| writer.push(&Frame::Cookie(*cookie)).unwrap());
+        writer.push(&Frame::Rerequest(again)).unwrap();
+    })
 }
 
 pub(crate) fn request(
