@@ -282,6 +282,47 @@ fn acknowledgements_later_than_the_timer_still_prove() {
 }
 
 #[test]
+fn a_lie_is_forgotten_when_it_is_time_to_look_for_more() {
+    let mut run = Run::new(config(8_973, 28), Path::new(5_000, Loss::None, 0));
+    run.complete();
+    run.search.hint(run.now_ns, 6_000);
+    run.path.datagram_max = 8_973;
+    let before = run.search.counters().probes;
+    run.until(run.now_ns + 601 * SECOND_NS);
+    assert_eq!((run.search.size(), run.search.state()), (8_973, SearchState::Complete));
+    assert_eq!(run.search.counters().probes - before, 1, "the cap comes first, not the size that was named");
+}
+
+#[test]
+fn what_loses_the_same_one_of_each_pair_lowers_nothing() {
+    for lost in [0, 1] {
+        let mut run = Run::new(config(8_973, 28), Path::new(8_973, Loss::None, 0));
+        run.complete();
+        run.path.lost_of_pair = Some(lost);
+        run.search.suspect(run.now_ns);
+        run.complete();
+        assert_eq!((run.search.size(), run.search.counters().lowered), (8_973, 0), "number {lost} is lost");
+    }
+}
+
+#[test]
+fn an_acknowledgement_later_than_the_lowering_undoes_it_and_reopens_what_lies_above() {
+    let mut run = Run::new(config(8_973, 28), Path::new(8_472, Loss::None, 0));
+    run.complete();
+    // For a while large datagrams take longer than the whole test; then the path carries more than before.
+    run.path.large_held_ns = 2 * SECOND_NS;
+    run.search.suspect(run.now_ns);
+    while run.search.counters().lowered == 0 {
+        assert!(run.step(u64::MAX), "no test: {:?}", run.search);
+    }
+    assert_eq!(run.search.size(), BASE);
+    run.path.large_held_ns = 0;
+    run.path.datagram_max = 8_973;
+    run.until(run.now_ns + 10 * SECOND_NS);
+    assert_eq!((run.search.size(), run.search.state()), (8_973, SearchState::Complete), "without the raise timer");
+}
+
+#[test]
 fn what_was_sent_before_a_suspicion_does_not_end_it() {
     let mut run = Run::new(config(8_973, 28), Path::new(8_973, Loss::None, 0));
     run.complete();

@@ -41,6 +41,10 @@ pub(crate) struct Path {
     pub(crate) datagram_max: u16,
     pub(crate) loss: Loss,
     pub(crate) round_trip_ns: u64,
+    /// How much longer datagrams above the base take.
+    pub(crate) large_held_ns: u64,
+    /// Of two sent back to back the one (0 or 1) that is lost.
+    pub(crate) lost_of_pair: Option<usize>,
     pub(crate) random: Random,
     bad: bool,
     turn_ns: u64,
@@ -48,7 +52,16 @@ pub(crate) struct Path {
 
 impl Path {
     pub(crate) fn new(datagram_max: u16, loss: Loss, seed: u64) -> Self {
-        Self { datagram_max, loss, round_trip_ns: 300_000, random: Random(seed), bad: false, turn_ns: 0 }
+        Self {
+            datagram_max,
+            loss,
+            round_trip_ns: 300_000,
+            large_held_ns: 0,
+            lost_of_pair: None,
+            random: Random(seed),
+            bad: false,
+            turn_ns: 0,
+        }
     }
 
     /// Whether a datagram of this size and its answer pass now.
@@ -88,12 +101,15 @@ impl Run {
 
     /// Sends what is to be sent.
     pub(crate) fn transmit(&mut self) {
+        let mut nth = 0;
         while let Some(bytes) = self.search.poll_probe(self.now_ns, self.next_id) {
             self.largest_probe = self.largest_probe.max(bytes);
-            if self.path.passes(self.now_ns, bytes) {
-                self.acks.push((self.now_ns + self.path.round_trip_ns, self.next_id));
+            if self.path.passes(self.now_ns, bytes) && self.path.lost_of_pair != Some(nth) {
+                let held_ns = if bytes > 1200 { self.path.large_held_ns } else { 0 };
+                self.acks.push((self.now_ns + self.path.round_trip_ns + held_ns, self.next_id));
             }
             self.next_id += 1;
+            nth += 1;
         }
     }
 
