@@ -31,6 +31,7 @@ impl Link {
         match *self {
             Self::Mtu { mtu, .. } => number("mtu", mtu.into(), MTU_BYTES_MIN.into(), MTU_BYTES_MAX.into()),
             Self::Loss { rate: value }
+            | Self::SizeLoss { rate: value, .. }
             | Self::Reorder { rate: value, .. }
             | Self::Duplicate { rate: value, .. }
             | Self::Corrupt { rate: value, .. } => rate("rate", value),

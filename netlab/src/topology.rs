@@ -50,6 +50,13 @@ pub enum Link {
         /// Probability of a drop.
         rate: f64,
     },
+    /// Drops large packets independently of each other: one of several parallel links carries less than the others.
+    SizeLoss {
+        /// Larger IP packets may be dropped; bytes.
+        above: u32,
+        /// Probability of a drop of one of them.
+        rate: f64,
+    },
     /// Drops packets in bursts: Gilbert and Elliott's two states. The mean burst has 1 / leave packets.
     BurstLoss {
         /// Probability that a burst begins with a packet.
@@ -293,6 +300,7 @@ impl Link {
         match self {
             Self::Mtu { .. } => "mtu",
             Self::Loss { .. } => "loss",
+            Self::SizeLoss { .. } => "size_loss",
             Self::BurstLoss { .. } => "burst_loss",
             Self::Delay { .. } => "delay",
             Self::Reorder { .. } => "reorder",

@@ -37,6 +37,7 @@ impl Display for Link {
         match self {
             Self::Mtu { mtu, icmp } => write!(f, " mtu={mtu} icmp={icmp}"),
             Self::Loss { rate } => write!(f, " rate={rate}"),
+            Self::SizeLoss { above, rate } => write!(f, " above={above} rate={rate}"),
             Self::BurstLoss { enter, leave, rate } => write!(f, " enter={enter} leave={leave} rate={rate}"),
             Self::Delay { delay, jitter } => write!(f, " delay={delay:?} jitter={jitter:?}"),
             Self::Reorder { rate, delay } | Self::Duplicate { rate, delay } => {

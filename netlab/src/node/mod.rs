@@ -21,6 +21,7 @@ pub(crate) mod receive_buffer;
 mod reorder;
 mod schedule;
 mod silence;
+mod size_loss;
 
 /// A small deterministic machine on the way.
 pub(crate) trait Node {
@@ -84,6 +85,7 @@ pub(crate) fn build(link: &Link, seed: u64) -> Box<dyn Node> {
     match *link {
         Link::Mtu { mtu, icmp } => Box::new(mtu::Mtu { mtu, icmp }),
         Link::Loss { rate } => Box::new(loss::Loss { rate, random }),
+        Link::SizeLoss { above, rate } => Box::new(size_loss::SizeLoss { above, rate, random }),
         Link::BurstLoss { enter, leave, rate } => {
             Box::new(burst_loss::BurstLoss::new(enter, leave, rate, random))
         }

@@ -19,6 +19,14 @@ fn loss_has_its_rate_and_spares_nobody_at_one() {
 }
 
 #[test]
+fn loss_above_a_size_spares_what_is_not_larger() {
+    let link = || Link::SizeLoss { above: 1500, rate: 0.5 };
+    assert_eq!(through(link(), 1472, 1000).received.len(), 1000);
+    let lost = through(link(), 1473, COUNT).report.up.dropped(DropReason::Loss);
+    assert!((49_525..=50_475).contains(&lost), "{lost}");
+}
+
+#[test]
 fn bursts_have_their_share_and_their_length() {
     let link = Link::BurstLoss { enter: 0.01, leave: 0.2, rate: 1.0 };
     let run = through(link, BYTES, COUNT);

@@ -2,6 +2,7 @@
 //! checked at both ends while it runs.
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses its part")]
 
+mod announced;
 mod reader;
 mod replies;
 pub mod values;

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use shingle_netlab::{Endpoint, Packet, PacketTooBig};
 use shingle_proto::client::{Client, ClientConfig, Ended, Event, Join, ReadId};
-use shingle_proto::wire::{Carrier, Frame, Request};
+use shingle_proto::wire::{Carrier, Request};
 use shingle_store::counting::thread_allocations;
 
+use super::announced::Announced;
 use super::{MS, overhead_bytes, values};
 
 /// What is read, and when.
@@ -132,8 +133,8 @@ pub struct Reader {
     lives: Vec<Life>,
     to_cancel: Option<(u64, ReadId, u64)>,
     out: Vec<u8>,
-    /// Length of the largest datagram that arrived.
-    largest: u16,
+    flow: u32,
+    sizes: Announced,
     /// ICMP hints are given to the core.
     pub hints: bool,
     /// Allocations seen inside calls of the core.
@@ -158,7 +159,8 @@ impl Reader {
             lives,
             to_cancel: None,
             out,
-            largest: 0,
+            flow: config.flow,
+            sizes: Announced::default(),
             hints: true,
             allocations: 0,
             announced: Vec::with_capacity(plan.reads as usize * 4),
@@ -235,16 +237,9 @@ impl Reader {
             return;
         }
         self.books.read_datagrams += 1;
-        let up = path.up.datagram_bytes;
-        assert!(bytes <= usize::from(up), "a read of {bytes} B left, {up} are proved");
-        let again = request.header.attempt > 0;
-        assert!(!again || bytes <= 1200, "a repeated request of {bytes} B");
-        let ranges = request.frames().any(|frame| matches!(frame, Frame::Rerequest(_)));
-        let (announced, down) = (request.header.datagram_max, path.down.datagram_bytes);
-        let arrived = if ranges { self.largest } else { 0 };
-        assert!(announced <= down.max(arrived), "announced {announced} B, {down} proved, {arrived} arrived");
-        if !again && !ranges {
-            self.announced.push((now_ns, announced));
+        self.sizes.check(&request, bytes, &path);
+        if request.header.attempt == 0 {
+            self.announced.push((now_ns, request.header.datagram_max));
         }
     }
 }
@@ -285,7 +280,7 @@ impl Endpoint for Reader {
     fn receive(&mut self, now_ns: u64, packet: Packet) {
         assert_eq!(packet.destination, self.local, "the network delivers to the address that asked");
         self.books.answers += 1;
-        self.largest = self.largest.max(packet.payload.len() as u16);
+        self.sizes.arrived(self.flow, &packet.payload);
         self.call(|core, sink| core.handle_datagram(now_ns, &packet.payload, &mut |event| sink(event)));
     }
 
