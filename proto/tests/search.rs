@@ -319,7 +319,11 @@ fn an_acknowledgement_later_than_the_lowering_undoes_it_and_reopens_what_lies_ab
     run.path.large_held_ns = 0;
     run.path.datagram_max = 8_973;
     run.until(run.now_ns + 10 * SECOND_NS);
-    assert_eq!((run.search.size(), run.search.state()), (8_973, SearchState::Complete), "without the raise timer");
+    assert_eq!(
+        (run.search.size(), run.search.state()),
+        (8_973, SearchState::Complete),
+        "without the raise timer"
+    );
 }
 
 #[test]

@@ -131,6 +131,52 @@ fn no_read_fails_on_a_path_that_shrinks_and_the_size_is_right_again_soon() {
     assert!(most_wrong <= 60, "{most_wrong} reads asked for too much");
 }
 
+/// Reads of a few kB every 10 ms for 20 s while this node stands on the way down; gives how many failed of 2000.
+fn failed(link: Link, seed: u64, retries: u8) -> u64 {
+    let (client, server) = addresses(false);
+    let first_key = values::KILOBYTES_FROM;
+    let plan = Plan { reads: 2000, interval_ns: 10 * MS, first_key, stays: true, ..Plan::default() };
+    // A budget for every read: half of the answers are lost while the size is not in doubt.
+    let config = ClientConfig { retries, retry_budget_percent: 100, ..config(9001, false) };
+    let mut reader = Reader::new(config, plan, client, server);
+    let mut replies = Replies::new(server, &plan);
+    let topology = Topology::new().both(Link::delay(Duration::from_micros(300))).down(link);
+    let mut network = Network::new(topology, seed).expect("a network");
+    network.run(&mut reader, &mut replies, Duration::from_secs(21));
+    assert!(reader.all_ended(), "seed {seed}");
+    reader.books.timed_out
+}
+
+/// The share of reads that fail without retries; none may with two of them.
+fn share_failed(name: &str, link: &Link) -> f64 {
+    const SEEDS: u64 = 10;
+    for seed in 0..SEEDS {
+        assert_eq!(failed(link.clone(), seed, 2), 0, "{name}, seed {seed}: with two retries no read fails");
+    }
+    let failed: u64 = (0..SEEDS).map(|seed| failed(link.clone(), seed, 0)).sum();
+    let share = failed as f64 / (SEEDS * 2000) as f64;
+    println!("{name}: {:.2} % of reads fail without retries, none with two", share * 100.0);
+    share
+}
+
+#[test]
+fn a_path_that_loses_half_of_what_is_large_costs_retries_and_no_reads() {
+    let share = share_failed("50 % loss above 1500 B", &Link::SizeLoss { above: 1500, rate: 0.5 });
+    // Half of the large answers pass, so the size is not given up (section 6.3).
+    assert!((0.2..0.6).contains(&share), "{share}");
+}
+
+#[test]
+fn a_path_that_flaps_between_two_sizes_costs_retries_and_no_reads() {
+    let step = |second: u64| {
+        let mtu = if second.is_multiple_of(2) { 9001 } else { 1500 };
+        Step { from: Duration::from_secs(second), link: Some(Link::Mtu { mtu, icmp: false }) }
+    };
+    let share =
+        share_failed("9001 B and 1500 B in turns of 1 s", &Link::Schedule((0..21).map(step).collect()));
+    assert!(share < 0.6, "{share}");
+}
+
 #[test]
 fn ordinary_loss_never_lowers_the_size() {
     const RUNS: u64 = 1000;

@@ -41,28 +41,29 @@ impl Exchange {
 }
 
 /// What was asked for and what came, of the reads and requests of one flow.
-#[derive(Default)]
 pub struct Announced {
+    flow: u32,
     reads: HashMap<u32, Read>,
     exchanges: HashMap<u32, Exchange>,
 }
 
 impl Announced {
+    pub fn new(flow: u32) -> Self {
+        Self { flow, reads: HashMap::new(), exchanges: HashMap::new() }
+    }
+
     /// A datagram arrived.
-    pub fn arrived(&mut self, flow: u32, datagram: &[u8]) {
-        let Ok(answer) = Answer::parse(datagram, Carrier::Udp) else { return };
-        let sequence = answer.header.sequence;
-        let Some(exchange) = self.exchanges.get_mut(&sequence).filter(|_| answer.header.flow == flow) else {
-            return;
-        };
-        exchange.answer_bytes += datagram.len() as u64;
+    pub fn arrived(&mut self, answer: &Answer<'_>, bytes: usize) {
+        let (flow, sequence) = (answer.header.flow, answer.header.sequence);
+        let Some(exchange) = self.exchanges.get_mut(&sequence).filter(|_| flow == self.flow) else { return };
+        exchange.answer_bytes += bytes as u64;
         for frame in answer.frames() {
             match frame {
                 Frame::Challenge(_) => exchange.challenged = true,
                 Frame::Chunk(chunk) => {
                     exchange.chunk_bytes += chunk.bytes.len() as u64;
                     if let Some(read) = self.reads.get_mut(&chunk.id) {
-                        read.largest = read.largest.max(datagram.len() as u16);
+                        read.largest = read.largest.max(bytes as u16);
                         read.answered = sequence;
                     }
                 }
@@ -111,7 +112,8 @@ impl Announced {
     /// nothing was lost, or the last one was challenged, it may announce what is in use.
     fn check_rest(&self, header: &RequestHeader, id: u32, path: &PathReport) {
         let read = self.reads[&id];
-        let nothing_lost = self.exchanges[&read.sequence].challenged || self.exchanges[&read.answered].complete();
+        let nothing_lost =
+            self.exchanges[&read.sequence].challenged || self.exchanges[&read.answered].complete();
         let in_use = if nothing_lost { path.down.datagram_bytes } else { 0 };
         let allowed = read.largest.max(in_use).max(BASE);
         let Read { sequence, largest, .. } = read;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use shingle_netlab::{Endpoint, Packet, PacketTooBig};
 use shingle_proto::client::{Client, ClientConfig, Ended, Event, Join, ReadId};
-use shingle_proto::wire::{Carrier, Request};
+use shingle_proto::wire::{Answer, Carrier, Request, RequestHeader as Header};
 use shingle_store::counting::thread_allocations;
 
 use super::announced::Announced;
@@ -76,6 +76,12 @@ pub struct Books {
     pub other_datagrams: u64,
     /// Answer datagrams that arrived.
     pub answers: u64,
+    /// Requests of reads that announced more than the base.
+    pub large: u64,
+    /// Requests of reads that the receive window left the credit of one datagram.
+    pub window_limited: u64,
+    /// Answers of a server that is about to leave.
+    pub draining: u64,
 }
 
 impl Books {
@@ -109,6 +115,9 @@ impl std::ops::Add for Books {
             read_datagrams: self.read_datagrams + other.read_datagrams,
             other_datagrams: self.other_datagrams + other.other_datagrams,
             answers: self.answers + other.answers,
+            large: self.large + other.large,
+            window_limited: self.window_limited + other.window_limited,
+            draining: self.draining + other.draining,
         }
     }
 }
@@ -133,7 +142,6 @@ pub struct Reader {
     lives: Vec<Life>,
     to_cancel: Option<(u64, ReadId, u64)>,
     out: Vec<u8>,
-    flow: u32,
     sizes: Announced,
     /// ICMP hints are given to the core.
     pub hints: bool,
@@ -159,8 +167,7 @@ impl Reader {
             lives,
             to_cancel: None,
             out,
-            flow: config.flow,
-            sizes: Announced::default(),
+            sizes: Announced::new(config.flow),
             hints: true,
             allocations: 0,
             announced: Vec::with_capacity(plan.reads as usize * 4),
@@ -236,11 +243,22 @@ impl Reader {
             self.books.other_datagrams += 1;
             return;
         }
+        let Header { datagram_max, credit, .. } = request.header;
         self.books.read_datagrams += 1;
+        self.books.large += u64::from(datagram_max > 1200);
+        self.books.window_limited += u64::from(credit <= datagram_max.into());
         self.sizes.check(&request, bytes, &path);
         if request.header.attempt == 0 {
-            self.announced.push((now_ns, request.header.datagram_max));
+            self.announced.push((now_ns, datagram_max));
         }
+    }
+
+    /// Books what says something of the server.
+    fn note_answer(&mut self, datagram: &[u8]) {
+        self.books.answers += 1;
+        let Ok(answer) = Answer::parse(datagram, Carrier::Udp) else { return };
+        self.books.draining += u64::from(answer.header.draining);
+        self.sizes.arrived(&answer, datagram.len());
     }
 }
 
@@ -279,8 +297,7 @@ fn book(event: &Event<'_>, life: &mut Life, books: &mut Books, key: u64, missing
 impl Endpoint for Reader {
     fn receive(&mut self, now_ns: u64, packet: Packet) {
         assert_eq!(packet.destination, self.local, "the network delivers to the address that asked");
-        self.books.answers += 1;
-        self.sizes.arrived(self.flow, &packet.payload);
+        self.note_answer(&packet.payload);
         self.call(|core, sink| core.handle_datagram(now_ns, &packet.payload, &mut |event| sink(event)));
     }
 

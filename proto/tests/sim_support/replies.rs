@@ -18,13 +18,16 @@ const UNIX_S: u32 = 1_700_000_000;
 /// A server of `keys` values at the other end of a network.
 pub struct Replies {
     pub port: PortLimits,
-    pub draining: bool,
+    /// When it begins to say that it leaves.
+    pub drains_from_ns: u64,
     /// Answers nothing, as a server that a balancer does not reach any more.
     pub silent: bool,
     /// Requests that passed the checks, answer datagrams and their bytes.
     pub requests: u64,
     pub datagrams: u64,
     pub challenges: u64,
+    /// Challenges of requests whose cookie was of another address or another secret.
+    pub cookies_refused: u64,
     local: SocketAddr,
     cookies: CookieKeys,
     store: BTreeMap<[u8; 16], (Vec<u8>, u64)>,
@@ -49,11 +52,12 @@ impl Replies {
         };
         let mut replies = Self {
             port,
-            draining: false,
+            drains_from_ns: u64::MAX,
             silent: false,
             requests: 0,
             datagrams: 0,
             challenges: 0,
+            cookies_refused: 0,
             local,
             cookies: CookieKeys::new([7; 16]),
             store: BTreeMap::new(),
@@ -93,7 +97,7 @@ impl Replies {
         let unix_s = UNIX_S + (now_ns / SECOND) as u32;
         let facts = Facts {
             proof: self.cookies.prove(request.cookie.as_ref(), packet.source.ip(), unix_s),
-            draining: self.draining,
+            draining: now_ns >= self.drains_from_ns,
             telemetry: Some(Telemetry::default()),
         };
         let store = &self.store;
@@ -102,7 +106,9 @@ impl Replies {
             Some((sealed, version)) => Found::Value { sealed, version: *version },
             None => Found::Nothing,
         });
-        self.challenges += u64::from(answer.summary().challenged);
+        let challenged = answer.summary().challenged;
+        self.challenges += u64::from(challenged);
+        self.cookies_refused += u64::from(challenged && request.cookie.is_some());
         let limit = if request.reads == 0 { u16::MAX } else { request.header.datagram_max };
         for datagram in answer {
             let mut bytes = vec![0; DATAGRAM_BYTES_MAX];

@@ -15,9 +15,15 @@ pub const LARGE_FROM: u64 = 1000;
 /// Keys from this number on have the object metadata this cache was made for: a few hundred bytes, 3.5 % a little above 1472.
 pub const METADATA_FROM: u64 = 2000;
 
+/// Keys from this number on have values of 3 to 5 kB: one large datagram or a few of the base.
+pub const KILOBYTES_FROM: u64 = 3000;
+
 /// Length of a value: mostly small, some of several datagrams, few large.
 pub fn length(number: u64, version: u64) -> usize {
     let draw = mix(number ^ version.rotate_left(17));
+    if number >= KILOBYTES_FROM {
+        return 3000 + (draw >> 32) as usize % 2000;
+    }
     if number >= METADATA_FROM {
         let large = draw % 1000 < 35;
         return (draw >> 32) as usize % 400 + if large { 1472 } else { 200 };
