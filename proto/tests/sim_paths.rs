@@ -6,7 +6,7 @@ mod sim_support;
 use std::time::Duration;
 
 use shingle_netlab::{Ending, Link, Network, Step, Topology};
-use shingle_proto::client::ClientConfig;
+use shingle_proto::client::{ClientConfig, ReceiveBuffer};
 use shingle_proto::limits::PATH_MTUS;
 use shingle_proto::search::{SearchConfig, SearchState};
 use sim_support::{MS, Plan, Reader, Replies, addresses, overhead_bytes, values};
@@ -129,6 +129,45 @@ fn no_read_fails_on_a_path_that_shrinks_and_the_size_is_right_again_soon() {
     );
     assert!(most_reads <= 200, "{most_reads} reads");
     assert!(most_wrong <= 60, "{most_wrong} reads asked for too much");
+}
+
+/// 20,000 reads a second of a few kB while the path down shrinks after 200 ms; gives how many failed.
+fn failed_in_a_rush(seed: u64, retries: u8) -> u64 {
+    let (client, server) = addresses(false);
+    let first_key = values::KILOBYTES_FROM;
+    let timeout_ns = 100 * MS;
+    let plan =
+        Plan { reads: 14_000, interval_ns: MS, together: 20, timeout_ns, first_key, ..Plan::default() };
+    let config = ClientConfig {
+        retries,
+        in_flight_max: 8192,
+        partial_max: 8192,
+        reassembly_bytes: 256 << 20,
+        receive_buffer: ReceiveBuffer::linux(64 << 20),
+        timeout_ns,
+        ..config(9001, false)
+    };
+    let mut reader = Reader::new(config, plan, client, server);
+    let mut replies = Replies::new(server, &plan);
+    let mtu = |mtu| Some(Link::Mtu { mtu, icmp: false });
+    let change = Duration::from_micros(200_000 + seed * 100);
+    let steps = vec![Step { from: Duration::ZERO, link: mtu(9001) }, Step { from: change, link: mtu(1500) }];
+    let topology = Topology::new().both(Link::delay(Duration::from_micros(300))).down(Link::Schedule(steps));
+    let mut network = Network::new(topology, seed).expect("a network");
+    let ending = network.run(&mut reader, &mut replies, Duration::from_secs(5));
+    assert_eq!(ending, Ending::Done, "seed {seed}");
+    assert_eq!(reader.core.path().down.counters.lowered, 1, "seed {seed}");
+    reader.books.timed_out
+}
+
+#[test]
+fn no_read_of_thousands_under_way_fails_when_a_path_shrinks() {
+    for retries in [1, 3] {
+        for seed in 0..5 {
+            let failed = failed_in_a_rush(seed, retries);
+            assert_eq!(failed, 0, "seed {seed}, retries {retries}: a base-size answer saves every read");
+        }
+    }
 }
 
 /// Reads of a few kB every 10 ms for 20 s while this node stands on the way down; gives how many failed of 2000.
