@@ -1,6 +1,8 @@
 //! The server core: any datagram, any store, any proof of address. Sizes, credit and amplification stay in their bounds, and every
 //! frame is an answer to what was asked.
 
+mod coverage;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use arbitrary::{Result, Unstructured};
@@ -216,11 +218,18 @@ impl Case<'_> {
         assert!(!out.datagrams.is_empty(), "no request stays without an answer");
         self.check_bounds(&out, bytes);
         self.check_summary(&summary);
-        for datagram in &out.datagrams {
-            let answer = Answer::parse(datagram, Carrier::Udp).expect("what is sent can be read");
+        let parsed = out.datagrams.iter().map(|datagram| Answer::parse(datagram, Carrier::Udp));
+        let answers: Vec<_> = parsed.map(|answer| answer.expect("what is sent can be read")).collect();
+        for (answer, datagram) in answers.iter().zip(&out.datagrams) {
             assert_eq!(answer.header, AnswerHeader::to(&self.request.header, self.facts.draining));
-            self.check_prefix(&answer, summary.challenged, datagram.len());
-            self.check_frames(&answer, summary.challenged);
+            self.check_prefix(answer, summary.challenged, datagram.len());
+            self.check_frames(answer, summary.challenged);
+        }
+        if !summary.challenged {
+            let proven = !matches!(self.facts.proof, Proof::Missing(_));
+            let credit_left = proven && bytes + self.largest() <= self.credit();
+            let without = coverage::check(&self.request, self.store, &answers, credit_left);
+            assert!(without.is_none_or(|without| without == summary.left_out), "{without:?} got nothing");
         }
     }
 
@@ -232,6 +241,19 @@ impl Case<'_> {
                 out.datagrams.len() == 1 || self.request.reads > 1 || bytes <= self.request.message_bytes
             );
         }
+        for datagram in &out.datagrams {
+            assert!(datagram.len() <= self.largest(), "{} B in one datagram", datagram.len());
+        }
+        let credit = self.credit();
+        assert!(out.datagrams.len() == 1 || bytes <= credit, "{bytes} B for a credit of {credit}");
+    }
+
+    fn credit(&self) -> usize {
+        (self.request.header.credit as usize).min(CREDIT_BYTES_MAX)
+    }
+
+    /// The largest datagram that may be sent.
+    fn largest(&self) -> usize {
         let own = usize::from(self.port.datagram_max);
         let largest = if self.request.reads == 0 || self.port.too_big_is_refused {
             own
@@ -240,15 +262,7 @@ impl Case<'_> {
         } else {
             own.min(usize::from(self.request.header.datagram_max))
         };
-        for datagram in &out.datagrams {
-            assert!(
-                datagram.len() <= largest.min(DATAGRAM_BYTES_MAX),
-                "{} B in one datagram",
-                datagram.len()
-            );
-        }
-        let credit = (self.request.header.credit as usize).min(CREDIT_BYTES_MAX);
-        assert!(out.datagrams.len() == 1 || bytes <= credit, "{bytes} B for a credit of {credit}");
+        largest.min(DATAGRAM_BYTES_MAX)
     }
 
     fn check_summary(&self, summary: &AnswerSummary) {
