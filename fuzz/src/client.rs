@@ -1,7 +1,8 @@
 //! The client core: any order of calls, any answers. Each read ends at most once and in time, no value is delivered that is not one of
-//! its key's, requests keep to the sizes in use, and timers make progress.
+//! its key's, requests keep to the sizes in use, timers make progress, and nothing is left when all has ended.
 
 mod answers;
+mod leaks;
 mod world;
 
 use arbitrary::{Result, Unstructured};
@@ -108,7 +109,7 @@ fn step(input: &mut Unstructured<'_>, world: &mut World) -> Result<()> {
             1 => world.client.hint_path_mtu(world.now, input.arbitrary()?),
             _ => {
                 let buffer = receive_buffer(input)?;
-                world.client.set_receive_buffer(buffer);
+                world.set_receive_buffer(buffer);
             }
         },
     }

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use shingle_proto::client::{Client, ClientConfig, Ended, Event, GetError, Join, PathReport, ReadId};
+use shingle_proto::client::{
+    Client, ClientConfig, Ended, Event, GetError, Join, PathReport, ReadId, ReceiveBuffer,
+};
 use shingle_proto::limits::DATAGRAM_BYTES_MAX;
 use shingle_proto::wire::{Answer, Carrier, Frame, Request};
 
 use super::answers::{VERSIONS, stored_value};
+use super::leaks;
 use crate::values::key;
 
 /// Timers may be late by their resolution: 65.5 µs.
@@ -15,6 +18,8 @@ const RESOLUTION_NS: u64 = 1 << 16;
 const REQUESTS_KEPT: usize = 24;
 /// Wake-ups until all reads of a run have ended: each read asks, waits and lingers a bounded number of times.
 const WAKE_UPS_MAX: usize = 100_000;
+/// By then nothing lingers: an hour.
+const FAR_NS: u64 = 3600 * 1_000_000_000;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum State {
@@ -57,6 +62,11 @@ impl World {
             values: HashMap::new(),
             raw_values: false,
         }
+    }
+
+    pub(super) fn set_receive_buffer(&mut self, buffer: ReceiveBuffer) {
+        self.client.set_receive_buffer(buffer);
+        self.config.receive_buffer = buffer;
     }
 
     fn live(&self) -> usize {
@@ -197,6 +207,9 @@ impl World {
                 self.now = end;
                 self.wake();
                 assert_eq!((self.live(), self.client.in_flight()), (0, 0), "every read has ended");
+                self.pass(FAR_NS);
+                self.wake();
+                leaks::check(&mut self.client, self.config, self.now);
                 return;
             }
             self.wake_when_due();
