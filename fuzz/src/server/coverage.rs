@@ -2,6 +2,7 @@
 //! all of it where credit is left (sections 3.3, 3.5 and 4.2).
 
 use std::collections::{BTreeSet, VecDeque};
+use std::iter;
 use std::ops::Range;
 
 use shingle_proto::server::Found;
@@ -67,7 +68,7 @@ fn wanted(asked: &Frame<'_>, store: &Store) -> VecDeque<Range<u32>> {
         Found::Nothing | Found::Unreadable => 0,
     };
     match asked {
-        Frame::Get(get) => VecDeque::from([0..total(get.key)]),
+        Frame::Get(get) => iter::once(0..total(get.key)).collect(),
         Frame::Rerequest(again) => {
             let total = total(again.key);
             again
