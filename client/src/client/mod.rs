@@ -47,6 +47,8 @@ struct Shared {
     state: watch::Receiver<ServerState>,
     stats: Arc<Mutex<Stats>>,
     next_token: AtomicU64,
+    /// The server's TCP port as the caller named it.
+    tcp_address: String,
     tcp: Arc<tokio::sync::Mutex<Tcp>>,
 }
 
@@ -111,6 +113,7 @@ impl Client {
             state,
             stats,
             next_token: AtomicU64::new(0),
+            tcp_address: address.to_owned(),
             tcp: Arc::new(tokio::sync::Mutex::new(tcp)),
         };
         Ok(Client { shared: Arc::new(shared) })
@@ -237,7 +240,7 @@ impl Client {
             End::Miss => Ok(None),
             End::OverTcp => {
                 let key = key.to_vec();
-                let read = self.over_tcp(move |control| control.get(&key));
+                let read = self.over_tcp("GET", move |control| control.get(&key));
                 match timeout_at(call.deadline, read).await {
                     Ok(result) => Ok(result?),
                     Err(_elapsed) => Err(GetError::TimedOut {
