@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use shingle_proto::client::{Client, ClientConfig, Event};
 use shingle_proto::limits::{DATAGRAM_BYTES_MIN, datagram_bytes};
-use shingle_udp::{RecvBatch, SendBatch, Socket, monotonic_ns};
+use shingle_udp::{RecvBatch, SendBatch, Socket, SocketError, monotonic_ns};
 
 use crate::limits::{DATAGRAMS_PER_RECEIVE, DATAGRAMS_PER_SEND, RECEIVES_PER_TURN_MAX};
 use crate::receive_window::ReceiveWindow;
@@ -74,8 +74,10 @@ impl Flow {
         self.port_unreachable
     }
 
-    /// Takes the port for reachable again until ICMP says otherwise.
-    pub(crate) fn forget_port_unreachable(&mut self) {
+    /// Takes the port for reachable again until ICMP says otherwise of what is sent from now on.
+    pub(crate) fn forget_port_unreachable(&mut self, socket: &Socket) {
+        // A failure shows again when the socket is next used.
+        let _ = self.drain_errors(socket);
         self.port_unreachable = false;
     }
 
@@ -96,14 +98,16 @@ impl Flow {
                 return Ok(());
             }
             let (core, sequences) = (&mut self.core, &self.sequences);
-            let mut too_long = false;
-            let _counts = batch.send(socket, &mut |index, error| {
+            let (mut too_long, mut said) = (false, Said::default());
+            let mut failed = |index: usize, error: io::Error| {
                 too_long |= error.raw_os_error() == Some(EMSGSIZE);
                 core.transmit_failed(sequences[index]);
-            })?;
+            };
+            let _counts = batch.send_and_see(socket, &mut failed, &mut |error| said.add(&error))?;
             if too_long && let Ok(path_mtu) = socket.path_mtu() {
-                self.hint(now_ns, path_mtu);
+                said.path_mtu = Some(path_mtu);
             }
+            self.believe(now_ns, said);
         }
     }
 
@@ -137,25 +141,34 @@ impl Flow {
 
     /// Empties the socket's error queue: ICMP says that the port is closed, or what size a link on the way up takes.
     pub(crate) fn drain_errors(&mut self, socket: &Socket) -> io::Result<()> {
-        let mut path_mtu = None;
-        let mut refused = false;
-        socket.drain_errors(&mut |error| {
-            path_mtu = error.mtu().or(path_mtu);
-            refused |= io::Error::from_raw_os_error(error.errno).kind() == io::ErrorKind::ConnectionRefused;
-        })?;
-        self.port_unreachable |= refused;
-        if let Some(path_mtu) = path_mtu {
-            self.hint(monotonic_ns(), path_mtu);
-        }
+        let mut said = Said::default();
+        socket.drain_errors(&mut |error| said.add(&error))?;
+        self.believe(monotonic_ns(), said);
         Ok(())
     }
 
-    /// Tells the core of a path MTU that a host named. What it believes of that is its own affair.
-    fn hint(&mut self, now_ns: u64, path_mtu: u32) {
+    /// Passes on what the socket's errors said. What the core believes of a path MTU that a host named is its own affair.
+    fn believe(&mut self, now_ns: u64, said: Said) {
+        self.port_unreachable |= said.port_unreachable;
+        let Some(path_mtu) = said.path_mtu else { return };
         let bytes = datagram_bytes(path_mtu as usize, self.server.is_ipv6());
         if bytes >= DATAGRAM_BYTES_MIN {
             self.core.hint_path_mtu(now_ns, bytes as u16);
         }
+    }
+}
+
+/// What the entries of the error queue say together.
+#[derive(Default)]
+struct Said {
+    path_mtu: Option<u32>,
+    port_unreachable: bool,
+}
+
+impl Said {
+    fn add(&mut self, error: &SocketError) {
+        self.path_mtu = error.mtu().or(self.path_mtu);
+        self.port_unreachable |= error.is_port_unreachable();
     }
 }
 

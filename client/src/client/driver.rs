@@ -144,7 +144,7 @@ impl Driver {
                 Command::Begin(reads) => {
                     if !self.parts.fail_fast {
                         // No heartbeat would notice that somebody listens again, so these reads find out.
-                        self.flow.forget_port_unreachable();
+                        self.flow.forget_port_unreachable(&self.socket);
                     }
                     self.reads.begin(&mut self.flow.core, now_ns, reads);
                 }
