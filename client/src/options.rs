@@ -36,7 +36,7 @@ pub struct Options {
     /// `net.core.rmem_max`). No more is asked of the server at a time than what was granted holds. Default: 4 MiB.
     pub receive_buffer_bytes: usize,
     /// Longest quiet before the server is asked for a sign of life, and how often from then on; after four times this
-    /// without an answer it counts as silent. Zero: never. [`Client`](crate::Client) only: between two calls of the blocking
+    /// without an answer it counts as silent. Zero: never; less than 1 ms is taken for 1 ms. [`Client`](crate::Client) only: between two calls of the blocking
     /// one nobody is there to listen. Default: 240 ms, so that silence is noticed within 1 s.
     pub heartbeat: Duration,
 }

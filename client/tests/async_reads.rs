@@ -144,6 +144,27 @@ async fn turns_are_waited_for_and_end() {
     assert!(client.get_many(&keys).await.into_iter().all(|result| result.is_ok()));
 }
 
+/// A read without any time is not begun, and does not blame other reads.
+#[tokio::test]
+async fn no_time_is_no_lack_of_turns() {
+    let server = server();
+    let options = Options { timeout: Duration::ZERO, ..Options::default() };
+    // The connection itself has a millisecond for each answer.
+    let mut tries = 0;
+    let client = loop {
+        match Client::connect_with(&server.tcp_addr().to_string(), options.clone()).await {
+            Ok(client) => break client,
+            Err(error) => assert!(tries < 1000, "{error}"),
+        }
+        tries += 1;
+    };
+    let error = client.get("1").await.unwrap_err();
+    assert!(matches!(error, GetError::TimedOut { total_bytes: 0, .. }), "{error}");
+    // Were it begun, the driver would have counted it by the time it has ended.
+    drop(client.get_many(&["1", "2"]).await);
+    assert_eq!(client.stats().counters.gets, 0);
+}
+
 /// Futures dropped at every stage of a read leave nothing behind: no read under way, no turn taken, no wrong answer later.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropped_reads_leave_nothing_behind() {
@@ -240,7 +261,11 @@ async fn settings_and_keys_out_of_range() {
     for (options, name) in [
         (Options { in_flight_max: 0, ..patient() }, "in_flight_max is 0"),
         (Options { gets_per_datagram_max: 65, ..patient() }, "gets_per_datagram_max is 65"),
-        (Options { path_mtu: PathMtu::Known(1200), ..patient() }, "datagram_max is 1172"),
+        (
+            Options { path_mtu: PathMtu::Known(0), ..patient() },
+            "path_mtu is Known(0): allowed are 1248 and more",
+        ),
+        (Options { path_mtu: PathMtu::Known(1247), ..patient() }, "path_mtu is Known(1247)"),
         (Options { retries: 11, ..patient() }, "retries is 11"),
     ] {
         let error = Client::connect_with(&address, options).await.unwrap_err();

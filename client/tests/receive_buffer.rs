@@ -117,7 +117,8 @@ async fn a_driver_that_is_kept_waiting_loses_nothing() {
         assert!(result.unwrap() == Some(value(key.parse().unwrap())), "value of {key} B");
     }
     busy.abort();
-    until("the picture has followed the replies", || client.stats().outcomes.values == keys.len() as u64).await;
+    until("the picture has followed the replies", || client.stats().outcomes.values == keys.len() as u64)
+        .await;
     let stats = client.stats();
     assert_eq!(stats.receive_buffer.granted_bytes(), 2 * BUFFER_BYTES as u32);
     assert_eq!(stats.socket_drops, 0, "{stats:?}");

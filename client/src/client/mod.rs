@@ -59,10 +59,12 @@ struct Call {
     deadline_ns: u64,
 }
 
-/// Why a read got no turn.
+/// Why a read got no turn, or has no use for it.
 #[derive(Clone, Copy)]
 enum NoTurn {
     TimedOut,
+    /// The turn came, with no time left for it.
+    TooLate,
     /// The server is known not to answer.
     Fails(ServerState),
     Stopped,
@@ -210,7 +212,7 @@ impl Client {
         };
         // The turn may have come with the end of the time, or of the server.
         if monotonic_ns() >= call.deadline_ns {
-            return Err(NoTurn::TimedOut);
+            return Err(NoTurn::TooLate);
         }
         self.may_begin()?;
         let mut pending = Vec::with_capacity(keys.len());
@@ -243,22 +245,12 @@ impl Client {
                 let read = self.over_tcp("GET", move |control| control.get(&key));
                 match timeout_at(call.deadline, read).await {
                     Ok(result) => Ok(result?),
-                    Err(_elapsed) => Err(GetError::TimedOut {
-                        after,
-                        received_bytes: 0,
-                        total_bytes: 0,
-                        corrupt: 0,
-                        port_unreachable: false,
-                    }),
+                    Err(_elapsed) => Err(nothing_came(after)),
                 }
             }
-            End::TimedOut { received_bytes, total_bytes, corrupt } => Err(GetError::TimedOut {
-                after,
-                received_bytes,
-                total_bytes,
-                corrupt,
-                port_unreachable: false,
-            }),
+            End::TimedOut { received_bytes, total_bytes, corrupt } => {
+                Err(GetError::TimedOut { after, received_bytes, total_bytes, corrupt })
+            }
             End::Refused(reason) => Err(GetError::Refused { reason }),
             End::NotSent => Err(GetError::NotSent),
             End::NotBegun(error) => Err(error.into()),
@@ -274,6 +266,7 @@ impl Client {
             NoTurn::TimedOut => {
                 GetError::NoTurn { after: options.timeout, in_flight_max: options.in_flight_max }
             }
+            NoTurn::TooLate => nothing_came(options.timeout),
             NoTurn::Fails(ServerState::Silent { since }) => GetError::Silent { silence: since.elapsed() },
             NoTurn::Fails(_) => GetError::Unreachable,
             NoTurn::Stopped => GetError::Stopped,
@@ -289,6 +282,11 @@ impl std::fmt::Debug for Client {
             .field("options", &self.shared.options)
             .finish_non_exhaustive()
     }
+}
+
+/// The end of a read that brought nothing in its time.
+fn nothing_came(after: Duration) -> GetError {
+    GetError::TimedOut { after, received_bytes: 0, total_bytes: 0, corrupt: 0 }
 }
 
 /// Longer than any program waits, shorter than clocks overflow.
