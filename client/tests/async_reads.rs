@@ -254,6 +254,27 @@ fn a_runtime_that_is_gone_is_an_error() {
     assert!(error.to_string().contains("connect again"), "{error}");
 }
 
+/// Nor does a call wait for a turn that never comes.
+#[test]
+fn a_runtime_that_goes_ends_calls_that_wait_for_their_turn() {
+    let (_server, relay) = stage::server_behind(relay::FAIR, 5);
+    let first = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let options = Options { in_flight_max: 1, heartbeat: Duration::ZERO, ..patient() };
+    let client = first.block_on(stage::connect_through(&relay, options));
+    relay.set(relay::Weather { swallow: true, ..relay::FAIR });
+    let second = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let calls = [(); 3].map(|()| {
+        let client = client.clone();
+        second.spawn(async move { client.get("1").await })
+    });
+    second.block_on(until("one read has its turn", || client.stats().under_way == 1));
+    drop(first);
+    for call in calls {
+        let error = second.block_on(call).unwrap().unwrap_err();
+        assert!(matches!(error, GetError::Stopped), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn settings_and_keys_out_of_range() {
     let server = server();

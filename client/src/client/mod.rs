@@ -63,7 +63,7 @@ struct Call {
 #[derive(Clone, Copy)]
 enum NoTurn {
     TimedOut,
-    /// The turn came, with no time left for it.
+    /// There was a turn, and no time for it.
     TooLate,
     /// The server is known not to answer.
     Fails(ServerState),
@@ -100,7 +100,7 @@ impl Client {
         let (publish, state) = watch::channel(ServerState::Unheard);
         let turns = Arc::new(Semaphore::new(options.in_flight_max));
         let fail_fast = !options.heartbeat.is_zero();
-        let parts = Parts { orders, turns: Arc::clone(&turns), publish, fail_fast };
+        let parts = Parts { orders, publish, fail_fast };
         let driver = Driver::new(socket, flow, parts)
             .map_err(|source| ConnectError::Socket { address: server.to_string(), source })?;
         let stats = driver.stats();
@@ -203,6 +203,7 @@ impl Client {
     async fn begin<K: AsRef<[u8]>>(&self, keys: &[K], call: Call) -> Result<Vec<Pending>, NoTurn> {
         let shared = &*self.shared;
         self.may_begin()?;
+        let waits = shared.turns.available_permits() < keys.len();
         let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
         let turns = match timeout_at(call.deadline, Arc::clone(&shared.turns).acquire_many_owned(count)).await
         {
@@ -212,7 +213,7 @@ impl Client {
         };
         // The turn may have come with the end of the time, or of the server.
         if monotonic_ns() >= call.deadline_ns {
-            return Err(NoTurn::TooLate);
+            return Err(if waits { NoTurn::TimedOut } else { NoTurn::TooLate });
         }
         self.may_begin()?;
         let mut pending = Vec::with_capacity(keys.len());
