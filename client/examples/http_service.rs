@@ -1,4 +1,5 @@
 //! The client for tokio inside an HTTP service: `GET /KEY` gives the value, `GET /healthz` the state of the server.
+//! KEY is what stands behind the slash, byte for byte: `%20` is three bytes, no space.
 //!
 //! ```sh
 //! cargo run --release --bin cache-server &

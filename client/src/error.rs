@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use shingle_proto::client::{self, ConfigError};
+use shingle_proto::limits::PATH_MTU_BYTES_MIN;
 use shingle_proto::wire::Refusal;
 
 use crate::control::ControlError;
@@ -31,6 +32,12 @@ pub enum ConnectError {
         /// The server.
         address: String,
     },
+    /// [`PathMtu::Known`](crate::PathMtu::Known) is less than every path carries.
+    #[error("path_mtu is Known({found}): allowed are {PATH_MTU_BYTES_MIN} and more; see Options")]
+    PathMtu {
+        /// The path MTU given, in bytes.
+        found: usize,
+    },
     /// A setting is out of its range.
     #[error("{0}; see Options")]
     Setting(#[from] ConfigError),
@@ -53,8 +60,7 @@ pub enum GetError {
     NotBegun(#[from] client::GetError),
     /// No whole answer in time.
     #[error(
-        "no whole answer within {after:?}: {received_bytes} of {total_bytes} B came, {corrupt} corrupt values{}",
-        if *.port_unreachable { "; nothing listens on the UDP port any more" } else { "" }
+        "no whole answer within {after:?}: {received_bytes} of {total_bytes} B came, {corrupt} corrupt values"
     )]
     TimedOut {
         /// Time the read had.
@@ -65,9 +71,6 @@ pub enum GetError {
         total_bytes: u32,
         /// Whole values that came and failed the end-to-end check.
         corrupt: u32,
-        /// The server's host said that nothing listens on the port (ICMP port unreachable), and no datagram came since:
-        /// the server is gone rather than silent.
-        port_unreachable: bool,
     },
     /// No turn came: as many reads were under way all the time as may be.
     #[error(
@@ -89,10 +92,11 @@ pub enum GetError {
         /// Time without any valid answer.
         silence: Duration,
     },
-    /// The server's host says that nothing listens on the UDP port (ICMP port unreachable).
+    /// The server's host says that nothing listens on the UDP port (ICMP port unreachable), and no datagram came since.
+    /// [`blocking::Client`](crate::blocking::Client) lets the read's time pass first: the server may be back by then.
     #[error(
         "nothing listens on the server's UDP port: it was stopped, or is being started again; reads work again as soon as it \
-         answers a heartbeat"
+         answers"
     )]
     Unreachable,
     /// The runtime that the client's driver ran on is shut down.
@@ -113,4 +117,9 @@ pub enum GetError {
     /// The socket failed.
     #[error("UDP socket failed: {0}")]
     Socket(io::Error),
+}
+
+/// The same error once more, for each of the reads that it ends.
+pub(crate) fn copy_of(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use shingle_proto::client::{Client, ClientConfig, Event};
 use shingle_proto::limits::{DATAGRAM_BYTES_MIN, datagram_bytes};
-use shingle_udp::{RecvBatch, SendBatch, Socket, monotonic_ns};
+use shingle_udp::{RecvBatch, SendBatch, Socket, SocketError, monotonic_ns};
 
 use crate::limits::{DATAGRAMS_PER_RECEIVE, DATAGRAMS_PER_SEND, RECEIVES_PER_TURN_MAX};
 use crate::receive_window::ReceiveWindow;
@@ -74,8 +74,10 @@ impl Flow {
         self.port_unreachable
     }
 
-    /// Takes the port for reachable again until ICMP says otherwise.
-    pub(crate) fn forget_port_unreachable(&mut self) {
+    /// Takes the port for reachable again until ICMP says otherwise of what is sent from now on.
+    pub(crate) fn forget_port_unreachable(&mut self, socket: &Socket) {
+        // A failure shows again when the socket is next used.
+        let _ = self.drain_errors(socket);
         self.port_unreachable = false;
     }
 
@@ -96,14 +98,16 @@ impl Flow {
                 return Ok(());
             }
             let (core, sequences) = (&mut self.core, &self.sequences);
-            let mut too_long = false;
-            let _counts = batch.send(socket, &mut |index, error| {
+            let (mut too_long, mut said) = (false, Said::default());
+            let mut failed = |index: usize, error: io::Error| {
                 too_long |= error.raw_os_error() == Some(EMSGSIZE);
                 core.transmit_failed(sequences[index]);
-            })?;
+            };
+            let _counts = batch.send_and_see(socket, &mut failed, &mut |error| said.add(&error))?;
             if too_long && let Ok(path_mtu) = socket.path_mtu() {
-                self.hint(now_ns, path_mtu);
+                said.path_mtu = Some(path_mtu);
             }
+            self.believe(now_ns, said);
         }
     }
 
@@ -137,21 +141,16 @@ impl Flow {
 
     /// Empties the socket's error queue: ICMP says that the port is closed, or what size a link on the way up takes.
     pub(crate) fn drain_errors(&mut self, socket: &Socket) -> io::Result<()> {
-        let mut path_mtu = None;
-        let mut refused = false;
-        socket.drain_errors(&mut |error| {
-            path_mtu = error.mtu().or(path_mtu);
-            refused |= io::Error::from_raw_os_error(error.errno).kind() == io::ErrorKind::ConnectionRefused;
-        })?;
-        self.port_unreachable |= refused;
-        if let Some(path_mtu) = path_mtu {
-            self.hint(monotonic_ns(), path_mtu);
-        }
+        let mut said = Said::default();
+        socket.drain_errors(&mut |error| said.add(&error))?;
+        self.believe(monotonic_ns(), said);
         Ok(())
     }
 
-    /// Tells the core of a path MTU that a host named. What it believes of that is its own affair.
-    fn hint(&mut self, now_ns: u64, path_mtu: u32) {
+    /// Passes on what the socket's errors said. What the core believes of a path MTU that a host named is its own affair.
+    fn believe(&mut self, now_ns: u64, said: Said) {
+        self.port_unreachable |= said.port_unreachable;
+        let Some(path_mtu) = said.path_mtu else { return };
         let bytes = datagram_bytes(path_mtu as usize, self.server.is_ipv6());
         if bytes >= DATAGRAM_BYTES_MIN {
             self.core.hint_path_mtu(now_ns, bytes as u16);
@@ -159,5 +158,112 @@ impl Flow {
     }
 }
 
+/// What the entries of the error queue say together.
+#[derive(Default)]
+struct Said {
+    path_mtu: Option<u32>,
+    port_unreachable: bool,
+}
+
+impl Said {
+    fn add(&mut self, error: &SocketError) {
+        self.path_mtu = error.mtu().or(self.path_mtu);
+        self.port_unreachable |= error.is_port_unreachable();
+    }
+}
+
 /// A datagram longer than what the kernel sends here (asm-generic/errno.h; std has no name for it).
 const EMSGSIZE: i32 = 90;
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::time::{Duration, Instant};
+
+    use shingle_proto::search::SearchConfig;
+    use shingle_server::{Config, PortConfig, Server, Strategy};
+    use shingle_udp::{ErrorOrigin, MtuDiscovery, SocketOptions, interface_mtu};
+
+    use super::*;
+    use crate::control::Control;
+
+    /// A flow that searches both ways up to the longest datagram there is, whatever the interface takes.
+    fn searching(server: SocketAddr) -> (Socket, Flow) {
+        let any = SocketAddr::new(server.ip(), 0);
+        let options = SocketOptions { mtu_discovery: Some(MtuDiscovery::Probe), ..SocketOptions::default() };
+        let socket = Socket::bind(any, &options).unwrap();
+        socket.connect(server).unwrap();
+        let window = ReceiveWindow::measure(&socket, server.is_ipv6()).unwrap();
+        let search = SearchConfig { datagram_max: 65_507, overhead_bytes: 28, ..SearchConfig::default() };
+        let config = ClientConfig {
+            search: Some(search),
+            search_up: true,
+            heartbeat_ns: 50_000_000,
+            ..ClientConfig::default()
+        };
+        let core = Client::new(config).unwrap();
+        (socket, Flow::new(core, &config, 65_507, server, window))
+    }
+
+    /// The kernel refuses a probe that the interface does not take, and names the path MTU, which is the next size tried.
+    #[test]
+    fn what_the_kernel_refuses_shortens_the_search() {
+        let config = Config {
+            listen: "::1".parse().unwrap(),
+            udp_ports: vec![PortConfig::new(0, Strategy::Chunked)],
+            tcp_port: 0,
+            memory_bytes: 16 << 20,
+            ..Config::default()
+        };
+        // No IPv6 here; over IPv4 loopback takes whatever a datagram may have.
+        let Ok(server) = Server::start(config) else { return };
+        let tcp = server.tcp_addr();
+        let limit = datagram_bytes(interface_mtu(tcp.ip()).unwrap() as usize, true);
+        let control = Control::connect(&tcp.to_string(), b"", Duration::from_secs(20)).unwrap();
+        // Between flow and server, to see what was sent.
+        let [front, back] = [(); 2].map(|()| UdpSocket::bind("[::1]:0").unwrap());
+        front.set_nonblocking(true).unwrap();
+        back.set_nonblocking(true).unwrap();
+        back.connect((tcp.ip(), server.ports()[0].port)).unwrap();
+        let (socket, mut flow) = searching(front.local_addr().unwrap());
+        flow.core.set_cookie(control.welcome().cookie);
+        let mut bytes = vec![0; 65_536];
+        let begin = Instant::now();
+        let first_large = loop {
+            flow.send(&socket, monotonic_ns()).unwrap();
+            let from_flow = front.recv(&mut bytes);
+            match from_flow {
+                Ok(length) if length > DATAGRAM_BYTES_MIN => break length,
+                Ok(length) => _ = back.send(&bytes[..length]).unwrap(),
+                Err(_nothing) => std::thread::sleep(Duration::from_millis(1)),
+            }
+            while let Ok(length) = back.recv(&mut bytes) {
+                front.send_to(&bytes[..length], socket.local_addr().unwrap()).unwrap();
+            }
+            flow.receive(&socket, &mut |_| ()).unwrap();
+            flow.core.handle_timeout(monotonic_ns(), &mut |_| ());
+            assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", flow.core.path());
+        };
+        assert!(flow.core.path().up.counters.lost > 0, "the longest datagram there is was refused");
+        assert_eq!(first_large, limit);
+    }
+
+    #[test]
+    fn icmp_errors_say_what_they_are_about() {
+        let error = |errno, info| SocketError {
+            origin: ErrorOrigin::Icmp,
+            errno,
+            icmp_type: 3,
+            icmp_code: 4,
+            info,
+            destination: None,
+            offender: None,
+        };
+        let mut said = Said::default();
+        said.add(&error(EMSGSIZE, 1400));
+        said.add(&error(113, 0));
+        assert_eq!((said.path_mtu, said.port_unreachable), (Some(1400), false));
+        said.add(&error(111, 0));
+        assert_eq!((said.path_mtu, said.port_unreachable), (Some(1400), true));
+    }
+}

@@ -36,6 +36,9 @@ pub const PATH_MTU_BYTES_MAX_DEFAULT: usize = 9001;
 /// some room for timers.
 pub const HEARTBEAT_DEFAULT: Duration = Duration::from_millis(240);
 
+/// Shortest heartbeat: a shorter one would keep a CPU busy with nothing else, and timers are no finer.
+pub const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
+
 /// Receive buffer a client asks the kernel for; it is told what was granted.
 pub const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 

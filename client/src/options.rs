@@ -16,7 +16,8 @@ pub struct Options {
     pub token: Vec<u8>,
     /// UDP port to read from, one of [`Welcome::ports`](crate::control::Welcome::ports). Default: the server's first.
     pub udp_port: Option<u16>,
-    /// Time a read may take, counted from the call; also the longest silence on the TCP connection. Default: 1 s.
+    /// Time a read may take, counted from the call; also the longest silence on the TCP connection, and the longest wait of
+    /// [`Client`](crate::Client)'s calls for their turn there. Default: 1 s.
     pub timeout: Duration,
     /// Times a request is repeated when nothing came, 0..=10: the patience doubles each time, and all of them fit the timeout
     /// (PROTOCOL.md section 10.3). What is missing of an answer that came in part is asked for again whatever this says.
@@ -35,7 +36,7 @@ pub struct Options {
     /// `net.core.rmem_max`). No more is asked of the server at a time than what was granted holds. Default: 4 MiB.
     pub receive_buffer_bytes: usize,
     /// Longest quiet before the server is asked for a sign of life, and how often from then on; after four times this
-    /// without an answer it counts as silent. Zero: never. [`Client`](crate::Client) only: between two calls of the blocking
+    /// without an answer it counts as silent. Zero: never; less than 1 ms is taken for 1 ms. [`Client`](crate::Client) only: between two calls of the blocking
     /// one nobody is there to listen. Default: 240 ms, so that silence is noticed within 1 s.
     pub heartbeat: Duration,
 }

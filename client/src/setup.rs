@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use shingle_proto::client::{Client, ClientConfig, ReceiveBuffer};
 use shingle_proto::limits::{
-    DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, IPV4_OVERHEAD_BYTES, IPV6_OVERHEAD_BYTES, SEAL_BYTES,
-    datagram_bytes,
+    DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, IPV4_OVERHEAD_BYTES, IPV6_OVERHEAD_BYTES, PATH_MTU_BYTES_MIN,
+    SEAL_BYTES, datagram_bytes,
 };
 use shingle_proto::search::SearchConfig;
 use shingle_proto::wire::{Port, Strategy};
@@ -17,7 +17,7 @@ use shingle_udp::{MtuDiscovery, Socket, SocketOptions, interface_mtu};
 use crate::control::{Control, Welcome};
 use crate::error::ConnectError;
 use crate::flow::Flow;
-use crate::limits::{REASSEMBLED_AT_ONCE_MIN, REASSEMBLY_BYTES_MAX};
+use crate::limits::{HEARTBEAT_MIN, REASSEMBLED_AT_ONCE_MIN, REASSEMBLY_BYTES_MAX};
 use crate::options::{Options, PathMtu};
 use crate::receive_window::ReceiveWindow;
 
@@ -35,6 +35,11 @@ pub(crate) fn connect(
     options: &Options,
     heartbeat: Duration,
 ) -> Result<Connected, ConnectError> {
+    if let PathMtu::Known(found) = options.path_mtu
+        && found < PATH_MTU_BYTES_MIN
+    {
+        return Err(ConnectError::PathMtu { found });
+    }
     let control = Control::connect(address, &options.token, options.timeout)?;
     let welcome = control.welcome();
     let port = choose_port(address, welcome, options.udp_port)?;
@@ -49,7 +54,7 @@ pub(crate) fn connect(
         interface_mtu: interface_mtu(server.ip()).map_err(failed)? as usize,
     };
     let config = ClientConfig {
-        heartbeat_ns: nanoseconds(heartbeat),
+        heartbeat_ns: heartbeat_ns(heartbeat),
         ..core_config(options, welcome, &path, window.buffer())
     };
     let mut core = Client::new(config)?;
@@ -162,6 +167,11 @@ fn core_config(
     }
 }
 
+/// Zero stays zero: no heartbeats.
+fn heartbeat_ns(heartbeat: Duration) -> u64 {
+    if heartbeat.is_zero() { 0 } else { nanoseconds(heartbeat.max(HEARTBEAT_MIN)) }
+}
+
 /// A time in the unit of the core.
 pub(crate) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
@@ -173,6 +183,13 @@ mod tests {
     use shingle_proto::limits::VALUE_BYTES_LIMIT;
 
     use super::*;
+
+    #[test]
+    fn heartbeats_have_a_floor() {
+        let (none, shortest) = (Duration::ZERO, Duration::from_nanos(1));
+        let long = Duration::from_millis(240);
+        assert_eq!([none, shortest, long].map(heartbeat_ns), [0, 1_000_000, 240_000_000]);
+    }
 
     #[test]
     fn the_core_accepts_every_server_and_socket() {

@@ -28,8 +28,11 @@ async fn values_of_all_sizes_and_none() {
     }
     assert_eq!(client.get("not stored").await.unwrap(), None);
     assert_eq!(client.state(), ServerState::Answering);
-    let outcomes = client.stats().outcomes;
-    assert_eq!((outcomes.values, outcomes.misses, outcomes.over_tcp), (SIZES.len() as u64, 1, 0));
+    let counted = || {
+        let outcomes = client.stats().outcomes;
+        (outcomes.values, outcomes.misses, outcomes.over_tcp)
+    };
+    until("all reads are counted", || counted() == (SIZES.len() as u64, 1, 0)).await;
     assert!(client.server_stats().await.unwrap().starts_with('{'));
     client.set("small", "changed", 0).await.unwrap();
     assert_eq!(client.get("small").await.unwrap().as_deref(), Some(&b"changed"[..]));
@@ -81,9 +84,13 @@ async fn many_tasks_share_one_client() {
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap();
     }
-    let stats = client.stats();
-    assert_eq!(stats.outcomes.values, (TASKS * READS) as u64, "{stats:?}");
-    assert_eq!(stats.under_way, 0);
+    // The picture follows the replies.
+    let all = (TASKS * READS) as u64;
+    until("all reads are counted", || {
+        let stats = client.stats();
+        stats.outcomes.values == all && stats.under_way == 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -135,6 +142,27 @@ async fn turns_are_waited_for_and_end() {
     assert!(results.iter().any(|result| matches!(result, Err(GetError::NoTurn { .. }))), "{results:?}");
     relay.set(relay::FAIR);
     assert!(client.get_many(&keys).await.into_iter().all(|result| result.is_ok()));
+}
+
+/// A read without any time is not begun, and does not blame other reads.
+#[tokio::test]
+async fn no_time_is_no_lack_of_turns() {
+    let server = server();
+    let options = Options { timeout: Duration::ZERO, ..Options::default() };
+    // The connection itself has a millisecond for each answer.
+    let mut tries = 0;
+    let client = loop {
+        match Client::connect_with(&server.tcp_addr().to_string(), options.clone()).await {
+            Ok(client) => break client,
+            Err(error) => assert!(tries < 1000, "{error}"),
+        }
+        tries += 1;
+    };
+    let error = client.get("1").await.unwrap_err();
+    assert!(matches!(error, GetError::TimedOut { total_bytes: 0, .. }), "{error}");
+    // Were it begun, the driver would have counted it by the time it has ended.
+    drop(client.get_many(&["1", "2"]).await);
+    assert_eq!(client.stats().counters.gets, 0);
 }
 
 /// Futures dropped at every stage of a read leave nothing behind: no read under way, no turn taken, no wrong answer later.
@@ -226,6 +254,27 @@ fn a_runtime_that_is_gone_is_an_error() {
     assert!(error.to_string().contains("connect again"), "{error}");
 }
 
+/// Nor does a call wait for a turn that never comes.
+#[test]
+fn a_runtime_that_goes_ends_calls_that_wait_for_their_turn() {
+    let (_server, relay) = stage::server_behind(relay::FAIR, 5);
+    let first = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let options = Options { in_flight_max: 1, heartbeat: Duration::ZERO, ..patient() };
+    let client = first.block_on(stage::connect_through(&relay, options));
+    relay.set(relay::Weather { swallow: true, ..relay::FAIR });
+    let second = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let calls = [(); 3].map(|()| {
+        let client = client.clone();
+        second.spawn(async move { client.get("1").await })
+    });
+    second.block_on(until("one read has its turn", || client.stats().under_way == 1));
+    drop(first);
+    for call in calls {
+        let error = second.block_on(call).unwrap().unwrap_err();
+        assert!(matches!(error, GetError::Stopped), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn settings_and_keys_out_of_range() {
     let server = server();
@@ -233,7 +282,11 @@ async fn settings_and_keys_out_of_range() {
     for (options, name) in [
         (Options { in_flight_max: 0, ..patient() }, "in_flight_max is 0"),
         (Options { gets_per_datagram_max: 65, ..patient() }, "gets_per_datagram_max is 65"),
-        (Options { path_mtu: PathMtu::Known(1200), ..patient() }, "datagram_max is 1172"),
+        (
+            Options { path_mtu: PathMtu::Known(0), ..patient() },
+            "path_mtu is Known(0): allowed are 1248 and more",
+        ),
+        (Options { path_mtu: PathMtu::Known(1247), ..patient() }, "path_mtu is Known(1247)"),
         (Options { retries: 11, ..patient() }, "retries is 11"),
     ] {
         let error = Client::connect_with(&address, options).await.unwrap_err();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use relay::{FAIR, Weather};
 use shingle_client::{Client, GetError, Options, ServerState};
-use stage::{PATIENT, connect, connect_through, server_behind, server_on, store, until, value};
+use stage::{PATIENT, connect, connect_through, server_behind, server_on, store, until, until_state, value};
 
 const SWALLOWED: Weather = Weather { swallow: true, ..FAIR };
 /// A second is promised; a machine that does ten other things may take longer.
@@ -57,11 +57,10 @@ async fn silence_is_noticed_ends_reads_and_is_over_when_the_server_answers() {
 
     relay.set(FAIR);
     let begin = Instant::now();
-    let mut state = client.watch_state();
-    state.wait_for(|state| *state == ServerState::Answering).await.unwrap();
+    until_state(&client, ServerState::Answering).await;
     assert!(begin.elapsed() < NOTICED_WITHIN, "{:?}", begin.elapsed());
     assert_eq!(client.get("7").await.unwrap(), Some(value(7)));
-    assert_eq!(client.stats().under_way, 0);
+    until("no read is under way", || client.stats().under_way == 0).await;
 }
 
 #[tokio::test]
@@ -96,8 +95,7 @@ async fn a_server_that_is_gone_is_unreachable_and_one_started_again_is_read_from
 
     let server = server_on(Ipv4Addr::LOCALHOST, tcp, udp);
     store(&server, [2, 300_000]);
-    let mut state = client.watch_state();
-    state.wait_for(|state| *state == ServerState::Answering).await.unwrap();
+    until_state(&client, ServerState::Answering).await;
     // The old cookie proves nothing to the new instance; a challenge brings one of its own.
     assert_eq!(client.get("300000").await.unwrap(), Some(value(300_000)));
     assert_eq!(client.get("1").await.unwrap(), None);
@@ -133,8 +131,7 @@ async fn a_drain_is_seen_and_reads_go_on_until_the_end() {
     assert_eq!(client.get("1").await.unwrap(), Some(value(1)));
     server.drain();
     // Nobody reads: a heartbeat's answer brings the word.
-    let mut state = client.watch_state();
-    state.wait_for(|state| *state == ServerState::Draining).await.unwrap();
+    until_state(&client, ServerState::Draining).await;
     assert_eq!(client.get("300000").await.unwrap(), Some(value(300_000)));
     tokio::task::spawn_blocking(move || server.wait()).await.unwrap();
     until("the server is seen to be gone", || client.state() == ServerState::Unreachable).await;

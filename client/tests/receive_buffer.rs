@@ -10,7 +10,7 @@ use shingle_client::{Control, Options};
 use shingle_proto::client::{Charge, Client, ClientConfig, Ended, Join, ReceiveBuffer};
 use shingle_server::Server;
 use shingle_udp::{RecvBatch, SendBatch, Socket, SocketOptions, monotonic_ns, receive_charges};
-use stage::{PATIENT, connect, server, store, value};
+use stage::{PATIENT, connect, server, store, until, value};
 
 /// What is asked for: the kernel doubles it to 208 KiB, the default of many systems.
 const BUFFER_BYTES: usize = 106_496;
@@ -117,6 +117,8 @@ async fn a_driver_that_is_kept_waiting_loses_nothing() {
         assert!(result.unwrap() == Some(value(key.parse().unwrap())), "value of {key} B");
     }
     busy.abort();
+    until("the picture has followed the replies", || client.stats().outcomes.values == keys.len() as u64)
+        .await;
     let stats = client.stats();
     assert_eq!(stats.receive_buffer.granted_bytes(), 2 * BUFFER_BYTES as u32);
     assert_eq!(stats.socket_drops, 0, "{stats:?}");

@@ -49,6 +49,10 @@ pub enum Error {
     )]
     NoUdpAnswer { server: String, port: u16 },
     #[error(
+        "nothing listens on UDP port {port} of {server}, or a firewall rejects it (ICMP): TCP reaches the server, so see whether it is being stopped, and what stands between"
+    )]
+    UdpUnreachable { server: String, port: u16 },
+    #[error(
         "{server} does not hold the items of this workload and does not take updates from this host; seed it with --token-file FILE (the token it was started with), or from its own host"
     )]
     NotSeeded { server: String },

@@ -9,7 +9,7 @@ use shingle_proto::client::{Client, ClientConfig, ServerState};
 use shingle_proto::cookie::Cookie;
 use shingle_proto::limits::{DATAGRAM_BYTES_MAX, IPV4_OVERHEAD_BYTES, IPV6_OVERHEAD_BYTES, datagram_bytes};
 use shingle_proto::search::{SearchConfig, SearchState};
-use shingle_udp::{MtuDiscovery, RecvBatch, SendBatch, Socket, SocketOptions, monotonic_ns};
+use shingle_udp::{MtuDiscovery, RecvBatch, SendBatch, Socket, SocketError, SocketOptions, monotonic_ns};
 
 use crate::limits;
 
@@ -23,6 +23,8 @@ pub enum Proved {
     Size(u16),
     /// The port does not set DF, so a probe would prove nothing: the size asked for stands.
     NotServed,
+    /// Nothing listens on the port (ICMP port unreachable).
+    Unreachable,
     /// Nothing came back at all.
     Silence,
 }
@@ -42,12 +44,15 @@ pub fn datagram_from(server: SocketAddr, cookie: Cookie, cap: u32) -> io::Result
     let mut request = vec![0; core.transmit_bytes_max()];
     let mut send = SendBatch::new(BATCH, BATCH, BATCH * request.len());
     let mut recv = RecvBatch::new(BATCH, DATAGRAM_BYTES_MAX);
+    let mut refused = false;
     let end_ns = monotonic_ns() + limits::SEARCH_TIME_MAX.as_nanos() as u64;
     loop {
         let now_ns = monotonic_ns();
         core.handle_timeout(now_ns, &mut |_| ());
-        if let Some(proved) = verdict(&core, now_ns >= end_ns) {
-            return Ok(proved);
+        match verdict(&core, now_ns >= end_ns) {
+            Some(Proved::Silence) if refused => return Ok(Proved::Unreachable),
+            Some(proved) => return Ok(proved),
+            None => {}
         }
         let mut outgoing = send.fill();
         while outgoing.len() < BATCH
@@ -58,10 +63,11 @@ pub fn datagram_from(server: SocketAddr, cookie: Cookie, cap: u32) -> io::Result
             outgoing.end(0).expect("one small datagram");
         }
         // What the kernel refuses is lost to the search as well, which tries again.
-        outgoing.send(&socket, &mut |_, _| ())?;
+        let mut met = |error: SocketError| refused |= error.is_port_unreachable();
+        outgoing.send_and_see(&socket, &mut |_, _| (), &mut met)?;
         let until_ns = core.poll_timeout().unwrap_or(end_ns).min(end_ns);
         socket.wait(true, false, Duration::from_nanos(until_ns.saturating_sub(now_ns)))?;
-        let _errors = socket.drain_errors(&mut |_| ())?;
+        let _errors = socket.drain_errors(&mut met)?;
         recv.recv(&socket)?;
         for datagram in recv.iter() {
             core.handle_datagram(monotonic_ns(), datagram.bytes, &mut |_| ());

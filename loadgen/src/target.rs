@@ -136,6 +136,9 @@ impl Target {
         let datagram_max = match proved {
             Proved::Size(size) => size,
             Proved::NotServed => datagram_bytes(path_mtu as usize, server.is_ipv6()) as u16,
+            Proved::Unreachable => {
+                return Err(Error::UdpUnreachable { server: peer.ip().to_string(), port: server.port() });
+            }
             Proved::Silence => {
                 return Err(Error::NoUdpAnswer { server: peer.ip().to_string(), port: server.port() });
             }

@@ -3,8 +3,8 @@
 mod relay;
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
@@ -155,6 +155,32 @@ fn servers_that_cannot_be_loaded_are_told_apart() {
         refused(directory.path(), &["run", "--server", &address, "--html", "page.html"], words);
         thread.join().unwrap();
     }
+}
+
+/// The server's TCP port as seen on an address where nothing has its UDP port, which the kernel then says by ICMP.
+#[test]
+fn a_udp_port_where_nothing_listens_is_said_to_be_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(config()).unwrap();
+    let listener = TcpListener::bind("127.0.0.3:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let to = server.tcp_addr();
+    let forwarder = thread::spawn(move || {
+        let (client, server) = (listener.accept().unwrap().0, TcpStream::connect(to).unwrap());
+        let (mut from_server, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        let back = thread::spawn(move || io::copy(&mut from_server, &mut to_client));
+        // Either end may go at any time.
+        let _ = io::copy(&mut &client, &mut &server);
+        let _ = server.shutdown(Shutdown::Both);
+        let _ = back.join().unwrap();
+    });
+    let port = server.ports()[0].port.to_string();
+    refused(
+        directory.path(),
+        &["run", "--server", &address],
+        &["nothing listens on UDP port", &port, "127.0.0.3"],
+    );
+    forwarder.join().unwrap();
 }
 
 #[test]

@@ -46,6 +46,12 @@ impl SocketError {
     pub fn mtu(&self) -> Option<u32> {
         (self.errno == libc::EMSGSIZE).then_some(self.info)
     }
+
+    /// Whether the peer's host says that nothing listens on the port.
+    #[must_use]
+    pub fn is_port_unreachable(&self) -> bool {
+        self.errno == libc::ECONNREFUSED
+    }
 }
 
 /// Takes up to [`ERRORS_PER_DRAIN_MAX`] entries and returns how many there were.

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 pub use self::queue::MessageError;
 use self::queue::Queue;
 use self::transmit::Transmission;
+use crate::error_queue::SocketError;
 use crate::socket::Socket;
 
 /// Memory for sending many datagrams with few system calls.
@@ -190,7 +191,21 @@ impl<'d> Outgoing<'_, 'd> {
     /// # Errors
     /// Only what makes sending on this socket pointless altogether.
     pub fn send(self, socket: &Socket, report: &mut impl FnMut(usize, io::Error)) -> io::Result<SendCounts> {
-        Transmission::new(socket).run(&mut self.batch.queue, &mut self.batch.pieces, report)
+        self.send_and_see(socket, report, &mut |_| ())
+    }
+
+    /// As [`Outgoing::send`], and gives `met` each entry that was taken off the error queue on the way, whichever datagram
+    /// it is about: for sockets whose ICMP errors are of use.
+    ///
+    /// # Errors
+    /// As [`Outgoing::send`].
+    pub fn send_and_see(
+        self,
+        socket: &Socket,
+        report: &mut impl FnMut(usize, io::Error),
+        met: &mut impl FnMut(SocketError),
+    ) -> io::Result<SendCounts> {
+        Transmission::new(socket, met).run(&mut self.batch.queue, &mut self.batch.pieces, report)
     }
 }
 

@@ -56,6 +56,27 @@ fn an_error_of_one_peer_does_not_cost_another_its_datagram() {
 }
 
 #[test]
+fn what_a_send_takes_off_the_error_queue_can_be_seen() {
+    for loopback in loopbacks() {
+        let (socket, live) =
+            (bind(loopback, &SocketOptions::default()), bind(loopback, &SocketOptions::default()));
+        let closed = closed_port(loopback);
+        provoke(&socket, closed);
+        let mut batch = SendBatch::new(1, 1, 8);
+        let mut outgoing = batch.fill();
+        assert!(outgoing.begin(live.local_addr().unwrap()));
+        outgoing.copy(b"hello");
+        outgoing.end(0).unwrap();
+        let mut met = Vec::new();
+        let mut failed = |index, error| panic!("{index}: {error}");
+        let counts = outgoing.send_and_see(&socket, &mut failed, &mut |error| met.push(error)).unwrap();
+        assert_eq!((counts.messages, counts.errors_drained), (1, 1));
+        let [error] = met[..] else { panic!("{met:?}") };
+        assert!(error.is_port_unreachable() && error.destination == Some(closed), "{error:?}");
+    }
+}
+
+#[test]
 fn an_error_inside_one_batch_does_not_stop_the_rest() {
     for loopback in loopbacks() {
         let (socket, live) =

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use shingle_proto::client::{self, Ended, Event};
 
-use crate::error::GetError;
+use crate::error::{GetError, copy_of};
 
 /// One read, as far as UDP goes.
 pub(super) enum Outcome {
@@ -39,13 +39,13 @@ impl Results {
             Ended::OverTcp => Outcome::OverTcp,
             Ended::Refused { reason, .. } => Outcome::Ended(Err(GetError::Refused { reason })),
             Ended::NotSent => Outcome::Ended(Err(GetError::NotSent)),
+            Ended::TimedOut { .. } if self.port_unreachable => Outcome::Ended(Err(GetError::Unreachable)),
             Ended::TimedOut { received_bytes, total_bytes, corrupt } => {
                 Outcome::Ended(Err(GetError::TimedOut {
                     after: self.timeout,
                     received_bytes,
                     total_bytes,
                     corrupt,
-                    port_unreachable: self.port_unreachable,
                 }))
             }
             // Its read has been reported as timed out.
@@ -62,9 +62,7 @@ impl Results {
     /// Books a failure of the socket for all reads that it left without an outcome.
     pub(super) fn book_failure(&mut self, failure: &io::Error) {
         for outcome in self.outcomes.iter_mut().filter(|outcome| matches!(outcome, Outcome::UnderWay)) {
-            let copy =
-                failure.raw_os_error().map_or_else(|| failure.kind().into(), io::Error::from_raw_os_error);
-            *outcome = Outcome::Ended(Err(GetError::Socket(copy)));
+            *outcome = Outcome::Ended(Err(GetError::Socket(copy_of(failure))));
         }
     }
 

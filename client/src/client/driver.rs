@@ -10,7 +10,7 @@ use shingle_proto::client;
 use shingle_udp::{Socket, monotonic_ns};
 use tokio::io::{Interest, Ready};
 use tokio::net::UdpSocket;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::reads::{Command, Reads};
@@ -21,7 +21,6 @@ use crate::limits::SOCKET_FAILURE_PAUSE;
 /// What the driver shares with the calls.
 pub(super) struct Parts {
     pub(super) orders: mpsc::UnboundedReceiver<Command>,
-    pub(super) turns: Arc<Semaphore>,
     pub(super) publish: watch::Sender<ServerState>,
     /// Whether reads fail at once while the server is known not to answer: only where heartbeats would notice its return.
     pub(super) fail_fast: bool,
@@ -62,7 +61,8 @@ impl Driver {
         Arc::clone(&self.stats)
     }
 
-    /// Runs until the last client is gone.
+    /// Runs until the last client is gone. The runtime may end it at any time: then the turns of the reads in hand go back, and
+    /// who gets one finds nobody to hand a read to.
     pub(super) async fn run(mut self) {
         loop {
             let failure = self.flow.send(&self.socket, monotonic_ns()).err();
@@ -144,7 +144,7 @@ impl Driver {
                 Command::Begin(reads) => {
                     if !self.parts.fail_fast {
                         // No heartbeat would notice that somebody listens again, so these reads find out.
-                        self.flow.forget_port_unreachable();
+                        self.flow.forget_port_unreachable(&self.socket);
                     }
                     self.reads.begin(&mut self.flow.core, now_ns, reads);
                 }
@@ -178,13 +178,6 @@ impl Driver {
         }
         let stats = Stats::of(state, &self.reads, &self.flow);
         *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
-    }
-}
-
-impl Drop for Driver {
-    /// The runtime may end the task at any time: nobody is to wait for a turn that never comes.
-    fn drop(&mut self) {
-        self.parts.turns.close();
     }
 }
 

@@ -47,6 +47,8 @@ struct Shared {
     state: watch::Receiver<ServerState>,
     stats: Arc<Mutex<Stats>>,
     next_token: AtomicU64,
+    /// The server's TCP port as the caller named it.
+    tcp_address: String,
     tcp: Arc<tokio::sync::Mutex<Tcp>>,
 }
 
@@ -57,10 +59,12 @@ struct Call {
     deadline_ns: u64,
 }
 
-/// Why a read got no turn.
+/// Why a read got no turn, or has no use for it.
 #[derive(Clone, Copy)]
 enum NoTurn {
     TimedOut,
+    /// There was a turn, and no time for it.
+    TooLate,
     /// The server is known not to answer.
     Fails(ServerState),
     Stopped,
@@ -96,7 +100,7 @@ impl Client {
         let (publish, state) = watch::channel(ServerState::Unheard);
         let turns = Arc::new(Semaphore::new(options.in_flight_max));
         let fail_fast = !options.heartbeat.is_zero();
-        let parts = Parts { orders, turns: Arc::clone(&turns), publish, fail_fast };
+        let parts = Parts { orders, publish, fail_fast };
         let driver = Driver::new(socket, flow, parts)
             .map_err(|source| ConnectError::Socket { address: server.to_string(), source })?;
         let stats = driver.stats();
@@ -111,6 +115,7 @@ impl Client {
             state,
             stats,
             next_token: AtomicU64::new(0),
+            tcp_address: address.to_owned(),
             tcp: Arc::new(tokio::sync::Mutex::new(tcp)),
         };
         Ok(Client { shared: Arc::new(shared) })
@@ -198,6 +203,7 @@ impl Client {
     async fn begin<K: AsRef<[u8]>>(&self, keys: &[K], call: Call) -> Result<Vec<Pending>, NoTurn> {
         let shared = &*self.shared;
         self.may_begin()?;
+        let waits = shared.turns.available_permits() < keys.len();
         let count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
         let turns = match timeout_at(call.deadline, Arc::clone(&shared.turns).acquire_many_owned(count)).await
         {
@@ -207,7 +213,7 @@ impl Client {
         };
         // The turn may have come with the end of the time, or of the server.
         if monotonic_ns() >= call.deadline_ns {
-            return Err(NoTurn::TimedOut);
+            return Err(if waits { NoTurn::TimedOut } else { NoTurn::TooLate });
         }
         self.may_begin()?;
         let mut pending = Vec::with_capacity(keys.len());
@@ -237,25 +243,15 @@ impl Client {
             End::Miss => Ok(None),
             End::OverTcp => {
                 let key = key.to_vec();
-                let read = self.over_tcp(move |control| control.get(&key));
+                let read = self.over_tcp("GET", move |control| control.get(&key));
                 match timeout_at(call.deadline, read).await {
                     Ok(result) => Ok(result?),
-                    Err(_elapsed) => Err(GetError::TimedOut {
-                        after,
-                        received_bytes: 0,
-                        total_bytes: 0,
-                        corrupt: 0,
-                        port_unreachable: false,
-                    }),
+                    Err(_elapsed) => Err(nothing_came(after)),
                 }
             }
-            End::TimedOut { received_bytes, total_bytes, corrupt } => Err(GetError::TimedOut {
-                after,
-                received_bytes,
-                total_bytes,
-                corrupt,
-                port_unreachable: false,
-            }),
+            End::TimedOut { received_bytes, total_bytes, corrupt } => {
+                Err(GetError::TimedOut { after, received_bytes, total_bytes, corrupt })
+            }
             End::Refused(reason) => Err(GetError::Refused { reason }),
             End::NotSent => Err(GetError::NotSent),
             End::NotBegun(error) => Err(error.into()),
@@ -271,6 +267,7 @@ impl Client {
             NoTurn::TimedOut => {
                 GetError::NoTurn { after: options.timeout, in_flight_max: options.in_flight_max }
             }
+            NoTurn::TooLate => nothing_came(options.timeout),
             NoTurn::Fails(ServerState::Silent { since }) => GetError::Silent { silence: since.elapsed() },
             NoTurn::Fails(_) => GetError::Unreachable,
             NoTurn::Stopped => GetError::Stopped,
@@ -286,6 +283,11 @@ impl std::fmt::Debug for Client {
             .field("options", &self.shared.options)
             .finish_non_exhaustive()
     }
+}
+
+/// The end of a read that brought nothing in its time.
+fn nothing_came(after: Duration) -> GetError {
+    GetError::TimedOut { after, received_bytes: 0, total_bytes: 0, corrupt: 0 }
 }
 
 /// Longer than any program waits, shorter than clocks overflow.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
+use tokio::time::timeout_at;
 
 use super::Client;
 use crate::control::{Control, ControlError};
@@ -13,7 +14,7 @@ impl Client {
     /// # Errors
     /// See [`ControlError`].
     pub async fn server_stats(&self) -> Result<String, ControlError> {
-        self.over_tcp(Control::stats).await
+        self.over_tcp("STATS", Control::stats).await
     }
 
     /// Stores a value for `ttl_s` seconds (0: until it is evicted) over TCP, and returns its version. A dropped future
@@ -29,7 +30,7 @@ impl Client {
         ttl_s: u32,
     ) -> Result<u64, ControlError> {
         let (key, value) = (key.as_ref().to_vec(), value.as_ref().to_vec());
-        self.over_tcp(move |control| control.set(&key, &value, ttl_s)).await
+        self.over_tcp("SET", move |control| control.set(&key, &value, ttl_s)).await
     }
 
     /// Removes a key over TCP and tells whether it was stored. A dropped future leaves open whether it was removed.
@@ -38,18 +39,24 @@ impl Client {
     /// See [`ControlError`]. A connection found lost is made again and the key removed again, which then tells `false`.
     pub async fn delete(&self, key: impl AsRef<[u8]>) -> Result<bool, ControlError> {
         let key = key.as_ref().to_vec();
-        self.over_tcp(move |control| control.delete(&key)).await
+        self.over_tcp("DELETE", move |control| control.delete(&key)).await
     }
 
-    /// Makes a call on the TCP connection, on a thread for blocking calls, one at a time.
+    /// Makes a call on the TCP connection, on a thread for blocking calls, one at a time. It waits for its turn no longer
+    /// than [`Options::timeout`](crate::Options::timeout), so that behind a silent server calls do not queue up.
     ///
     /// The few calls over TCP are not worth a second implementation of the connection: the blocking one ends each
     /// silence by its timeout, so a thread is held no longer than that.
     pub(super) async fn over_tcp<T: Send + 'static>(
         &self,
+        request: &'static str,
         call: impl FnMut(&mut Control) -> Result<T, ControlError> + Send + 'static,
     ) -> Result<T, ControlError> {
-        let mut tcp = Arc::clone(&self.shared.tcp).lock_owned().await;
+        let turn = Arc::clone(&self.shared.tcp).lock_owned();
+        let Ok(mut tcp) = timeout_at(self.call().deadline, turn).await else {
+            let address = self.shared.tcp_address.clone();
+            return Err(ControlError::TimedOut { address, request, after: self.shared.options.timeout });
+        };
         on_blocking_thread(move || tcp.call(call)).await
     }
 }

@@ -8,6 +8,7 @@ use shingle_proto::wire::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::stats::{Outcomes, ServerState};
+use crate::error::copy_of;
 
 /// What calls tell the driver.
 pub(super) enum Command {
@@ -154,8 +155,7 @@ impl Reads {
         for (read, waiter) in self.take_all() {
             core.cancel(read);
             self.outcomes.socket_failed += 1;
-            let copy = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
-            waiter.end(End::Socket(copy));
+            waiter.end(End::Socket(copy_of(error)));
         }
     }
 

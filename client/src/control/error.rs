@@ -144,7 +144,7 @@ pub enum ControlError {
         source: io::Error,
     },
     /// A key of a length that cannot be.
-    #[error("key has {bytes} B; a key has 1 to {KEY_BYTES_MAX} B")]
+    #[error("key has {bytes} bytes: allowed are 1 to {KEY_BYTES_MAX}")]
     Key {
         /// Length found.
         bytes: usize,

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
-use shingle_client::{Client, Control, Options};
+use shingle_client::{Client, Control, Options, ServerState};
 use shingle_server::{Config, PortConfig, Server, Strategy};
 
 use crate::relay::{Relay, Weather};
@@ -79,4 +79,11 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(begin.elapsed() < PATIENT, "never came true: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Waits until the client tells a state; fails after a time that only a failing test takes.
+pub(crate) async fn until_state(client: &Client, state: ServerState) {
+    let mut changes = client.watch_state();
+    let waited = tokio::time::timeout(PATIENT, changes.wait_for(|now| *now == state)).await;
+    assert!(waited.is_ok_and(|state| state.is_ok()), "never came: {state:?}; {:?}", client.state());
 }

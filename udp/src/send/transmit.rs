@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::SendCounts;
 use super::queue::{Message, Queue};
 use crate::clock::monotonic_ns;
+use crate::error_queue::SocketError;
 use crate::limits::{
     MESSAGES_PER_CALL_MAX, SEGMENTS_PER_SEND_MAX, SEGMENTS_PER_SEND_OLD_MAX, SEND_WAIT_NS_MAX,
 };
@@ -24,11 +25,13 @@ pub(super) struct Transmission<'s> {
     counts: SendCounts,
     /// What is left of [`SEND_WAIT_NS_MAX`].
     wait_ns: u64,
+    /// Gets what is found in the error queue.
+    met: &'s mut dyn FnMut(SocketError),
 }
 
 impl<'s> Transmission<'s> {
-    pub(super) fn new(socket: &'s Socket) -> Self {
-        Transmission { socket, counts: SendCounts::default(), wait_ns: SEND_WAIT_NS_MAX }
+    pub(super) fn new(socket: &'s Socket, met: &'s mut dyn FnMut(SocketError)) -> Self {
+        Transmission { socket, counts: SendCounts::default(), wait_ns: SEND_WAIT_NS_MAX, met }
     }
 
     /// Sends every message of `queue`, in pieces those with more segments than the socket takes.
@@ -167,7 +170,7 @@ impl<'s> Transmission<'s> {
 
     /// Clears what another message left behind, so that it does not cost this one its send.
     fn drain(&mut self) -> io::Result<()> {
-        let drained = self.socket.drain_errors(&mut |_| ())?;
+        let drained = self.socket.drain_errors(&mut self.met)?;
         self.counts.errors_drained += drained as u64;
         Ok(())
     }
@@ -318,7 +321,8 @@ mod tests {
     #[test]
     fn only_trains_lower_the_limit() {
         let socket = Socket::bind("127.0.0.1:0".parse().unwrap(), &SocketOptions::default()).unwrap();
-        let transmission = Transmission::new(&socket);
+        let mut met = |_| ();
+        let transmission = Transmission::new(&socket, &mut met);
         let message = |datagrams| Message { datagrams, ..Message::default() };
         for (errno, datagrams) in
             [(libc::EIO, 1), (libc::EINVAL, 1), (libc::EINVAL, 64), (libc::EMSGSIZE, 128)]
