@@ -155,8 +155,6 @@ fn core_config(
         timeout_ns: nanoseconds(options.timeout),
         retries: options.retries,
         retry_budget_percent: options.retry_budget_percent,
-        // A long value may lose a chunk many times over; its deadline ends the read, not a count.
-        rerequests_max: u8::MAX,
         gets_per_datagram_max: options.gets_per_datagram_max,
         ..ClientConfig::default()
     }

@@ -346,7 +346,7 @@ fn a_new_read_does_not_join_one_that_is_asked_again() {
 }
 
 #[test]
-fn a_full_arena_leaves_chunks_out_and_the_read_succeeds_later() {
+fn a_full_arena_makes_a_read_wait_and_is_no_loss() {
     let config =
         ClientConfig { value_bytes_max: 30_000, reassembly_bytes: 32 << 10, ..ClientConfig::default() };
     let mut world = world(config);
@@ -356,7 +356,8 @@ fn a_full_arena_leaves_chunks_out_and_the_read_succeeds_later() {
     world.get(b"other", 2, SECOND);
     world.run(SECOND);
     assert_eq!(world.events.len(), 2);
-    assert_eq!((world.events[0].attempts, world.events[1].attempts), (0, 1));
+    assert_eq!((world.events[0].attempts, world.events[1].attempts), (0, 0));
+    assert_eq!(world.client.counters().rerequests, 0);
     for event in &world.events {
         let key = if event.token == 1 { b"large" } else { b"other" };
         assert_eq!(event.end, End::Value(value_of(key, 1, 20_000)));

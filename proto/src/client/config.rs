@@ -54,8 +54,9 @@ pub struct ClientConfig {
     pub credit_max: u32,
     /// Time a read is usually given, ns, any; default 100 ms. Deadlines are given with each read: this only spaces `retries`.
     pub timeout_ns: u64,
-    /// Silence after the last chunk before what is missing is asked for, ns, any; default 5 ms. Must be longer than a round trip. Doubles
-    /// with each re-request of a read that brought nothing new, and starts over with one that did (section 10.2).
+    /// Silence after the last chunk before what is missing is asked for, at least; ns, any; default 5 ms. On paths with longer round trips it
+    /// is what they take (SRTT + 4 RTTVAR, at most 1 s). Doubles with each re-request of a read that brought nothing new, and starts over
+    /// with one that did (section 10.2).
     pub gap_ns: u64,
     /// Re-requests in a row that bring nothing new, after which a read waits for its deadline, 0..=255; default 3, which 5 % loss each way
     /// uses up once in 1,000 times. Also how many whole values may fail the end-to-end check.

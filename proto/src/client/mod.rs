@@ -8,6 +8,7 @@
 //! missing of an answer that came in part is asked for again, unless `retries` says otherwise. All memory is taken by
 //! [`Client::new`]; nothing is allocated later, and every call is O(1) for each read it touches.
 
+mod blocked;
 mod config;
 mod counters;
 mod event;
@@ -38,6 +39,7 @@ pub use transmit::Transmit;
 use crate::cookie::Cookie;
 use crate::limits::KEY_BYTES_MAX;
 use crate::reassembly::{NONE, Parts};
+use crate::round_trip::RoundTrip;
 use heartbeat::Heartbeat;
 use path::Path;
 use receive_window::ReceiveWindow;
@@ -62,6 +64,8 @@ pub struct Client {
     newest_answered: Option<u32>,
     heartbeat: Heartbeat,
     path: Path,
+    /// Of requests, probes among them, and their first answers.
+    round_trip: RoundTrip,
     window: ReceiveWindow,
     retries: RetryBudget,
 }
@@ -120,6 +124,7 @@ impl Client {
             newest_answered: None,
             heartbeat: Heartbeat::new(config.heartbeat_ns),
             path: Path::new(&config),
+            round_trip: RoundTrip::default(),
             window: ReceiveWindow::new(config.receive_buffer, config.credit_max),
             retries: RetryBudget::new(),
             config,
@@ -189,6 +194,7 @@ impl Client {
         self.counters.gets += 1;
         self.retries.earn(self.config.retry_budget_percent);
         self.listen(now_ns, index);
+        self.serve_blocked();
         Ok(self.slots.read_id(index))
     }
 
@@ -200,6 +206,7 @@ impl Client {
         };
         self.counters.cancelled += 1;
         self.forget(index);
+        self.serve_blocked();
         true
     }
 

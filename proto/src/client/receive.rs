@@ -57,6 +57,7 @@ impl Client {
             }
         }
         self.note_credit(&arrival);
+        self.serve_blocked_from_books(sink);
     }
 
     fn note_order(&mut self, header: &AnswerHeader) {
@@ -94,6 +95,9 @@ impl Client {
     fn note_arrival(&mut self, now_ns: u64, sequence: u32, datagram_bytes: u16) -> u32 {
         let charge = self.window.charge_of(datagram_bytes);
         let Some(request) = self.requests.find(sequence) else { return self.config.credit_max };
+        if request.answer_bytes == 0 {
+            self.round_trip.sample(now_ns.saturating_sub(request.sent_ns));
+        }
         self.window.give_back(&mut request.grant, charge);
         self.path.arrived(now_ns, datagram_bytes.into(), request.bytes, request.sent_ns);
         request.grant.credit
@@ -101,9 +105,9 @@ impl Client {
 
     /// A probe came through, or a heartbeat, of which the datagram itself said all.
     fn handle_probe_ack(&mut self, arrival: &Arrival, probe: &Probe) {
-        if let Some(sent) = self.path.find(arrival.header.sequence) {
-            self.path.acknowledge(arrival.now_ns, sent, arrival.datagram_bytes, probe.size);
-        }
+        let Some(sent) = self.path.find(arrival.header.sequence) else { return };
+        let round_trip = self.path.acknowledge(arrival.now_ns, sent, arrival.datagram_bytes, probe.size);
+        round_trip.into_iter().for_each(|ns| self.round_trip.sample(ns));
     }
 
     /// Sends the requests of the challenged datagram again, together as they were, now with the cookie.
@@ -231,9 +235,11 @@ impl Client {
 
     /// Adds a chunk to what is held; delivers the value, or asks on, when that completes what was expected.
     fn keep(&mut self, arrival: &Arrival, index: u32, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) {
-        if self.slots.get(index).part == NONE && !self.begin_part(index, chunk, sink) {
+        if self.slots.get(index).part == NONE
+            && !self.begin_part(index, arrival.now_ns, chunk, arrival.datagram_bytes as u16, sink)
+        {
             self.counters.reassembly_full += 1;
-            return self.listen_unless_queued(arrival.now_ns, index);
+            return;
         }
         let slot = self.slots.get(index);
         let (part, asked_ranges, state) = (slot.part, slot.asked_ranges, slot.state);
@@ -256,18 +262,6 @@ impl Client {
         } else {
             self.listen_unless_queued(arrival.now_ns, index);
         }
-    }
-
-    /// Takes memory for a value of which the first chunk came; the books of a read that timed out are given up for it if need be.
-    fn begin_part(&mut self, index: u32, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) -> bool {
-        if self.parts.is_used_up()
-            && let Some(oldest) = self.slots.first(State::LingeringPart)
-        {
-            self.end_lingering(oldest, sink);
-        }
-        let Some(part) = self.parts.begin(chunk.version, chunk.total) else { return false };
-        self.slots.get_mut(index).part = part;
-        true
     }
 
     fn listen_unless_queued(&mut self, now_ns: u64, index: u32) {

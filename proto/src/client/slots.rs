@@ -25,11 +25,19 @@ pub(super) enum State {
     Lingering,
     /// The same, with a part of its answer in the books.
     LingeringPart,
+    /// Its answer found no memory: waits for some, nothing is asked for meanwhile.
+    Blocked,
     /// Sent, waiting for answers.
     Waiting,
 }
 
 const LISTS: usize = State::Waiting as usize;
+
+impl State {
+    fn is_live(self) -> bool {
+        matches!(self, Self::Queued | Self::Blocked | Self::Waiting)
+    }
+}
 
 /// One read.
 #[derive(Clone)]
@@ -40,6 +48,10 @@ pub(super) struct Slot {
     pub(super) act_at: u64,
     /// Versions older than this one are not taken any more, once there was a restart.
     pub(super) version_floor: u64,
+    /// Of a blocked read: version and length of the value that found no memory, and the datagram it came in.
+    pub(super) blocked_version: u64,
+    pub(super) blocked_total: u32,
+    pub(super) blocked_datagram: u16,
     pub(super) telemetry: Option<Telemetry>,
     /// When the first request datagram of the read was handed out.
     pub(super) first_sent: u64,
@@ -89,6 +101,9 @@ const EMPTY: Slot = Slot {
     deadline: 0,
     act_at: NEVER,
     version_floor: 0,
+    blocked_version: 0,
+    blocked_total: 0,
+    blocked_datagram: 0,
     telemetry: None,
     first_sent: 0,
     first_sequence: 0,
@@ -120,7 +135,7 @@ const EMPTY: Slot = Slot {
 impl Slot {
     /// Whether the read has not ended.
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.state, State::Queued | State::Waiting)
+        self.state.is_live()
     }
 }
 
@@ -210,8 +225,7 @@ impl Slots {
         if was == state {
             return;
         }
-        let is_live = |state| matches!(state, State::Queued | State::Waiting);
-        self.live = self.live + usize::from(is_live(state)) - usize::from(is_live(was));
+        self.live = self.live + usize::from(state.is_live()) - usize::from(was.is_live());
         if was != State::Waiting {
             self.links.unlink(&mut self.lists[was as usize], index);
         }
