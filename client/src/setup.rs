@@ -1,6 +1,7 @@
 //! From an address to a flow: the TCP hello, the port, the socket, and what the kernel grants, put into the core's
 //! settings. Both clients begin so.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub(crate) fn connect(
         interface_mtu: interface_mtu(server.ip()).map_err(failed)? as usize,
     };
     let config = ClientConfig {
+        secret: random(),
         heartbeat_ns: nanoseconds(heartbeat),
         ..core_config(options, welcome, &path, window.buffer())
     };
@@ -158,6 +160,11 @@ fn core_config(
         gets_per_datagram_max: options.gets_per_datagram_max,
         ..ClientConfig::default()
     }
+}
+
+/// A number that others cannot guess: std seeds its hashers from the operating system.
+fn random() -> u32 {
+    RandomState::new().build_hasher().finish() as u32
 }
 
 /// A time in the unit of the core.

@@ -301,3 +301,47 @@ fn a_read_that_waits_for_memory_ends_at_its_deadline_or_with_cancel() {
     assert_eq!(world.events.iter().map(|event| &event.end).collect::<Vec<_>>(), [&timed_out]);
     assert_eq!((world.client.in_flight(), world.events[0].attempts), (1, 0));
 }
+
+#[test]
+fn a_cap_above_what_servers_send_is_no_loss() {
+    for credit_max in [1 << 20, u32::MAX] {
+        let receive_buffer = ReceiveBuffer::linux(64 << 20);
+        let mut world = world(ClientConfig {
+            credit_max,
+            receive_buffer,
+            datagram_max: 8_972,
+            ..ClientConfig::default()
+        });
+        for token in 0..5 {
+            world.get(b"mebibyte", token, 10 * SECOND);
+            world.run(SECOND);
+        }
+        assert_nothing_was_lost(&world, 5, "credit_max");
+        assert_eq!(world.server.requests[0].credit, 256 << 10);
+    }
+}
+
+#[test]
+fn a_re_request_reserves_no_more_than_the_ranges_it_asks_for() {
+    let mut world = world(ClientConfig::default());
+    let mut out = [0; 1200];
+    world.server.set(b"twenty", 1, &value_of(b"twenty", 1, 20_000));
+    world.get(b"twenty", 1, 60 * SECOND);
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+    let answers = world.server.answer(&out[..bytes]);
+    answers[1..].iter().for_each(|answer| world.feed(answer));
+    world.now += 10 * MS;
+    world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
+    assert!(world.client.poll_transmit(world.now, &mut out).is_some(), "the chunk that was lost");
+    world.get(b"mebibyte", 2, 60 * SECOND);
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+    let answers = world.server.answer(&out[..bytes]);
+    answers.iter().for_each(|answer| world.feed(answer));
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a continuation").bytes;
+    let header = Request::parse(&out[..bytes], Carrier::Udp).expect("valid").header;
+    assert_eq!(
+        header.credit,
+        20 * 1200,
+        "half of the half, for two values; only one datagram of it is taken"
+    );
+}

@@ -31,7 +31,7 @@ impl Client {
             self.slots.move_to(index, State::Blocked);
         }
         let slot = self.slots.get_mut(index);
-        slot.blocked_version = chunk.version;
+        slot.version_floor = chunk.version;
         slot.blocked_total = chunk.total;
         slot.blocked_datagram = datagram_bytes;
         self.listen(now_ns, index);
@@ -66,7 +66,7 @@ impl Client {
         let Some(index) = self.slots.first(State::Blocked) else { return false };
         let slot = self.slots.get_mut(index);
         debug_assert_eq!(slot.part, NONE);
-        let Some(part) = self.parts.begin(slot.blocked_version, slot.blocked_total) else { return false };
+        let Some(part) = self.parts.begin(slot.version_floor, slot.blocked_total) else { return false };
         slot.part = part;
         self.parts.get_mut(part).datagram_bytes = slot.blocked_datagram;
         self.ask_on(index);

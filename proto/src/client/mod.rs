@@ -62,6 +62,8 @@ pub struct Client {
     next_sequence: u32,
     /// Newest sequence a first answer came for.
     newest_answered: Option<u32>,
+    /// The read queued last is gone, with the datagram it began: who is to join it has one of its own.
+    next_alone: bool,
     heartbeat: Heartbeat,
     path: Path,
     /// Of requests, probes among them, and their first answers.
@@ -113,15 +115,16 @@ impl Client {
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         config.check()?;
         Ok(Self {
-            slots: Slots::new(config.in_flight_max),
+            slots: Slots::new(config.in_flight_max, config.secret),
             wheel: Wheel::new(config.in_flight_max),
             parts: Parts::new(config.partial_max, config.reassembly_bytes),
             requests: Requests::new(config.in_flight_max),
             scratch: vec![0; config.value_bytes_max].into_boxed_slice(),
             cookie: None,
             counters: ClientCounters::default(),
-            next_sequence: 0,
+            next_sequence: config.secret,
             newest_answered: None,
+            next_alone: false,
             heartbeat: Heartbeat::new(config.heartbeat_ns),
             path: Path::new(&config),
             round_trip: RoundTrip::default(),
@@ -190,7 +193,8 @@ impl Client {
         }
         let full = GetError::Full { in_flight_max: self.config.in_flight_max };
         let index = self.slots.claim(key, token, deadline_ns).ok_or(full)?;
-        self.slots.get_mut(index).joined = join == Join::WithPrevious;
+        let alone = core::mem::take(&mut self.next_alone);
+        self.slots.get_mut(index).joined = join == Join::WithPrevious && !alone;
         self.counters.gets += 1;
         self.retries.earn(self.config.retry_budget_percent);
         self.listen(now_ns, index);
@@ -245,11 +249,12 @@ impl Client {
     /// A queued read that goes takes its datagram along only if nobody joined it: who did begins it now.
     fn leave_queue(&mut self, index: u32) {
         let slot = self.slots.get(index);
-        if slot.state == State::Queued
-            && !slot.joined
-            && let Some(next) = self.slots.next(index)
-        {
-            self.slots.get_mut(next).joined = false;
+        if slot.state != State::Queued || slot.joined {
+            return;
+        }
+        match self.slots.next(index) {
+            Some(next) => self.slots.get_mut(next).joined = false,
+            None => self.next_alone = true,
         }
     }
 

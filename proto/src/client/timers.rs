@@ -32,7 +32,7 @@ impl Client {
             let slot = self.slots.get(index);
             if !slot.is_live() {
                 self.end_lingering(index, sink);
-            } else if slot.not_sent {
+            } else if slot.refused && !slot.taken && slot.state == State::Waiting {
                 self.end(index, Ended::NotSent, sink);
             } else if now_ns >= slot.deadline {
                 self.time_out(now_ns, index, sink);
@@ -127,13 +127,25 @@ impl Client {
         } else if answered {
             self.suspect_sizes(now_ns, index);
             self.ask_again(index);
-        } else if retry && self.retries.take() {
+        } else if retry {
             self.suspect_sizes(now_ns, index);
-            self.retry(index);
+            if self.asked_too_much(sequence) || self.retries.take() {
+                return self.retry(index);
+            }
+            self.counters.retries_over_budget += 1;
+            self.presume_lost(sequence);
         } else {
-            self.counters.retries_over_budget += u64::from(retry);
             self.presume_lost(sequence);
         }
+    }
+
+    /// Whether this request was larger, or asked for larger datagrams, than requests do now: a path that shrank lost it, it seems, and so
+    /// the server never worked for it. Its retry costs no budget (section 10.3). There are no more such than were under way when the
+    /// suspicion began.
+    fn asked_too_much(&mut self, sequence: u32) -> bool {
+        let sizes = self.sizes();
+        let request = self.requests.find(sequence);
+        request.is_some_and(|request| request.datagram_max > sizes.down || request.bytes > sizes.up)
     }
 
     /// Sends the whole request of a read again.
