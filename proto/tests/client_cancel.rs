@@ -197,7 +197,7 @@ fn a_challenge_of_a_cancelled_read_does_not_touch_the_next_user_of_its_slot() {
 fn nobody_joins_the_datagram_before_the_one_that_was_cancelled() {
     let mut world = World::new(ClientConfig { gets_per_datagram_max: 4, ..ClientConfig::default() });
     let deadline = world.now + 1_000 * MS;
-    let mut get = |world: &mut World, token, join| {
+    let get = |world: &mut World, token, join| {
         world.client.get(world.now, b"key", token, deadline, join).expect("room")
     };
     get(&mut world, 1, Join::Alone);

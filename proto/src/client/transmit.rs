@@ -53,8 +53,8 @@ impl Client {
     }
 
     /// Says that the kernel refused the datagram with this sequence, given out by [`Client::poll_transmit`] just before. Its reads end with
-    /// [`Ended::NotSent`](super::Ended::NotSent) at the next [`Client::handle_timeout`], which is due at once, unless an earlier request of theirs
-    /// may still be answered. Reads in a datagram longer than the base are sent again in the base size instead: it may have been too long.
+    /// [`Ended::NotSent`](super::Ended::NotSent) at the next [`Client::handle_timeout`], which is due at once, unless the kernel took an earlier
+    /// request of theirs, which may still be answered. Reads in a datagram longer than the base are sent again in the base size instead: it may have been too long.
     pub fn transmit_failed(&mut self, sequence: u32) {
         self.counters.datagrams_not_sent += 1;
         if let Some(probe) = self.path.find(sequence) {
