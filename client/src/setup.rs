@@ -1,6 +1,7 @@
 //! From an address to a flow: the TCP hello, the port, the socket, and what the kernel grants, put into the core's
 //! settings. Both clients begin so.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -54,6 +55,7 @@ pub(crate) fn connect(
         interface_mtu: interface_mtu(server.ip()).map_err(failed)? as usize,
     };
     let config = ClientConfig {
+        secret: random(),
         heartbeat_ns: heartbeat_ns(heartbeat),
         ..core_config(options, welcome, &path, window.buffer())
     };
@@ -160,8 +162,6 @@ fn core_config(
         timeout_ns: nanoseconds(options.timeout),
         retries: options.retries,
         retry_budget_percent: options.retry_budget_percent,
-        // A long value may lose a chunk many times over; its deadline ends the read, not a count.
-        rerequests_max: u8::MAX,
         gets_per_datagram_max: options.gets_per_datagram_max,
         ..ClientConfig::default()
     }
@@ -170,6 +170,11 @@ fn core_config(
 /// Zero stays zero: no heartbeats.
 fn heartbeat_ns(heartbeat: Duration) -> u64 {
     if heartbeat.is_zero() { 0 } else { nanoseconds(heartbeat.max(HEARTBEAT_MIN)) }
+}
+
+/// A number that others cannot guess: std seeds its hashers from the operating system.
+fn random() -> u32 {
+    RandomState::new().build_hasher().finish() as u32
 }
 
 /// A time in the unit of the core.

@@ -41,6 +41,7 @@ fn config(input: &mut Unstructured<'_>) -> Result<ClientConfig> {
     let search = SearchConfig { datagram_max: input.arbitrary()?, ..SearchConfig::default() };
     Ok(ClientConfig {
         flow: 7,
+        secret: 0,
         in_flight_max: input.int_in_range(1..=12)?,
         value_bytes_max: 30_000,
         reassembly_bytes: [1 << 15, 1 << 17][input.choose_index(2)?],

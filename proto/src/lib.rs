@@ -18,6 +18,7 @@ pub mod client;
 pub mod cookie;
 pub mod limits;
 mod reassembly;
+mod round_trip;
 pub mod seal;
 pub mod search;
 pub mod server;

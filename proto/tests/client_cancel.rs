@@ -192,3 +192,20 @@ fn a_challenge_of_a_cancelled_read_does_not_touch_the_next_user_of_its_slot() {
     );
     assert_eq!(world.client.counters().challenges, 0);
 }
+
+#[test]
+fn nobody_joins_the_datagram_before_the_one_that_was_cancelled() {
+    let mut world = World::new(ClientConfig { gets_per_datagram_max: 4, ..ClientConfig::default() });
+    let deadline = world.now + 1_000 * MS;
+    let get = |world: &mut World, token, join| {
+        world.client.get(world.now, b"key", token, deadline, join).expect("room")
+    };
+    get(&mut world, 1, Join::Alone);
+    let gone = get(&mut world, 2, Join::Alone);
+    world.client.cancel(gone);
+    get(&mut world, 3, Join::WithPrevious);
+    get(&mut world, 4, Join::WithPrevious);
+    let mut out = [0; 1200];
+    let sent: Vec<_> = std::iter::from_fn(|| world.client.poll_transmit(world.now, &mut out)).collect();
+    assert_eq!(sent.iter().map(|sent| (sent.first_token, sent.reads)).collect::<Vec<_>>(), [(1, 1), (3, 2)]);
+}

@@ -345,7 +345,7 @@ fn a_newer_version_that_overtakes_a_re_request_is_waited_for() {
         world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
     }
     world.feed(&answers[0][0]);
-    world.now += 11 * MS;
+    world.now += 67 * MS; // the gap after a round trip of 22 ms
     world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
     assert!(
         world.client.poll_transmit(world.now, &mut out).is_some(),

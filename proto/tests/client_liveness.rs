@@ -132,3 +132,32 @@ fn a_driver_that_was_stopped_blames_nobody() {
     world.run(MS);
     assert_eq!(world.client.server_state(), ServerState::Answering, "its heartbeat was answered");
 }
+
+#[test]
+fn one_heartbeat_without_an_answer_blames_nobody() {
+    let mut world = World::new(ClientConfig { heartbeat_ns: 250 * MS, ..ClientConfig::default() });
+    world.run(100 * MS);
+    let mut out = [0; 1200];
+    world.now += 250 * MS;
+    assert!(world.client.poll_transmit(world.now, &mut out).is_some(), "a heartbeat");
+    world.now += 60_000 * MS; // the driver itself was stopped
+    world.client.handle_timeout(world.now, &mut |_| {});
+    assert!(!matches!(world.client.server_state(), ServerState::Silent { .. }));
+    for _ in 0..2 {
+        assert!(world.client.poll_transmit(world.now, &mut out).is_some(), "a heartbeat");
+        world.now += 250 * MS;
+        world.client.handle_timeout(world.now, &mut |_| {});
+    }
+    assert!(matches!(world.client.server_state(), ServerState::Silent { .. }), "three");
+}
+
+#[test]
+fn at_the_end_of_time_there_is_no_next_heartbeat() {
+    for heartbeat_ns in [1, 250 * MS, u64::MAX] {
+        let mut world = World::new(ClientConfig { heartbeat_ns, ..ClientConfig::default() });
+        let mut out = [0; 1200];
+        let handed_out =
+            (0..100).filter(|_| world.client.poll_transmit(u64::MAX, &mut out).is_some()).count();
+        assert!(handed_out <= 1, "{heartbeat_ns}");
+    }
+}

@@ -3,7 +3,7 @@
 mod client_support;
 
 use client_support::{CLEAN, End, Link, MS, World, value_of};
-use shingle_proto::client::{ClientConfig, Join};
+use shingle_proto::client::{ClientConfig, Join, ReceiveBuffer};
 use shingle_proto::cookie::CookieKeys;
 use shingle_proto::limits::PATH_MTUS;
 use shingle_proto::search::{SearchConfig, SearchState};
@@ -285,4 +285,154 @@ fn an_acknowledgement_that_is_shorter_than_its_probe_proves_nothing() {
         world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
     }
     assert_eq!(world.client.path().down.proved_bytes, 1300);
+}
+
+#[test]
+fn after_a_path_shrinks_no_read_fails_that_had_time_for_its_retry() {
+    for reads_per_s in [100, 5_000, 20_000] {
+        let config = ClientConfig {
+            retries: 1,
+            in_flight_max: 8_192,
+            partial_max: 8_192,
+            reassembly_bytes: 128 << 20,
+            receive_buffer: ReceiveBuffer::linux(64 << 20),
+            ..config()
+        };
+        let mut world = world(config, CLEAN);
+        world.server.set(b"medium", 1, &value_of(b"medium", 1, 4_000));
+        world.run(5 * SECOND);
+        for token in 0..reads_per_s.max(500) {
+            if token == reads_per_s / 5 {
+                world.link.down_max = 1_472;
+            }
+            world.get(b"medium", token, 100 * MS);
+            world.run(SECOND / reads_per_s);
+        }
+        world.run(SECOND);
+        let context = format!("{reads_per_s} reads/s: {:?}", world.client.counters());
+        assert!(world.events.iter().all(|event| matches!(event.end, End::Value(_))), "{context}");
+        assert!(world.too_long > 0, "{context}");
+        world.run(5 * SECOND);
+        assert_eq!(world.client.path().down.proved_bytes, 1_472, "{context}");
+    }
+}
+
+#[test]
+fn a_server_that_dies_gets_no_more_free_retries_than_reads_were_under_way() {
+    let config =
+        ClientConfig { in_flight_max: 2_048, receive_buffer: ReceiveBuffer::linux(64 << 20), ..config() };
+    let mut world = world(config, CLEAN);
+    world.run(5 * SECOND);
+    world.link.lost = 1000;
+    let before = world.client.counters().datagrams_out;
+    // The first loss is seen 100 ms / 15 after the first read: 7 to 8 of them are out by then.
+    for token in 0..1000 {
+        world.get(b"small", token, 100 * MS);
+        world.run(MS);
+    }
+    let counters = *world.client.counters();
+    assert!((1..=8 + 10 + 200).contains(&counters.retries), "{counters:?}");
+    assert!(counters.datagrams_out - before <= 1000 + counters.retries + counters.probes, "{counters:?}");
+    assert!(counters.retries_over_budget > 500, "{counters:?}");
+}
+
+#[test]
+fn reads_that_only_time_out_raise_the_suspicion_too() {
+    let mut world = world(ClientConfig { retries: 0, ..config() }, CLEAN);
+    world.run(5 * SECOND);
+    world.link.down_max = 1_472;
+    world.get(b"large", 1, 100 * MS);
+    world.run(99 * MS);
+    assert_eq!(world.client.path().down.counters.tests, 0);
+    world.run(MS * 2);
+    assert_eq!(
+        world.client.path().down.counters.tests,
+        1,
+        "a whole answer was lost that was asked for in 8973 B"
+    );
+    world.run(10 * SECOND);
+    assert_eq!(world.client.path().down.proved_bytes, 1_472);
+}
+
+#[test]
+fn reads_end_at_once_when_the_kernel_takes_neither_the_long_datagram_nor_the_short_ones() {
+    let config = ClientConfig { gets_per_datagram_max: 64, in_flight_max: 64, ..config() };
+    let mut world = world(config, CLEAN);
+    world.run(10 * SECOND);
+    for token in 0..64 {
+        let deadline = world.now + SECOND;
+        world
+            .client
+            .get(world.now, &[token as u8 + 1; 250], token, deadline, Join::WithPrevious)
+            .expect("room");
+    }
+    let mut out = vec![0; world.client.transmit_bytes_max()];
+    while let Some(sent) = world.client.poll_transmit(world.now, &mut out) {
+        world.client.transmit_failed(sent.sequence);
+    }
+    let (events, now) = (&mut world.events, world.now);
+    world.client.handle_timeout(now, &mut |event| events.push(client_support::Seen::new(now, &event)));
+    assert_eq!(world.events.len(), 64);
+    assert!(world.events.iter().all(|event| event.end == End::NotSent), "{:?}", world.events);
+}
+
+#[test]
+fn a_retry_that_the_kernel_refuses_ends_nothing() {
+    let mut world = world(ClientConfig { retries: 1, ..ClientConfig::default() }, CLEAN);
+    world.get(b"small", 1, 100 * MS);
+    let mut out = [0; 1200];
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+    let answers = world.server.answer(&out[..bytes]);
+    let retry = loop {
+        world.now = world.client.poll_timeout().expect("the retry");
+        world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
+        if let Some(retry) = world.client.poll_transmit(world.now, &mut out) {
+            break retry;
+        }
+    };
+    assert_eq!(retry.attempt, 1);
+    world.client.transmit_failed(retry.sequence);
+    world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
+    world.feed(&answers[0]);
+    assert!(matches!(world.events[0].end, End::Value(_)), "the first request was taken, and is answered");
+}
+
+#[test]
+fn a_probe_the_kernel_refuses_is_lost_at_once() {
+    let mut world = world(config(), CLEAN);
+    let mut out = vec![0; world.client.transmit_bytes_max()];
+    loop {
+        let sent = world.client.poll_transmit(world.now, &mut out).expect("a probe");
+        if sent.bytes > 1200 {
+            world.client.transmit_failed(sent.sequence);
+            break;
+        }
+        let answers = world.server.answer(&out[..sent.bytes]);
+        answers.iter().for_each(|answer| world.feed(answer));
+    }
+    assert_eq!(world.client.path().up.counters.lost, 1);
+    let next = world.client.poll_transmit(world.now, &mut out);
+    assert!(next.is_some_and(|next| next.bytes > 1200), "the next size is tried without waiting: {next:?}");
+}
+
+#[test]
+fn a_probe_answers_two_challenges_and_no_more() {
+    let mut world = world(ClientConfig { search_up: false, ..config() }, CLEAN);
+    let mut out = vec![0; world.client.transmit_bytes_max()];
+    let keys = CookieKeys::new([3; 16]);
+    for nth in 0..10 {
+        let Some(sent) = world.client.poll_transmit(world.now, &mut out) else {
+            assert_eq!(nth, 3, "the probe went out three times");
+            break;
+        };
+        let request = Request::parse(&out[..sent.bytes], Carrier::Udp).expect("valid");
+        let mut bytes = [0; 36];
+        let header = AnswerHeader::to(&request.header, false);
+        let mut writer = DatagramWriter::answer(&mut bytes, &header).expect("room");
+        let cookie = keys.make("198.18.0.1".parse().expect("an address"), 1_700_000_000 + nth);
+        writer.push(&Frame::Challenge(cookie)).expect("room");
+        assert_eq!(writer.finish(), 36);
+        world.feed(&bytes);
+    }
+    assert_eq!(world.client.counters().challenges, 2);
 }

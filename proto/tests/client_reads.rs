@@ -5,7 +5,7 @@ mod client_support;
 use client_support::{CLEAN, End, Link, MS, Server, World, value_of, wide};
 use shingle_proto::client::{Client, ClientConfig, GetError, Join, ServerState};
 use shingle_proto::cookie::CookieKeys;
-use shingle_proto::wire::{Carrier, Frame, Refusal, Request};
+use shingle_proto::wire::{AnswerHeader, Carrier, Chunk, DatagramWriter, Frame, Refusal, Request};
 
 const SECOND: u64 = 1_000 * MS;
 
@@ -346,7 +346,7 @@ fn a_new_read_does_not_join_one_that_is_asked_again() {
 }
 
 #[test]
-fn a_full_arena_leaves_chunks_out_and_the_read_succeeds_later() {
+fn a_full_arena_makes_a_read_wait_and_is_no_loss() {
     let config =
         ClientConfig { value_bytes_max: 30_000, reassembly_bytes: 32 << 10, ..ClientConfig::default() };
     let mut world = world(config);
@@ -356,7 +356,8 @@ fn a_full_arena_leaves_chunks_out_and_the_read_succeeds_later() {
     world.get(b"other", 2, SECOND);
     world.run(SECOND);
     assert_eq!(world.events.len(), 2);
-    assert_eq!((world.events[0].attempts, world.events[1].attempts), (0, 1));
+    assert_eq!((world.events[0].attempts, world.events[1].attempts), (0, 0));
+    assert_eq!(world.client.counters().rerequests, 0);
     for event in &world.events {
         let key = if event.token == 1 { b"large" } else { b"other" };
         assert_eq!(event.end, End::Value(value_of(key, 1, 20_000)));
@@ -441,4 +442,46 @@ fn a_draining_server_is_noticed_and_foreign_flows_are_not_taken() {
     let answer = server.answer(&out[..bytes]).swap_remove(0);
     world.feed(&answer);
     assert_eq!((world.client.counters().foreign, world.events.len()), (1, 1));
+}
+
+#[test]
+fn duplicates_do_not_put_off_asking_for_what_is_missing() {
+    let mut world = world(ClientConfig::default());
+    let mut out = [0; 1200];
+    world.get(b"large", 1, SECOND);
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+    let answers = world.server.answer(&out[..bytes]);
+    answers.iter().enumerate().filter(|(nth, _)| *nth != 1).for_each(|(_, answer)| world.feed(answer));
+    for _ in 0..6 {
+        world.now += MS;
+        world.feed(&answers[0]);
+        world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
+    }
+    assert_eq!(world.client.counters().rerequests, 1);
+}
+
+#[test]
+fn a_whole_value_in_one_chunk_is_held_to_the_version_as_well() {
+    let mut world = world(ClientConfig::default());
+    let mut out = [0; 1200];
+    world.get(b"large", 1, SECOND);
+    let sent = world.client.poll_transmit(world.now, &mut out).expect("a request");
+    let answers = world.server.answer(&out[..sent.bytes]);
+    let version = world.server.store[&b"large"[..]].1;
+    world.feed(&answers[0]);
+    let whole = |version| {
+        let sealed = [&shingle_proto::seal::seal(b"large", b"short")[..], b"short"].concat();
+        let mut bytes = vec![0; 1200];
+        let header = AnswerHeader { attempt: 0, flow: 0, sequence: sent.sequence, draining: false };
+        let mut writer = DatagramWriter::answer(&mut bytes, &header).expect("room");
+        let total = sealed.len() as u32;
+        writer.push(&Frame::Chunk(Chunk { id: 0, version, total, offset: 0, bytes: &sealed })).expect("room");
+        let length = writer.finish();
+        bytes.truncate(length);
+        bytes
+    };
+    world.feed(&whole(version.wrapping_sub(1)));
+    assert_eq!((world.events.len(), world.client.counters().duplicates), (0, 1), "older than what is held");
+    world.feed(&whole(version + 1));
+    assert_eq!(world.events[0].end, End::Value(b"short".to_vec()));
 }

@@ -4,6 +4,7 @@ mod client_support;
 
 use client_support::{CLEAN, End, Link, MS, World, value_of, wide};
 use shingle_proto::client::{ClientConfig, Join};
+use shingle_proto::search::SearchConfig;
 
 const SECOND: u64 = 1_000 * MS;
 
@@ -175,4 +176,66 @@ fn retries_at_five_percent_loss_cost_at_most_a_quarter_more_datagrams() {
         let (clean, lossy) = (datagrams(0, datagram_max), datagrams(50, datagram_max));
         assert!(lossy * 100 <= clean * 125, "{lossy} for {clean} at {datagram_max}");
     }
+}
+
+#[test]
+fn a_long_round_trip_is_no_loss() {
+    let datagrams = |round_trip_ns, search| {
+        let config = ClientConfig { search, retries: 2, ..ClientConfig::default() };
+        let mut world = World::new(config);
+        world.link = Link { delay_ns: round_trip_ns / 2, ..CLEAN };
+        world.server.set(b"mebibyte", 1, &value_of(b"mebibyte", 1, 1 << 20));
+        world.run(5 * SECOND);
+        let before = world.datagrams;
+        for token in 0..20 {
+            world.get(b"mebibyte", token, 60 * SECOND);
+            world.run(30 * SECOND);
+        }
+        let counters = *world.client.counters();
+        assert!(world.events.iter().all(|event| matches!(event.end, End::Value(_))), "{counters:?}");
+        assert!(counters.rerequests + counters.retries <= 3, "{round_trip_ns} ns: {counters:?}");
+        assert_eq!(world.client.path().down.counters.tests, 0, "{round_trip_ns} ns");
+        world.datagrams - before
+    };
+    for search in [None, Some(SearchConfig { datagram_max: 8_973, ..SearchConfig::default() })] {
+        let near = datagrams(MS, search);
+        for far_ms in [4, 8, 20, 60, 300] {
+            let far = datagrams(far_ms * MS, search);
+            assert!(far * 10 <= near * 11, "{far} datagrams at {far_ms} ms, {near} at 1 ms");
+        }
+    }
+}
+
+#[test]
+fn the_gap_follows_the_round_trip_up_and_down() {
+    let mut world = World::new(ClientConfig { rerequests_max: 10, ..ClientConfig::default() });
+    world.server.set(b"large", 1, &value_of(b"large", 1, 20_000));
+    // Time from the last chunk that came to the re-request for the one that did not.
+    let mut gap_ms = |round_trip_ms: u64| {
+        let mut out = [0; 1200];
+        for _ in 0..100 {
+            world.get(b"large", 1, SECOND);
+            let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+            world.now += round_trip_ms * MS;
+            let answers = world.server.answer(&out[..bytes]);
+            answers.iter().for_each(|answer| world.feed(answer));
+        }
+        let read =
+            world.client.get(world.now, b"large", 2, world.now + 20 * SECOND, Join::Alone).expect("room");
+        let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+        world.now += round_trip_ms * MS;
+        let first = world.server.answer(&out[..bytes]).swap_remove(0);
+        world.feed(&first);
+        let since = world.now;
+        while world.client.poll_transmit(world.now, &mut out).is_none() {
+            world.now = world.client.poll_timeout().expect("the gap");
+            world.client.handle_timeout(world.now, &mut |_| {});
+        }
+        world.client.cancel(read);
+        (world.now - since) / MS
+    };
+    assert_eq!(gap_ms(0), 5);
+    assert!((61..=63).contains(&gap_ms(60)));
+    assert_eq!(gap_ms(1), 5, "down again");
+    assert!((1000..=1001).contains(&gap_ms(5_000)), "the most there is");
 }

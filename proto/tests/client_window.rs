@@ -4,6 +4,7 @@ mod client_support;
 
 use client_support::{End, MS, Rng, World, value_of};
 use shingle_proto::client::{Charge, ClientConfig, Join, ReceiveBuffer};
+use shingle_proto::search::SearchConfig;
 use shingle_proto::wire::{Carrier, Request};
 
 const SECOND: u64 = 1_000 * MS;
@@ -195,4 +196,152 @@ fn requests_that_are_forgotten_keep_nothing_reserved() {
     }
     assert!(world.client.cancel(slow));
     assert_eq!(next_credit(&mut world), alone);
+}
+
+/// What a server that nobody asks twice would see: every read ends with its value, and nothing counts as lost.
+fn assert_nothing_was_lost(world: &World, reads: usize, context: &str) {
+    let context = format!("{context}: {:?}", world.client.counters());
+    assert_eq!(world.events.len(), reads, "{context}");
+    assert!(world.events.iter().all(|event| matches!(event.end, End::Value(_))), "{context}");
+    assert!(world.events.iter().all(|event| event.attempts == 0), "{context}");
+    assert_eq!((world.client.counters().rerequests, world.client.counters().retries), (0, 0), "{context}");
+}
+
+#[test]
+fn more_values_than_there_is_memory_for_wait_their_turn() {
+    let search = SearchConfig { datagram_max: 8_973, ..SearchConfig::default() };
+    for (reads, search) in [(9, None), (20, None), (64, None), (20, Some(search))] {
+        let mut world = World::new(ClientConfig {
+            search,
+            retries: 2,
+            timeout_ns: 60 * SECOND,
+            ..ClientConfig::default()
+        });
+        world.server.set(b"mebibyte", 1, &value_of(b"mebibyte", 1, MEBIBYTE));
+        world.run(2 * SECOND);
+        for token in 0..reads {
+            world.get(b"mebibyte", token, 60 * SECOND);
+        }
+        world.run(60 * SECOND);
+        assert_nothing_was_lost(&world, reads as usize, &format!("{reads} reads"));
+        assert!(world.client.counters().reassembly_full > 0, "memory ran out");
+        let newest = world.server.requests.last().expect("some").datagram_max;
+        let one_each = reads * u64::from(world.buffer.charge_of(newest)); // may always come
+        assert!(world.charged_max <= GRANTED.max(GRANTED / 2 + one_each), "{} B", world.charged_max);
+        assert_eq!(world.client.path().down.counters.tests, 0, "no size is suspected");
+        let tokens: Vec<_> = world.events[8..].iter().map(|event| event.token).collect();
+        assert!(tokens.is_sorted() || reads > 16, "oldest first: {tokens:?}");
+    }
+}
+
+#[test]
+fn a_single_part_serves_one_value_after_the_other() {
+    let mut world = World::new(ClientConfig { partial_max: 1, ..ClientConfig::default() });
+    world.server.set(b"large", 1, &value_of(b"large", 1, 100 << 10));
+    for token in 0..5 {
+        world.get(b"large", token, 10 * SECOND);
+    }
+    world.run(20 * SECOND);
+    assert_nothing_was_lost(&world, 5, "partial_max 1");
+    assert!(world.events.iter().map(|event| event.token).eq(0..5), "oldest first");
+}
+
+#[test]
+fn reads_that_wait_for_memory_ask_for_nothing_and_get_it_however_it_becomes_free() {
+    for way in ["cancelled", "timed out", "miss"] {
+        let mut world =
+            World::new(ClientConfig { partial_max: 1, rerequests_max: 0, ..ClientConfig::default() });
+        world.server.set(b"large", 1, &value_of(b"large", 1, 100 << 10));
+        let (mut out, mut deadline) = ([0; 1200], world.now + 10 * SECOND);
+        if way == "timed out" {
+            deadline = world.now + 100 * MS;
+        }
+        let holder = world.client.get(world.now, b"large", 0, deadline, Join::Alone).expect("room");
+        let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+        let answers = world.server.answer(&out[..bytes]);
+        world.feed(&answers[0]);
+        world.get(b"large", 1, 10 * SECOND);
+        world.run(50 * MS);
+        let asked = world.server.requests.len();
+        world.run(40 * MS);
+        assert_eq!((world.server.requests.len(), world.events.len()), (asked, 0), "{way}: it waits");
+        assert_eq!(next_credit(&mut world), 10 * 1200, "{way}: only the first read's credit is reserved");
+        match way {
+            "cancelled" => assert!(world.client.cancel(holder)),
+            "miss" => {
+                world.server.store.remove(&b"large"[..]);
+                let request = Request::parse(&out[..bytes], Carrier::Udp).expect("valid").header;
+                let gone = world.server.answer(&out[..bytes]);
+                assert_eq!((gone.len(), request.sequence), (1, 0));
+                world.feed(&gone[0]);
+                world.server.set(b"large", 1, &value_of(b"large", 1, 100 << 10));
+            }
+            _ => {}
+        }
+        world.run(SECOND);
+        let end = world.events.iter().find(|event| event.token == 1).expect("ended");
+        assert!(matches!(end.end, End::Value(_)) && end.attempts == 0, "{way}: {end:?}");
+    }
+}
+
+#[test]
+fn a_read_that_waits_for_memory_ends_at_its_deadline_or_with_cancel() {
+    let mut world = World::new(ClientConfig { partial_max: 1, rerequests_max: 0, ..ClientConfig::default() });
+    world.server.set(b"large", 1, &value_of(b"large", 1, 100 << 10));
+    world.get(b"large", 0, 10 * SECOND);
+    let mut out = [0; 1200];
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+    let answers = world.server.answer(&out[..bytes]);
+    world.feed(&answers[0]);
+    world.get(b"large", 1, 100 * MS);
+    let waits = world.client.get(world.now, b"large", 2, world.now + SECOND, Join::Alone).expect("room");
+    world.run(200 * MS);
+    assert!(world.client.cancel(waits));
+    let timed_out = End::TimedOut { received_bytes: 0, total_bytes: 0, corrupt: 0 };
+    assert_eq!(world.events.iter().map(|event| &event.end).collect::<Vec<_>>(), [&timed_out]);
+    assert_eq!((world.client.in_flight(), world.events[0].attempts), (1, 0));
+}
+
+#[test]
+fn a_cap_above_what_servers_send_is_no_loss() {
+    for credit_max in [1 << 20, u32::MAX] {
+        let receive_buffer = ReceiveBuffer::linux(64 << 20);
+        let mut world = world(ClientConfig {
+            credit_max,
+            receive_buffer,
+            datagram_max: 8_972,
+            ..ClientConfig::default()
+        });
+        for token in 0..5 {
+            world.get(b"mebibyte", token, 10 * SECOND);
+            world.run(SECOND);
+        }
+        assert_nothing_was_lost(&world, 5, "credit_max");
+        assert_eq!(world.server.requests[0].credit, 256 << 10);
+    }
+}
+
+#[test]
+fn a_re_request_reserves_no_more_than_the_ranges_it_asks_for() {
+    let mut world = world(ClientConfig::default());
+    let mut out = [0; 1200];
+    world.server.set(b"twenty", 1, &value_of(b"twenty", 1, 20_000));
+    world.get(b"twenty", 1, 60 * SECOND);
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+    let answers = world.server.answer(&out[..bytes]);
+    answers[1..].iter().for_each(|answer| world.feed(answer));
+    world.now += 10 * MS;
+    world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
+    assert!(world.client.poll_transmit(world.now, &mut out).is_some(), "the chunk that was lost");
+    world.get(b"mebibyte", 2, 60 * SECOND);
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+    let answers = world.server.answer(&out[..bytes]);
+    answers.iter().for_each(|answer| world.feed(answer));
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a continuation").bytes;
+    let header = Request::parse(&out[..bytes], Carrier::Udp).expect("valid").header;
+    assert_eq!(
+        header.credit,
+        20 * 1200,
+        "half of the half, for two values; only one datagram of it is taken"
+    );
 }

@@ -26,6 +26,9 @@ const MILLISECOND_NS: u64 = 1_000_000;
 pub struct ClientConfig {
     /// Number of the flow, one per source port, any; default 0. Answers to another one are not taken.
     pub flow: u32,
+    /// Where sequences begin and what ids are masked with, any; default 0. Give a random number, not the same twice: who cannot see the
+    /// flow's datagrams has to guess it to forge an answer (section 9).
+    pub secret: u32,
     /// Reads under way at most, 1..=1,048,576; default 1024, a hundred thousand a second at a patience of 10 ms. One takes half a KiB.
     pub in_flight_max: usize,
     /// Longest value delivered, bytes, 0..=16 MiB; default 1 MiB, the default limit of a server.
@@ -49,13 +52,14 @@ pub struct ClientConfig {
     /// What the socket's receive buffer holds; default [`ReceiveBuffer::linux_default`], which no Linux grants less than unless asked to.
     /// The credit that requests announce follows from it (section 4.3).
     pub receive_buffer: ReceiveBuffer,
-    /// Most credit one request announces, bytes of datagrams, any; default 256 KiB, which no server goes beyond. One datagram may
+    /// Most credit one request announces, bytes of datagrams, any; default 256 KiB. More counts as that: no server goes beyond it. One datagram may
     /// always come, whatever is given here.
     pub credit_max: u32,
     /// Time a read is usually given, ns, any; default 100 ms. Deadlines are given with each read: this only spaces `retries`.
     pub timeout_ns: u64,
-    /// Silence after the last chunk before what is missing is asked for, ns, any; default 5 ms. Must be longer than a round trip. Doubles
-    /// with each re-request of a read that brought nothing new, and starts over with one that did (section 10.2).
+    /// Silence after the last chunk before what is missing is asked for, at least; ns, any; default 5 ms. On paths with longer round trips it
+    /// is what they take (SRTT + 4 RTTVAR, at most 1 s). Doubles with each re-request of a read that brought nothing new, and starts over
+    /// with one that did (section 10.2).
     pub gap_ns: u64,
     /// Re-requests in a row that bring nothing new, after which a read waits for its deadline, 0..=255; default 3, which 5 % loss each way
     /// uses up once in 1,000 times. Also how many whole values may fail the end-to-end check.
@@ -83,6 +87,7 @@ impl Default for ClientConfig {
         let base = DATAGRAM_BYTES_MIN as u16;
         Self {
             flow: 0,
+            secret: 0,
             in_flight_max: 1024,
             value_bytes_max: VALUE_BYTES_MAX_DEFAULT,
             reassembly_bytes: 16 << 20,

@@ -23,7 +23,7 @@ pub struct ClientCounters {
     pub drops: [u64; DropReason::COUNT],
     /// Valid answers to another flow.
     pub foreign: u64,
-    /// Frames that brought nothing new: of reads that had ended, chunks already there, chunks of older versions.
+    /// Frames that brought nothing new: of reads that had ended or did not ask for them (section 9), chunks already there, chunks of older versions.
     pub duplicates: u64,
     /// First answers that came after an answer to a later request of the flow (RFC 4737's reordering, by sequence).
     pub reordered: u64,
@@ -47,6 +47,6 @@ pub struct ClientCounters {
     pub challenges: u64,
     /// Times a read began again because the value had been replaced.
     pub version_restarts: u64,
-    /// Chunks left out because no memory to put them together was free.
+    /// Chunks left out because no memory to put them together was free; the reads wait for some, which is no loss.
     pub reassembly_full: u64,
 }

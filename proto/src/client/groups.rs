@@ -34,7 +34,7 @@ impl Client {
         }
     }
 
-    /// Nothing came for as long as an answer takes to begin: what was reserved for it is free for others.
+    /// Nothing came for as long as an answer takes to begin, or to go on: what was reserved for it is free for others.
     pub(super) fn presume_lost(&mut self, sequence: u32) {
         if let Some(request) = self.requests.find(sequence) {
             self.window.give_back(&mut request.grant, u32::MAX);

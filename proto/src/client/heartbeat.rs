@@ -28,7 +28,8 @@ pub(super) struct Heartbeat {
     interval_ns: u64,
     /// Time of the newest valid answer; before the first one, of the first call.
     heard_ns: Option<u64>,
-    next_ns: u64,
+    /// `None`: never, with none wanted or at the end of time.
+    next_ns: Option<u64>,
     unanswered: u8,
     silent: bool,
     state: ServerState,
@@ -39,7 +40,7 @@ impl Heartbeat {
         Self {
             interval_ns,
             heard_ns: None,
-            next_ns: 0,
+            next_ns: (interval_ns > 0).then_some(0),
             unanswered: 0,
             silent: false,
             state: ServerState::Unheard,
@@ -70,17 +71,17 @@ impl Heartbeat {
     #[inline]
     pub(super) fn take_due(&mut self, now_ns: u64) -> bool {
         self.tick(now_ns);
-        if self.interval_ns == 0 || now_ns < self.next_ns {
+        if self.next_ns.is_none_or(|next_ns| now_ns < next_ns) {
             return false;
         }
         self.unanswered = self.unanswered.saturating_add(1);
-        self.next_ns = now_ns.saturating_add(self.interval_ns);
+        self.next_ns = now_ns.checked_add(self.interval_ns);
         true
     }
 
     /// When to look again.
     pub(super) fn next_ns(&self) -> Option<u64> {
-        (self.interval_ns > 0).then_some(self.next_ns)
+        self.next_ns
     }
 
     pub(super) fn state(&self) -> ServerState {
@@ -92,7 +93,7 @@ impl Heartbeat {
 
     fn begin(&mut self, now_ns: u64) {
         self.heard_ns = Some(now_ns);
-        self.next_ns = now_ns.saturating_add(self.interval_ns);
+        self.next_ns = now_ns.checked_add(self.interval_ns).filter(|_| self.interval_ns > 0);
         self.unanswered = 0;
         self.silent = false;
     }

@@ -8,6 +8,7 @@
 //! missing of an answer that came in part is asked for again, unless `retries` says otherwise. All memory is taken by
 //! [`Client::new`]; nothing is allocated later, and every call is O(1) for each read it touches.
 
+mod blocked;
 mod config;
 mod counters;
 mod event;
@@ -38,6 +39,7 @@ pub use transmit::Transmit;
 use crate::cookie::Cookie;
 use crate::limits::KEY_BYTES_MAX;
 use crate::reassembly::{NONE, Parts};
+use crate::round_trip::RoundTrip;
 use heartbeat::Heartbeat;
 use path::Path;
 use receive_window::ReceiveWindow;
@@ -60,8 +62,12 @@ pub struct Client {
     next_sequence: u32,
     /// Newest sequence a first answer came for.
     newest_answered: Option<u32>,
+    /// The read queued last is gone, with the datagram it began: who is to join it has one of its own.
+    next_alone: bool,
     heartbeat: Heartbeat,
     path: Path,
+    /// Of requests, probes among them, and their first answers.
+    round_trip: RoundTrip,
     window: ReceiveWindow,
     retries: RetryBudget,
 }
@@ -109,17 +115,19 @@ impl Client {
     pub fn new(config: ClientConfig) -> Result<Self, ConfigError> {
         config.check()?;
         Ok(Self {
-            slots: Slots::new(config.in_flight_max),
+            slots: Slots::new(config.in_flight_max, config.secret),
             wheel: Wheel::new(config.in_flight_max),
             parts: Parts::new(config.partial_max, config.reassembly_bytes),
             requests: Requests::new(config.in_flight_max),
             scratch: vec![0; config.value_bytes_max].into_boxed_slice(),
             cookie: None,
             counters: ClientCounters::default(),
-            next_sequence: 0,
+            next_sequence: config.secret,
             newest_answered: None,
+            next_alone: false,
             heartbeat: Heartbeat::new(config.heartbeat_ns),
             path: Path::new(&config),
+            round_trip: RoundTrip::default(),
             window: ReceiveWindow::new(config.receive_buffer, config.credit_max),
             retries: RetryBudget::new(),
             config,
@@ -185,10 +193,12 @@ impl Client {
         }
         let full = GetError::Full { in_flight_max: self.config.in_flight_max };
         let index = self.slots.claim(key, token, deadline_ns).ok_or(full)?;
-        self.slots.get_mut(index).joined = join == Join::WithPrevious;
+        let alone = core::mem::take(&mut self.next_alone);
+        self.slots.get_mut(index).joined = join == Join::WithPrevious && !alone;
         self.counters.gets += 1;
         self.retries.earn(self.config.retry_budget_percent);
         self.listen(now_ns, index);
+        self.serve_blocked();
         Ok(self.slots.read_id(index))
     }
 
@@ -200,6 +210,7 @@ impl Client {
         };
         self.counters.cancelled += 1;
         self.forget(index);
+        self.serve_blocked();
         true
     }
 
@@ -238,11 +249,12 @@ impl Client {
     /// A queued read that goes takes its datagram along only if nobody joined it: who did begins it now.
     fn leave_queue(&mut self, index: u32) {
         let slot = self.slots.get(index);
-        if slot.state == State::Queued
-            && !slot.joined
-            && let Some(next) = self.slots.next(index)
-        {
-            self.slots.get_mut(next).joined = false;
+        if slot.state != State::Queued || slot.joined {
+            return;
+        }
+        match self.slots.next(index) {
+            Some(next) => self.slots.get_mut(next).joined = false,
+            None => self.next_alone = true,
         }
     }
 

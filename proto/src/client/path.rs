@@ -158,18 +158,23 @@ impl Path {
         self.kept.iter().flatten().find(|sent| sent.sequence == sequence).copied()
     }
 
-    /// A PROBE_ACK of `answer_bytes` came that says that `arrived_bytes` arrived: it proves what was probed if that is as long.
-    pub(super) fn acknowledge(&mut self, now_ns: u64, sent: Sent, answer_bytes: u32, arrived_bytes: u16) {
+    /// A PROBE_ACK of `answer_bytes` came that says that `arrived_bytes` arrived: it proves what was probed if that is as long. Gives the
+    /// round trip where it is the first.
+    pub(super) fn acknowledge(
+        &mut self,
+        now_ns: u64,
+        sent: Sent,
+        answer_bytes: u32,
+        arrived_bytes: u16,
+    ) -> Option<u64> {
         let shown = match sent.way {
             Some(Way::Down) => answer_bytes,
             Some(Way::Up) => arrived_bytes.into(),
-            None => return,
+            None => return None,
         };
-        if shown >= u32::from(sent.size)
-            && let Some(search) = self.search(sent)
-        {
-            search.handle_ack(now_ns, sent.id);
-        }
+        let long_enough = shown >= u32::from(sent.size);
+        let first = long_enough && self.search(sent)?.handle_ack(now_ns, sent.id);
+        first.then(|| now_ns.saturating_sub(sent.sent_ns))
     }
 
     /// The port serves no probes: what they would find out means nothing, either way.

@@ -4,7 +4,7 @@ use super::groups::next_of;
 use super::slots::State;
 use super::{Client, Ended, Event};
 use crate::cookie::Cookie;
-use crate::limits::{DATAGRAM_BYTES_MAX, SEAL_BYTES, VERSION_RESTARTS_MAX};
+use crate::limits::{CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, SEAL_BYTES, VERSION_RESTARTS_MAX};
 use crate::reassembly::{Inserted, NONE, window_end};
 use crate::seal::{self, SealError};
 use crate::wire::{
@@ -20,6 +20,8 @@ struct Arrival {
     /// Credit of the request it answers; the most there is if that is forgotten.
     credit: u32,
     telemetry: Option<Telemetry>,
+    /// It answers something that was sent, as far as the frames looked at show: a request or probe remembered, or a read.
+    answers: bool,
 }
 
 impl Client {
@@ -38,25 +40,27 @@ impl Client {
             self.counters.foreign += 1;
             return;
         }
-        self.heartbeat.heard(now_ns, header.draining);
-        self.note_order(&header);
-        let credit = self.note_arrival(now_ns, header.sequence, bytes.len() as u16);
-        let mut arrival =
-            Arrival { now_ns, header, datagram_bytes: bytes.len() as u32, credit, telemetry: None };
+        let (mut arrival, mut renewed) = (self.note_arrival(now_ns, header, bytes.len() as u32), None);
         for frame in answer.frames() {
             match frame {
                 Frame::Telemetry(telemetry) => arrival.telemetry = Some(telemetry),
-                Frame::Cookie(cookie) => self.cookie = Some(cookie),
+                Frame::Cookie(cookie) => renewed = Some(cookie),
                 Frame::Challenge(cookie) => self.handle_challenge(&arrival, cookie),
-                Frame::Value(value) => self.handle_value(&arrival, value.id, value.sealed, sink),
-                Frame::Chunk(chunk) => self.handle_chunk(&arrival, &chunk, sink),
-                Frame::Miss { id } => self.handle_miss(&arrival, id, sink),
+                Frame::Value(value) => self.handle_value(&mut arrival, value.id, value.sealed, sink),
+                Frame::Chunk(chunk) => self.handle_chunk(&mut arrival, &chunk, sink),
+                Frame::Miss { id } => self.handle_miss(&mut arrival, id, sink),
                 Frame::ProbeAck(probe) => self.handle_probe_ack(&arrival, &probe),
-                Frame::Refused(refused) => self.handle_refused(&arrival, &refused, sink),
+                Frame::Refused(refused) => self.handle_refused(&mut arrival, &refused, sink),
                 _ => {}
             }
         }
+        if arrival.answers {
+            self.heartbeat.heard(now_ns, header.draining);
+            self.note_order(&header);
+            self.cookie = renewed.or(self.cookie);
+        }
         self.note_credit(&arrival);
+        self.serve_blocked_from_books(sink);
     }
 
     fn note_order(&mut self, header: &AnswerHeader) {
@@ -90,20 +94,35 @@ impl Client {
         }
     }
 
-    /// A datagram has left the receive buffer, and shows what sizes pass. Gives the credit of its request.
-    fn note_arrival(&mut self, now_ns: u64, sequence: u32, datagram_bytes: u16) -> u32 {
-        let charge = self.window.charge_of(datagram_bytes);
-        let Some(request) = self.requests.find(sequence) else { return self.config.credit_max };
-        self.window.give_back(&mut request.grant, charge);
-        self.path.arrived(now_ns, datagram_bytes.into(), request.bytes, request.sent_ns);
-        request.grant.credit
+    /// A datagram has left the receive buffer, and shows what sizes pass.
+    fn note_arrival(&mut self, now_ns: u64, header: AnswerHeader, datagram_bytes: u32) -> Arrival {
+        let mut arrival = Arrival {
+            now_ns,
+            header,
+            datagram_bytes,
+            credit: CREDIT_BYTES_MAX as u32,
+            telemetry: None,
+            answers: true,
+        };
+        let Some(request) = self.requests.find(header.sequence) else {
+            arrival.answers = self.path.find(header.sequence).is_some();
+            return arrival;
+        };
+        if request.answer_bytes == 0 {
+            self.round_trip.sample(now_ns.saturating_sub(request.sent_ns));
+        }
+        self.window.give_back(&mut request.grant, self.window.charge_of(datagram_bytes as u16));
+        self.path.arrived(now_ns, datagram_bytes, request.bytes, request.sent_ns);
+        arrival.credit = request.grant.credit;
+        arrival
     }
 
     /// A probe came through, or a heartbeat, of which the datagram itself said all.
     fn handle_probe_ack(&mut self, arrival: &Arrival, probe: &Probe) {
-        if let Some(sent) = self.path.find(arrival.header.sequence) {
-            self.path.acknowledge(arrival.now_ns, sent, arrival.datagram_bytes, probe.size);
-        }
+        let sent = self.path.find(arrival.header.sequence).filter(|sent| sent.sequence == probe.id);
+        let Some(sent) = sent else { return };
+        let round_trip = self.path.acknowledge(arrival.now_ns, sent, arrival.datagram_bytes, probe.size);
+        round_trip.into_iter().for_each(|ns| self.round_trip.sample(ns));
     }
 
     /// Sends the requests of the challenged datagram again, together as they were, now with the cookie.
@@ -134,21 +153,28 @@ impl Client {
         self.counters.challenges += u64::from(asked);
     }
 
-    fn handle_value(&mut self, arrival: &Arrival, id: u32, sealed: &[u8], sink: &mut impl FnMut(Event<'_>)) {
+    fn handle_value(
+        &mut self,
+        arrival: &mut Arrival,
+        id: u32,
+        sealed: &[u8],
+        sink: &mut impl FnMut(Event<'_>),
+    ) {
         if let Some(index) = self.find_live(arrival, id, sink) {
             self.open(index, Some(sealed), sink);
         }
     }
 
-    fn handle_miss(&mut self, arrival: &Arrival, id: u32, sink: &mut impl FnMut(Event<'_>)) {
+    fn handle_miss(&mut self, arrival: &mut Arrival, id: u32, sink: &mut impl FnMut(Event<'_>)) {
         if let Some(index) = self.find_live(arrival, id, sink) {
             self.end(index, Ended::Miss, sink);
         }
     }
 
-    fn handle_refused(&mut self, arrival: &Arrival, refused: &Refused, sink: &mut impl FnMut(Event<'_>)) {
+    fn handle_refused(&mut self, arrival: &mut Arrival, refused: &Refused, sink: &mut impl FnMut(Event<'_>)) {
         if let Some(probe) = self.path.find(arrival.header.sequence) {
             match refused.reason {
+                _ if refused.id != probe.sequence => {}
                 Refusal::NotServed => self.path.not_served(probe),
                 Refusal::TooBig => self.path.too_big(arrival.now_ns, probe, refused.detail),
                 _ => {}
@@ -190,11 +216,8 @@ impl Client {
         true
     }
 
-    fn handle_chunk(&mut self, arrival: &Arrival, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) {
-        let Some(index) = self.slots.find(chunk.id) else {
-            self.counters.duplicates += 1;
-            return;
-        };
+    fn handle_chunk(&mut self, arrival: &mut Arrival, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) {
+        let Some(index) = self.find(arrival, chunk.id) else { return };
         let slot = self.slots.get_mut(index);
         slot.chunks = slot.chunks.saturating_add(1);
         slot.telemetry = arrival.telemetry.or(slot.telemetry);
@@ -205,42 +228,47 @@ impl Client {
         if chunk.total as usize > self.config.value_bytes_max + SEAL_BYTES {
             return self.end(index, Ended::OverTcp, sink);
         }
-        if chunk.bytes.len() == chunk.total as usize {
-            return self.open(index, Some(chunk.bytes), sink);
-        }
-        if self.admit_version(index, chunk, sink) {
+        if self.is_stale(index, chunk) {
+            self.counters.duplicates += 1;
+        } else if chunk.bytes.len() == chunk.total as usize {
+            self.open(index, Some(chunk.bytes), sink);
+        } else if self.admit_version(index, chunk, sink) {
             self.keep(arrival, index, chunk, sink);
         }
     }
 
-    /// Whether the chunk belongs to the version held, or begins one; nothing of another version is held then.
-    fn admit_version(&mut self, index: u32, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) -> bool {
+    /// Whether the chunk is of an older version than one seen before, or contradicts what is held.
+    fn is_stale(&self, index: u32, chunk: &Chunk<'_>) -> bool {
         let slot = self.slots.get(index);
-        let stale = if slot.part == NONE {
-            slot.restarts > 0 && version_is_before(chunk.version, slot.version_floor)
-        } else {
-            let part = self.parts.get(slot.part);
-            if version_is_before(part.version, chunk.version) {
-                return self.restart(index, chunk.version, sink);
-            }
-            !part.takes(chunk.version, chunk.total)
-        };
-        self.counters.duplicates += u64::from(stale);
-        !stale
+        if slot.part == NONE {
+            return slot.restarts > 0 && version_is_before(chunk.version, slot.version_floor);
+        }
+        let part = self.parts.get(slot.part);
+        !part.takes(chunk.version, chunk.total) && !version_is_before(part.version, chunk.version)
+    }
+
+    /// Drops what is held of an older version than the chunk's. False when that was once too often and the read ended.
+    fn admit_version(&mut self, index: u32, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) -> bool {
+        let part = self.slots.get(index).part;
+        let newer = part != NONE && self.parts.get(part).version != chunk.version;
+        !newer || self.restart(index, chunk.version, sink)
     }
 
     /// Adds a chunk to what is held; delivers the value, or asks on, when that completes what was expected.
     fn keep(&mut self, arrival: &Arrival, index: u32, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) {
-        if self.slots.get(index).part == NONE && !self.begin_part(index, chunk, sink) {
+        if self.slots.get(index).part == NONE
+            && !self.begin_part(index, arrival.now_ns, chunk, arrival.datagram_bytes as u16, sink)
+        {
             self.counters.reassembly_full += 1;
-            return self.listen_unless_queued(arrival.now_ns, index);
+            return;
         }
         let slot = self.slots.get(index);
         let (part, asked_ranges, state) = (slot.part, slot.asked_ranges, slot.state);
         match self.parts.write(part, chunk.offset, chunk.bytes) {
             Inserted::New => self.slots.get_mut(index).fruitless = 0,
-            Inserted::Known => self.counters.duplicates += 1,
-            Inserted::Full => self.counters.reassembly_full += 1,
+            // What brings nothing new does not put off asking for what is missing.
+            Inserted::Known => return self.counters.duplicates += 1,
+            Inserted::Full => return self.counters.reassembly_full += 1,
         }
         let end = chunk.offset + chunk.bytes.len() as u32;
         let part = self.parts.get_mut(part);
@@ -256,18 +284,6 @@ impl Client {
         } else {
             self.listen_unless_queued(arrival.now_ns, index);
         }
-    }
-
-    /// Takes memory for a value of which the first chunk came; the books of a read that timed out are given up for it if need be.
-    fn begin_part(&mut self, index: u32, chunk: &Chunk<'_>, sink: &mut impl FnMut(Event<'_>)) -> bool {
-        if self.parts.is_used_up()
-            && let Some(oldest) = self.slots.first(State::LingeringPart)
-        {
-            self.end_lingering(oldest, sink);
-        }
-        let Some(part) = self.parts.begin(chunk.version, chunk.total) else { return false };
-        self.slots.get_mut(index).part = part;
-        true
     }
 
     fn listen_unless_queued(&mut self, now_ns: u64, index: u32) {
@@ -303,11 +319,8 @@ impl Client {
     }
 
     /// The live read a frame belongs to. A late frame ends its read's lingering here, a duplicate is counted.
-    fn find_live(&mut self, arrival: &Arrival, id: u32, sink: &mut impl FnMut(Event<'_>)) -> Option<u32> {
-        let Some(index) = self.slots.find(id) else {
-            self.counters.duplicates += 1;
-            return None;
-        };
+    fn find_live(&mut self, arrival: &mut Arrival, id: u32, sink: &mut impl FnMut(Event<'_>)) -> Option<u32> {
+        let index = self.find(arrival, id)?;
         let slot = self.slots.get_mut(index);
         slot.telemetry = arrival.telemetry.or(slot.telemetry);
         if slot.is_live() {
@@ -315,6 +328,19 @@ impl Client {
         }
         self.end_late(index, arrival.now_ns, true, sink);
         None
+    }
+
+    /// The read with this id, late or not, if the datagram answers a request that may have asked for it: one between its first and its
+    /// newest (section 9).
+    fn find(&mut self, arrival: &mut Arrival, id: u32) -> Option<u32> {
+        let sequence = arrival.header.sequence;
+        let asked = self.slots.find(id).filter(|index| {
+            let slot = self.slots.get(*index);
+            slot.sent > 0 && !is_before(sequence, slot.first_sequence) && !is_before(slot.sequence, sequence)
+        });
+        arrival.answers |= asked.is_some();
+        self.counters.duplicates += u64::from(asked.is_none());
+        asked
     }
 
     /// Notes a chunk of a read that timed out, to tell later whether all of the answer came.

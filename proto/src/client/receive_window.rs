@@ -12,6 +12,7 @@
 //! ask again, and when a gap passes in which no answer began.
 
 use super::ReceiveBuffer;
+use crate::limits::CREDIT_BYTES_MAX;
 
 /// The two kinds of requests, each with its half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,7 @@ pub(super) struct ReceiveWindow {
 
 impl ReceiveWindow {
     pub(super) fn new(buffer: ReceiveBuffer, credit_max: u32) -> Self {
+        let credit_max = credit_max.min(CREDIT_BYTES_MAX as u32);
         Self { buffer, credit_max, reserved: [0; 2] }
     }
 

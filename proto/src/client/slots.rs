@@ -25,11 +25,19 @@ pub(super) enum State {
     Lingering,
     /// The same, with a part of its answer in the books.
     LingeringPart,
+    /// Its answer found no memory: waits for some, nothing is asked for meanwhile.
+    Blocked,
     /// Sent, waiting for answers.
     Waiting,
 }
 
 const LISTS: usize = State::Waiting as usize;
+
+impl State {
+    fn is_live(self) -> bool {
+        matches!(self, Self::Queued | Self::Blocked | Self::Waiting)
+    }
+}
 
 /// One read.
 #[derive(Clone)]
@@ -38,8 +46,12 @@ pub(super) struct Slot {
     pub(super) deadline: u64,
     /// When silence is to be acted on, or [`NEVER`]. Of a lingering read: when its last late chunk came.
     pub(super) act_at: u64,
-    /// Versions older than this one are not taken any more, once there was a restart.
+    /// Versions older than this one are not taken any more, once there was a restart. Of a blocked read: the version that found
+    /// no memory.
     pub(super) version_floor: u64,
+    /// Of a blocked read: length of that value, and of the datagram that brought some of it.
+    pub(super) blocked_total: u32,
+    pub(super) blocked_datagram: u16,
     pub(super) telemetry: Option<Telemetry>,
     /// When the first request datagram of the read was handed out.
     pub(super) first_sent: u64,
@@ -79,8 +91,10 @@ pub(super) struct Slot {
     pub(super) asked_large: bool,
     /// The newest request was itself longer than the base.
     pub(super) sent_large: bool,
-    /// The kernel refused the request.
-    pub(super) not_sent: bool,
+    /// The kernel refused the newest request.
+    pub(super) refused: bool,
+    /// It took one before that.
+    pub(super) taken: bool,
     generation: u32,
 }
 
@@ -89,6 +103,8 @@ const EMPTY: Slot = Slot {
     deadline: 0,
     act_at: NEVER,
     version_floor: 0,
+    blocked_total: 0,
+    blocked_datagram: 0,
     telemetry: None,
     first_sent: 0,
     first_sequence: 0,
@@ -113,14 +129,15 @@ const EMPTY: Slot = Slot {
     asked_ranges: false,
     asked_large: false,
     sent_large: false,
-    not_sent: false,
+    refused: false,
+    taken: false,
     generation: 0,
 };
 
 impl Slot {
     /// Whether the read has not ended.
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.state, State::Queued | State::Waiting)
+        self.state.is_live()
     }
 }
 
@@ -132,10 +149,12 @@ pub(super) struct Slots {
     lists: [List; LISTS],
     live: usize,
     index_bits: u32,
+    /// Xored with ids, so that they cannot be counted from outside.
+    mask: u32,
 }
 
 impl Slots {
-    pub(super) fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize, mask: u32) -> Self {
         let mut slots = Self {
             items: vec![EMPTY; count].into_boxed_slice(),
             keys: vec![[0; KEY_BYTES_MAX]; count].into_boxed_slice(),
@@ -143,6 +162,7 @@ impl Slots {
             lists: [List::EMPTY; LISTS],
             live: count,
             index_bits: count.next_power_of_two().trailing_zeros(),
+            mask,
         };
         (0..count as u32).for_each(|index| slots.move_to(index, State::Free));
         slots
@@ -210,8 +230,7 @@ impl Slots {
         if was == state {
             return;
         }
-        let is_live = |state| matches!(state, State::Queued | State::Waiting);
-        self.live = self.live + usize::from(is_live(state)) - usize::from(is_live(was));
+        self.live = self.live + usize::from(state.is_live()) - usize::from(was.is_live());
         if was != State::Waiting {
             self.links.unlink(&mut self.lists[was as usize], index);
         }
@@ -220,9 +239,9 @@ impl Slots {
         }
     }
 
-    /// The id of the read in a slot: its index below, above it a number that tells the users of the slot apart.
+    /// The id of the read in a slot: its index below, above it a number that tells the users of the slot apart; masked.
     pub(super) fn id(&self, index: u32) -> u32 {
-        self.get(index).generation.checked_shl(self.index_bits).unwrap_or(0) | index
+        (self.get(index).generation.checked_shl(self.index_bits).unwrap_or(0) | index) ^ self.mask
     }
 
     /// What the caller names the read in a slot by.
@@ -238,7 +257,7 @@ impl Slots {
 
     /// The slot of the read with this id; `None` when that read is done with.
     pub(super) fn find(&self, id: u32) -> Option<u32> {
-        let index = id & ((1 << self.index_bits) - 1);
+        let index = (id ^ self.mask) & ((1 << self.index_bits) - 1);
         let known = (index as usize) < self.items.len()
             && self.get(index).state != State::Free
             && self.id(index) == id;
@@ -252,7 +271,7 @@ mod tests {
 
     #[test]
     fn ids_of_one_slot_differ_for_as_long_as_32_bits_allow() {
-        let mut slots = Slots::new(3);
+        let mut slots = Slots::new(3, 0x5EC_2E75);
         let mut seen = alloc::collections::BTreeSet::new();
         for round in 0..3000 {
             let index = slots.claim(b"key", round, 0).expect("free");

@@ -8,6 +8,10 @@ use crate::reassembly::NONE;
 
 /// The gap stops doubling there: 65,536 gaps are past any deadline.
 const GAP_DOUBLINGS_MAX: u8 = 16;
+/// Least margin above a steady round trip: what threads and timers of both ends may be late by (G of RFC 6298, section 2).
+const VARIATION_NS_MIN: u64 = 1_000_000;
+/// Longest round trip reckoned with: one answer that came very late must not stop everything.
+const MEASURED_NS_MAX: u64 = 1_000_000_000;
 
 impl Client {
     /// When [`Client::handle_timeout`] is to be called next; `None` when there is nothing to wait for. Stale after any call that takes
@@ -28,7 +32,7 @@ impl Client {
             let slot = self.slots.get(index);
             if !slot.is_live() {
                 self.end_lingering(index, sink);
-            } else if slot.not_sent {
+            } else if slot.refused && !slot.taken && slot.state == State::Waiting {
                 self.end(index, Ended::NotSent, sink);
             } else if now_ns >= slot.deadline {
                 self.time_out(now_ns, index, sink);
@@ -39,21 +43,37 @@ impl Client {
                 self.arm(index);
             }
         }
+        self.serve_blocked_from_books(sink);
     }
 
     /// Waits for an answer: if one has begun to come until the gap has passed, else until it is time for a retry, or, where none is
     /// left, until an answer should have begun.
     pub(super) fn listen(&mut self, now_ns: u64, index: u32) {
-        let slot = self.slots.get_mut(index);
+        let slot = self.slots.get(index);
         let patience = if slot.answered {
-            self.config.gap_ns.saturating_mul(1 << slot.fruitless.min(GAP_DOUBLINGS_MAX))
+            self.gap_ns().saturating_mul(1 << slot.fruitless.min(GAP_DOUBLINGS_MAX))
         } else if slot.retried < self.config.retries {
-            patience_ns(&self.config, slot.retried, slot.sequence)
+            patience_ns(&self.config, slot.retried, slot.sequence).max(self.measured_ns())
         } else {
-            self.config.gap_ns
+            self.gap_ns()
         };
+        let slot = self.slots.get_mut(index);
         slot.act_at = now_ns.saturating_add(patience);
         self.arm(index);
+    }
+
+    /// Silence that means that no more is coming: as configured, or what a round trip of this path takes, if that is longer (section 10.2).
+    fn gap_ns(&self) -> u64 {
+        self.config.gap_ns.max(self.measured_ns())
+    }
+
+    /// What an answer takes to come at most (RFC 6298); 0 before the first. Every request has its own sequence, so repeated ones measure as well as
+    /// first ones (Karn's problem, section 3 there, does not arise).
+    fn measured_ns(&self) -> u64 {
+        let measured = self.round_trip.estimate();
+        measured
+            .map_or(0, |now| now.smoothed_ns + (4 * now.variation_ns).max(VARIATION_NS_MIN))
+            .min(MEASURED_NS_MAX)
     }
 
     /// Sends the next request of a read as soon as the caller polls.
@@ -87,7 +107,7 @@ impl Client {
         self.ask(index);
     }
 
-    fn arm(&mut self, index: u32) {
+    pub(super) fn arm(&mut self, index: u32) {
         let slot = self.slots.get(index);
         self.wheel.set(index, slot.deadline.min(slot.act_at));
     }
@@ -98,20 +118,34 @@ impl Client {
         if slot.state == State::Queued {
             return; // It is the caller who is silent: the request was not taken yet.
         }
-        let (sequence, answered) = (slot.sequence, slot.answered);
+        let (state, sequence, answered) = (slot.state, slot.sequence, slot.answered);
         let retry = !answered && slot.retried < self.config.retries;
-        if slot.left_out {
+        if state == State::Blocked {
+            self.presume_lost(sequence);
+        } else if slot.left_out {
             self.ask_on(index);
         } else if answered {
             self.suspect_sizes(now_ns, index);
             self.ask_again(index);
-        } else if retry && self.retries.take() {
+        } else if retry {
             self.suspect_sizes(now_ns, index);
-            self.retry(index);
+            if self.asked_too_much(sequence) || self.retries.take() {
+                return self.retry(index);
+            }
+            self.counters.retries_over_budget += 1;
+            self.presume_lost(sequence);
         } else {
-            self.counters.retries_over_budget += u64::from(retry);
             self.presume_lost(sequence);
         }
+    }
+
+    /// Whether this request was larger, or asked for larger datagrams, than requests do now: a path that shrank lost it, it seems, and so
+    /// the server never worked for it. Its retry costs no budget (section 10.3). There are no more such than were under way when the
+    /// suspicion began.
+    fn asked_too_much(&mut self, sequence: u32) -> bool {
+        let sizes = self.sizes();
+        let request = self.requests.find(sequence);
+        request.is_some_and(|request| request.datagram_max > sizes.down || request.bytes > sizes.up)
     }
 
     /// Sends the whole request of a read again.

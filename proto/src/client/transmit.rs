@@ -27,9 +27,9 @@ pub struct Transmit {
 
 /// Sizes of one request: its own, and that of the datagrams it asks for.
 #[derive(Clone, Copy)]
-struct Sizes {
-    up: u16,
-    down: u16,
+pub(super) struct Sizes {
+    pub(super) up: u16,
+    pub(super) down: u16,
 }
 
 impl Client {
@@ -53,8 +53,8 @@ impl Client {
     }
 
     /// Says that the kernel refused the datagram with this sequence, given out by [`Client::poll_transmit`] just before. Its reads end with
-    /// [`Ended::NotSent`](super::Ended::NotSent) at the next [`Client::handle_timeout`], which is due at once, unless an earlier request of theirs
-    /// may still be answered. Reads in a datagram longer than the base are sent again in the base size instead: it may have been too long.
+    /// [`Ended::NotSent`](super::Ended::NotSent) at the next [`Client::handle_timeout`], which is due at once, unless the kernel took an earlier
+    /// request of theirs, which may still be answered. Reads in a datagram longer than the base are sent again in the base size instead: it may have been too long.
     pub fn transmit_failed(&mut self, sequence: u32) {
         self.counters.datagrams_not_sent += 1;
         if let Some(probe) = self.path.find(sequence) {
@@ -72,11 +72,11 @@ impl Client {
             if slot.state != State::Waiting || slot.answered {
                 continue;
             }
+            slot.refused = true;
             if too_long {
                 slot.attempts = slot.attempts.saturating_add(1);
                 self.ask(index);
-            } else if slot.attempts == 0 {
-                slot.not_sent = true;
+            } else if !slot.taken {
                 self.wheel.set(index, 0);
             }
         }
@@ -131,7 +131,7 @@ impl Client {
     }
 
     /// The sizes proved, or given.
-    fn sizes(&self) -> Sizes {
+    pub(super) fn sizes(&self) -> Sizes {
         let base = self.config.base_datagram;
         Sizes {
             up: self.path.up_bytes().unwrap_or(base),
@@ -204,6 +204,8 @@ impl Client {
             if slot.sent == 0 {
                 (slot.first_sequence, slot.first_sent) = (request.sequence, request.sent_ns);
             }
+            slot.taken |= slot.sent > 0 && !slot.refused;
+            slot.refused = false;
             slot.sequence = request.sequence;
             slot.sent = slot.sent.saturating_add(1);
             slot.asked_ranges = slot.part != NONE;

@@ -1,6 +1,7 @@
 //! Probes on their way, those a late acknowledgement may still come for, and how long one is waited for.
 
 use crate::limits::{PROBE_TIMER_FIRST_NS, PROBE_TIMER_MAX_NS, PROBE_TIMER_MIN_NS};
+use crate::round_trip::RoundTrip;
 
 /// One at a time in the search, two in the lowering test.
 const IN_FLIGHT_MAX: usize = 2;
@@ -92,8 +93,7 @@ impl Probes {
 /// How long a probe is waited for: RFC 6298's estimate with a wider margin, doubled while nothing comes back.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Timer {
-    /// Smoothed round trip and its variation, ns; `None` before the first.
-    estimate: Option<(u64, u64)>,
+    round_trip: RoundTrip,
     /// Probes of sizes known to pass lost since the last sign of life.
     pub(super) silent: u32,
 }
@@ -101,18 +101,12 @@ pub(super) struct Timer {
 impl Timer {
     /// A round trip was measured. Ids are used once, so late acknowledgements measure too.
     pub(super) fn sample(&mut self, round_trip_ns: u64) {
-        let round_trip_ns = round_trip_ns.min(PROBE_TIMER_MAX_NS);
-        self.estimate = Some(match self.estimate {
-            None => (round_trip_ns, round_trip_ns / 2),
-            Some((smoothed, variation)) => {
-                ((smoothed * 7 + round_trip_ns) / 8, (variation * 3 + smoothed.abs_diff(round_trip_ns)) / 4)
-            }
-        });
+        self.round_trip.sample(round_trip_ns);
     }
 
     pub(super) fn wait_ns(&self) -> u64 {
-        let once = self.estimate.map_or(PROBE_TIMER_FIRST_NS, |(smoothed, variation)| {
-            (4 * (smoothed + 4 * variation)).max(PROBE_TIMER_MIN_NS)
+        let once = self.round_trip.estimate().map_or(PROBE_TIMER_FIRST_NS, |now| {
+            (4 * (now.smoothed_ns + 4 * now.variation_ns)).max(PROBE_TIMER_MIN_NS)
         });
         once.saturating_mul(1 << self.silent.min(16)).min(PROBE_TIMER_MAX_NS)
     }

@@ -72,8 +72,8 @@ impl Announced {
         }
     }
 
-    /// Checks a request of reads that leaves, and notes it.
-    pub fn check(&mut self, request: &Request<'_>, bytes: usize, path: &PathReport) {
+    /// Checks a request of reads that leaves, and notes it. `no_memory`: the flow has thrown chunks away for want of room.
+    pub fn check(&mut self, request: &Request<'_>, bytes: usize, path: &PathReport, no_memory: bool) {
         let header = request.header;
         assert!(bytes <= path.up.datagram_bytes.into(), "a read of {bytes} B left on {path:?}");
         assert!(header.datagram_max <= path.down.proved_bytes, "{header:?} on {path:?}");
@@ -85,7 +85,7 @@ impl Announced {
                     get.id
                 }
                 Frame::Rerequest(rest) => {
-                    self.check_rest(&header, rest.id, path);
+                    self.check_rest(&header, rest.id, path, no_memory);
                     range_bytes = Some(rest.ranges.iter().map(|range| u64::from(range.length)).sum());
                     rest.id
                 }
@@ -109,11 +109,12 @@ impl Announced {
     }
 
     /// A REREQUEST announces at most the largest datagram that brought a part of the read since its last request, or the base. Where
-    /// nothing was lost, or the last one was challenged, it may announce what is in use.
-    fn check_rest(&self, header: &RequestHeader, id: u32, path: &PathReport) {
+    /// nothing was lost, or the last one was challenged, or found no memory (which a flow may be short of), it may announce what is in use.
+    fn check_rest(&self, header: &RequestHeader, id: u32, path: &PathReport, no_memory: bool) {
         let read = self.reads[&id];
-        let nothing_lost =
-            self.exchanges[&read.sequence].challenged || self.exchanges[&read.answered].complete();
+        let nothing_lost = no_memory
+            || self.exchanges[&read.sequence].challenged
+            || self.exchanges[&read.answered].complete();
         let in_use = if nothing_lost { path.down.datagram_bytes } else { 0 };
         let allowed = read.largest.max(in_use).max(BASE);
         let Read { sequence, largest, .. } = read;

@@ -247,7 +247,8 @@ impl Reader {
         self.books.read_datagrams += 1;
         self.books.large += u64::from(datagram_max > 1200);
         self.books.window_limited += u64::from(credit <= datagram_max.into());
-        self.sizes.check(&request, bytes, &path);
+        let no_memory = self.core.counters().reassembly_full > 0;
+        self.sizes.check(&request, bytes, &path, no_memory);
         if request.header.attempt == 0 {
             self.announced.push((now_ns, datagram_max));
         }
