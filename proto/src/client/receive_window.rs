@@ -7,7 +7,8 @@
 //!   Hahne's dynamic threshold, 1998), so that n under way settle at one part in n + 1 each, and something is left for the next.
 //! - *The rest* of values partly here: each value takes at most an equal part of its half, and what is free.
 //!
-//! One datagram is always asked for: arrivals never wait for credit (design: open loop), and small values need no more.
+//! One datagram is always asked for: arrivals never wait for credit (design: open loop), and small values need no more. Where nothing is
+//! free it is asked for in the base size, which is charged least.
 //! A reservation is given back as datagrams arrive, when all reads of the request have ended, timed out or been cancelled, when they
 //! ask again, and when a gap passes in which no answer began.
 
@@ -80,6 +81,12 @@ impl ReceiveWindow {
         Grant { share, credit: credit as u32, charge: (datagrams * u64::from(charge)) as u32 }
     }
 
+    /// Whether a datagram of this size still fits. One is asked for in any case, but where the buffer is used up it had better be small.
+    #[inline]
+    pub(super) fn has_room(&self, share: Share, datagram_bytes: u16) -> bool {
+        u64::from(self.charge_of(datagram_bytes)) <= self.free(share)
+    }
+
     /// Books what a request may bring.
     pub(super) fn reserve(&mut self, grant: Grant) {
         self.reserved[grant.share as usize] += u64::from(grant.charge);
@@ -131,6 +138,19 @@ mod tests {
         }
         let datagrams: Vec<_> = under_way.iter().map(|grant| grant.credit / 1200).collect();
         assert!(datagrams.iter().all(|count| (7..=9).contains(count)), "a fifth of 40 each: {datagrams:?}");
+    }
+
+    #[test]
+    fn a_used_up_buffer_has_no_room_for_large_datagrams_and_half_of_it_is_not_the_others() {
+        let mut window = window();
+        assert!(window.has_room(Share::First, 8973));
+        while window.has_room(Share::First, 8973) {
+            let grant = window.first(8973, false);
+            window.reserve(grant);
+        }
+        assert!(window.reserved() <= window.half(), "what has room fits");
+        assert!(window.has_room(Share::Rest, 8973));
+        assert!(!window.has_room(Share::First, 8973));
     }
 
     #[test]

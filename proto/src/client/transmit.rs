@@ -3,7 +3,7 @@
 use super::Client;
 use super::groups::next_of;
 use super::path::{Sent, Way};
-use super::receive_window::Grant;
+use super::receive_window::{Grant, Share};
 use super::requests::Request;
 use super::slots::State;
 use crate::limits::{RANGE_BYTES, RANGES_MAX};
@@ -87,7 +87,11 @@ impl Client {
         let sequence = self.take_sequence();
         let slot = self.slots.get(first);
         let (attempt, first_token, holds_part) = (slot.sent, slot.token, slot.part != NONE);
-        let sizes = if slot.attempts > 0 { self.sizes_after_loss(slot.part) } else { self.sizes() };
+        let mut sizes = if slot.attempts > 0 { self.sizes_after_loss(slot.part) } else { self.sizes() };
+        let share = if holds_part { Share::Rest } else { Share::First };
+        if !self.window.has_room(share, sizes.down) {
+            sizes.down = self.config.base_datagram;
+        }
         let (grant, plan) = if holds_part {
             let (grant, plan) = self.plan_rest(first, sizes.down);
             (grant, Some(plan))
