@@ -124,3 +124,22 @@ async fn a_driver_that_is_kept_waiting_loses_nothing() {
     assert_eq!(stats.socket_drops, 0, "{stats:?}");
     assert!(stats.counters.continuations > 0, "{stats:?}");
 }
+
+/// The default number of reads at once, and the buffer that a Linux with its default `net.core.rmem_max` gives.
+#[tokio::test]
+async fn many_large_values_at_once_fit_the_buffer_of_a_default_system() {
+    let server = server();
+    store(&server, [10_000, 100_000]);
+    let options = Options { receive_buffer_bytes: 212_992, timeout: PATIENT, ..Options::default() };
+    let client = connect(&server, options).await;
+    // The path MTU is found first: one datagram of each read may be as large as that.
+    until("the search is complete", || client.stats().path.down.proved_bytes > 8000).await;
+    for bytes in [10_000, 100_000] {
+        let keys = vec![bytes.to_string(); 128];
+        for result in client.get_many(&keys).await {
+            assert!(result.unwrap() == Some(value(bytes)), "value of {bytes} B");
+        }
+    }
+    until("the picture has followed the replies", || client.stats().outcomes.values == 256).await;
+    assert_eq!(client.stats().socket_drops, 0, "{:?}", client.stats());
+}

