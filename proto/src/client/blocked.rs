@@ -29,11 +29,12 @@ impl Client {
             }
             self.leave_queue(index);
             self.slots.move_to(index, State::Blocked);
+            self.slots.get_mut(index).blocked_datagram = 0;
         }
         let slot = self.slots.get_mut(index);
         slot.version_floor = chunk.version;
         slot.blocked_total = chunk.total;
-        slot.blocked_datagram = datagram_bytes;
+        slot.blocked_datagram = slot.blocked_datagram.max(datagram_bytes);
         self.listen(now_ns, index);
         false
     }

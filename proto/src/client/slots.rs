@@ -49,7 +49,7 @@ pub(super) struct Slot {
     /// Versions older than this one are not taken any more, once there was a restart. Of a blocked read: the version that found
     /// no memory.
     pub(super) version_floor: u64,
-    /// Of a blocked read: length of that value, and of the datagram that brought some of it.
+    /// Of a blocked read: length of that value, and of the longest datagram that brought some of it.
     pub(super) blocked_total: u32,
     pub(super) blocked_datagram: u16,
     pub(super) telemetry: Option<Telemetry>,

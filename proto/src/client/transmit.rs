@@ -87,7 +87,9 @@ impl Client {
         let sequence = self.take_sequence();
         let slot = self.slots.get(first);
         let (attempt, first_token, holds_part) = (slot.sent, slot.token, slot.part != NONE);
-        let mut sizes = if slot.attempts > 0 { self.sizes_after_loss(slot.part) } else { self.sizes() };
+        // Of an answer that found no memory nobody looked whether all of it came.
+        let doubtful = slot.attempts > 0 || holds_part && self.parts.get(slot.part).arrived.bytes() == 0;
+        let mut sizes = if doubtful { self.sizes_after_loss(slot.part) } else { self.sizes() };
         self.window.set_aside(self.slots.live(), self.config.base_datagram);
         let share = if holds_part { Share::Rest } else { Share::First };
         if !self.window.has_room(share, sizes.down) {
