@@ -296,6 +296,7 @@ fn after_a_path_shrinks_no_read_fails_that_had_time_for_its_retry() {
             partial_max: 8_192,
             reassembly_bytes: 128 << 20,
             receive_buffer: ReceiveBuffer::linux(64 << 20),
+            credit_max: 8_973, // one datagram each, so that all of them fit the buffer in the large size
             ..config()
         };
         let mut world = world(config, CLEAN);
