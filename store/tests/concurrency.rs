@@ -120,6 +120,9 @@ fn a_reader_allocates_nothing_while_a_writer_updates() {
             let steps = (1..).take_while(|_| !done.load(Ordering::Relaxed));
             steps.inspect(|step| write(&store, *step)).count()
         });
+        while store.stats().bytes_used == 0 {
+            thread::yield_now();
+        }
         let reader = scope.spawn(|| {
             drop(store.pin());
             let before = thread_allocations();
