@@ -146,13 +146,10 @@ impl Model {
     /// Takes a chunk; `full` where the client said that it has no room for another gap.
     fn chunk(&mut self, version: u64, offset: usize, piece: &[u8], full: bool) -> Option<End> {
         let total = self.stored[version as usize].len();
-        if piece.len() == total {
-            return self.open(version, piece.to_vec());
-        }
         match self.held {
             None if self.restarts > 0 && version < self.floor => return None,
             Some(held) if version < held => return None,
-            Some(held) if version > held => {
+            Some(held) if version > held && piece.len() < total => {
                 if self.restarts == VERSION_RESTARTS_MAX {
                     return Some(End::OverTcp);
                 }
@@ -161,6 +158,9 @@ impl Model {
                 self.held = None;
             }
             _ => {}
+        }
+        if piece.len() == total {
+            return self.open(version, piece.to_vec());
         }
         if self.held.is_none() {
             self.held = Some(version);
