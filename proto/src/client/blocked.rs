@@ -1,9 +1,8 @@
 //! Reads whose answer found no memory: they wait for it in the order they came, and cost nothing meanwhile (section 10.2).
 //!
-//! It is no loss: nothing is suspected, nothing is counted against the read, and its credit is free for others once the gap shows that no more
-//! of the answer is on its way. Whoever gives memory back
-//! wakes the one that waits longest, which is given it before it asks on, so that nobody takes it away in between. Newer reads for which
-//! there is room do not wait behind one that needs more.
+//! It is no loss: nothing is suspected, nothing is counted against the read, and its credit is free for others once the gap shows that
+//! no more of the answer is on its way. Whoever gives memory back wakes the one that waits longest, which is given it before it asks
+//! on, so that nobody takes it away in between. Newer reads for which there is room do not wait behind one that needs more.
 
 use super::slots::State;
 use super::{Client, Event};

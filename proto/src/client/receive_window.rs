@@ -10,6 +10,7 @@
 //!
 //! One datagram is always asked for: arrivals never wait for credit (design: open loop), and small values need no more. Where nothing is
 //! free it is asked for in the base size, which is charged least.
+//!
 //! A reservation is given back as datagrams arrive, when all reads of the request have ended, timed out or been cancelled, when they
 //! ask again, and when a gap passes in which no answer began.
 
@@ -90,7 +91,7 @@ impl ReceiveWindow {
         Grant { share, credit: credit as u32, charge: (datagrams * u64::from(charge)) as u32 }
     }
 
-    /// Whether a datagram of this size still fits. One is asked for in any case, but where the buffer is used up it had better be small.
+    /// Whether a datagram of this size still fits.
     #[inline]
     pub(super) fn has_room(&self, share: Share, datagram_bytes: u16) -> bool {
         u64::from(self.charge_of(datagram_bytes)) <= self.free(share)
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_used_up_buffer_has_no_room_for_large_datagrams_and_half_of_it_is_not_the_others() {
+    fn large_datagrams_have_room_until_their_half_is_used_up() {
         let mut window = window();
         assert!(window.has_room(Share::First, 8973));
         while window.has_room(Share::First, 8973) {
