@@ -8,10 +8,10 @@ use super::{Stage, StageSpec};
 use crate::attribution::{Loss, Symptom};
 
 /// A flow by its index within the worker and its number.
-pub(super) type FlowName = (usize, u32);
+pub(crate) type FlowName = (usize, u32);
 
 /// Books one event of a flow's core.
-pub(super) fn event(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: u64, event: &Event<'_>) {
+pub(crate) fn event(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: u64, event: &Event<'_>) {
     let Stage { spec, space, stalls } = *stage;
     let (flow_index, number) = flow;
     let item = event.token as u32;
@@ -55,16 +55,22 @@ pub(super) fn event(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: u
     tally.end(&End { flow_index, value_bytes: space.value_bytes(item), sample, loss }, stalls);
 }
 
-/// Books a read that the core had no room for.
-pub(super) fn no_room(
-    tally: &mut Tally,
-    stage: &Stage<'_>,
-    flow: FlowName,
-    item: u32,
-    intended_ns: u64,
-    now: u64,
-) {
-    let loss = Loss { flow: flow.1, sequence: 0, failed: true, symptom: Symptom::NoRoom };
+/// A read that failed for a reason no event of the protocol's core has a name for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure {
+    /// The item asked for.
+    pub(crate) item: u32,
+    /// When it was to be sent.
+    pub(crate) intended_ns: u64,
+    /// Sequence of its request; 0 if there was none.
+    pub(crate) sequence: u32,
+    /// How it showed.
+    pub(crate) symptom: Symptom,
+}
+
+/// Books such a read.
+pub(crate) fn failed(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: u64, failure: &Failure) {
+    let Failure { item, intended_ns, sequence, symptom } = *failure;
     let sample = Sample {
         intended_ns,
         ended_ns: now,
@@ -73,8 +79,8 @@ pub(super) fn no_room(
         slip_ns: None,
         residence_ns: None,
     };
-    let end =
-        End { flow_index: flow.0, value_bytes: stage.space.value_bytes(item), sample, loss: Some(loss) };
+    let loss = Some(Loss { flow: flow.1, sequence, failed: true, symptom });
+    let end = End { flow_index: flow.0, value_bytes: stage.space.value_bytes(item), sample, loss };
     tally.end(&end, stage.stalls);
 }
 

@@ -1,9 +1,10 @@
 //! The load engine: workers pinned to CPUs, several flows each, one stage at a time.
 //!
-//! A stage is a rate held for a time. Every thread runs the loop of its [`Worker`] and keeps a ledger of its own, the [`Tally`]; idle threads
+//! A stage is a rate held for a time. Every thread runs the same loop over its [`Flows`] and keeps a ledger of its own, the [`Tally`]; idle threads
 //! watch for stalls of the host. The ledgers are put together when all reads have ended.
 
-mod booking;
+pub(crate) mod booking;
+mod drive;
 mod flow;
 mod stalls;
 mod tally;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+pub use drive::Flows;
 pub use flow::{Flow, FlowSpec};
 use shingle_udp::monotonic_ns;
 pub use stalls::{Stall, StallLog};
@@ -77,10 +79,13 @@ pub(crate) const PLAIN_STAGE: StageSpec = StageSpec {
 
 /// What all workers of a stage share.
 #[derive(Clone, Copy)]
-struct Stage<'a> {
-    spec: &'a StageSpec,
-    space: &'a ItemSpace,
-    stalls: &'a StallLog,
+pub struct Stage<'a> {
+    /// What is asked for.
+    pub spec: &'a StageSpec,
+    /// What is read.
+    pub space: &'a ItemSpace,
+    /// Stalls of the host seen so far.
+    pub stalls: &'a StallLog,
 }
 
 /// What a stage brought.
@@ -109,8 +114,8 @@ pub fn size_classes() -> &'static [u64] {
 ///
 /// # Errors
 /// A worker that could not be pinned, or a kernel error no read can be blamed for.
-pub fn run_stage(
-    workers: &mut [Worker],
+pub fn run_stage<W: Flows + Send>(
+    workers: &mut [W],
     spec: &StageSpec,
     space: &ItemSpace,
     watched_cpus: &[usize],
@@ -127,7 +132,7 @@ pub fn run_stage(
         let running: Vec<_> = workers
             .iter_mut()
             .zip(schedules)
-            .map(|(worker, schedule)| scope.spawn(move || worker.run(&stage, schedule)))
+            .map(|(worker, schedule)| scope.spawn(move || drive::drive(worker, &stage, schedule)))
             .collect();
         while running.iter().any(|worker| !worker.is_finished()) {
             thread::sleep(TICK);
