@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use shingle_store::StoreError;
 
 use crate::config::ConfigError;
+use crate::failure::Failure;
 
 /// A server that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,9 @@ pub enum StartError {
         /// What the kernel says.
         source: io::Error,
     },
+    /// A thread failed before all of them ran.
+    #[error(transparent)]
+    Failed(Failure),
     /// Something else the system refused.
     #[error("{what}: {source}")]
     System {

@@ -20,6 +20,9 @@ pub mod config;
 mod control;
 mod cookies;
 mod error;
+mod failure;
+#[cfg(feature = "fault-injection")]
+mod fault;
 pub mod limits;
 mod listen;
 mod metrics;
@@ -33,5 +36,6 @@ mod worker;
 
 pub use config::{Config, ConfigError, Pause, PortConfig, Token};
 pub use error::StartError;
+pub use failure::Failure;
 pub use server::{ServedPort, Server};
 pub use shingle_proto::wire::Strategy;

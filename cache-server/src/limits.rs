@@ -25,6 +25,9 @@ pub const DRAIN: Duration = Duration::from_secs(1);
 pub const DRAIN_MAX: Duration = Duration::from_secs(600);
 /// How long a server interrupted at the terminal (SIGINT) still tells its clients.
 pub const DRAIN_INTERRUPTED: Duration = Duration::from_millis(100);
+/// How long a server of which a thread failed still tells its clients, from the threads that are left: some hundred reads of
+/// a busy client, and soon enough for a supervisor to start another.
+pub const DRAIN_FAILED: Duration = Duration::from_millis(200);
 /// Shortest interval of injected pauses: below it workers would do nothing else.
 pub const PAUSE_INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// Longest token: its length travels in one byte.
@@ -62,6 +65,9 @@ pub(crate) const SEND_ARENA_BYTES: usize = COPIED_PER_REQUEST_BYTES + 1024 * REC
 pub(crate) const RECEIPTS_PER_WORKER: usize = 1 << 20;
 /// How often a busy worker publishes what costs a system call to learn: its CPU time and its socket's drops.
 pub(crate) const PUBLISH_NS: u64 = 10_000_000;
+/// How long every receive of a worker may fail before the worker does: shortage of memory passes, a socket that is of no use
+/// does not mend.
+pub(crate) const RECV_FAILING_NS_MAX: u64 = 1_000_000_000;
 /// Longest sleep of an idle worker: it bounds how old published figures are, and costs 10 wake-ups a second.
 pub(crate) const IDLE: Duration = Duration::from_millis(100);
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use shingle_server::args::Args;
 use shingle_server::signals::drain_on_signals;
-use shingle_server::{Server, StartError};
+use shingle_server::{Failure, Server, StartError};
 use shingle_store::counting::CountingAllocator;
 
 #[global_allocator]
@@ -14,6 +14,17 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Status for bad usage and failed set-up.
 const EXIT_SETUP: u8 = 2;
+/// Status of a server of which a thread failed while it served.
+const EXIT_FAILED: u8 = 101;
+
+/// Why the process does not end with status 0.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -22,18 +33,21 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::from(EXIT_SETUP)
+            ExitCode::from(match error {
+                Error::Start(_) => EXIT_SETUP,
+                Error::Failed(_) => EXIT_FAILED,
+            })
         }
     }
 }
 
-fn run(args: Args) -> Result<(), StartError> {
-    let server = Server::start(args.resolve()?)?;
+fn run(args: Args) -> Result<(), Error> {
+    let config = args.resolve().map_err(StartError::from)?;
+    let server = Server::start(config)?;
     drain_on_signals(&server).map_err(|source| StartError::System { what: "catching signals", source })?;
     // Whoever reads the line may be gone; the server serves all the same.
     let _ = writeln!(io::stdout(), "{}", ready_line(&server));
-    server.wait();
-    Ok(())
+    Ok(server.wait()?)
 }
 
 /// `ready tcp=ADDR:PORT udp=PORT=STRATEGY,...`: scripts wait for it.

@@ -8,8 +8,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::control::reap;
 use crate::limits::{HTTP_CONNECTIONS_MAX, HTTP_REQUEST_BYTES_MAX, MESSAGE_TIMEOUT};
 use crate::report;
 use crate::shared::Shared;
@@ -18,12 +20,17 @@ use crate::stats::{StatsReport, WorkerReport};
 /// Answers every scrape; never returns.
 pub(crate) async fn serve(shared: &Arc<Shared>, listener: TcpListener) {
     let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS_MAX));
+    let mut scrapes = JoinSet::new();
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            never = reap(&mut scrapes) => never,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 let shared = Arc::clone(shared);
-                tokio::task::spawn_local(async move {
+                scrapes.spawn_local(async move {
                     // A scraper that went away needs no answer.
                     let _ = timeout(MESSAGE_TIMEOUT, answer(stream, &shared)).await;
                     drop(place);

@@ -1,8 +1,6 @@
 //! A running server: started whole, stopped whole.
 
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process;
 use std::sync::mpsc;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -19,14 +17,12 @@ use crate::config::Config;
 use crate::control::ControlPlane;
 use crate::cookies::SharedSecrets;
 use crate::error::StartError;
+use crate::failure::{self, Failure};
 use crate::limits::RECEIPTS_PER_WORKER;
 use crate::shared::{Parts, PortState, Shared, instance_nonce};
 use crate::stats::StatsReport;
 use crate::worker::{ReceiptRing, WAKER, Worker, WorkerState};
 use crate::{listen, report};
-
-/// Status of a process whose data or control plane failed while serving.
-const EXIT_FAILED: i32 = 101;
 
 /// A server whose threads run. Dropping it stops it.
 pub struct Server {
@@ -126,9 +122,19 @@ impl Server {
         move |span| shared.drain(span.min(shared.drain_for))
     }
 
+    /// Why the server stops or has stopped by itself, if it did. Its ports stay bound until it is dropped or waited for.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        self.shared.failure()
+    }
+
     /// Waits until the server has stopped, as it does at the end of a drain.
-    pub fn wait(mut self) {
+    ///
+    /// # Errors
+    /// The thread that failed, where that is why it stopped: a server that has lost one would serve half.
+    pub fn wait(mut self) -> Result<(), Failure> {
         self.join();
+        self.shared.failure().cloned().map_or(Ok(()), Err)
     }
 
     /// Stops at once: threads end, ports are closed.
@@ -143,38 +149,44 @@ impl Server {
         for (number, worker) in workers.into_iter().enumerate() {
             let cpu = cpus.get(number % cpus.len().max(1)).copied();
             let running = running.clone();
-            self.spawn(format!("worker-{number}"), move || {
+            let label = format!("worker {number} (UDP port {})", worker.port());
+            self.spawn(format!("worker-{number}"), label, move || {
                 // The receiver is gone only when the start has failed.
                 worker.run(cpu, move || {
                     let _ = running.send(());
                 })
             })?;
         }
-        self.spawn("control".into(), move || {
+        self.spawn("control".into(), "the control plane".into(), move || {
             control.run();
             Ok(())
         })?;
-        for _ in 0..count {
-            runs.recv().expect("a worker that cannot run ends the process");
+        drop(running);
+        match runs.iter().count() == count {
+            true => Ok(()),
+            false => Err(self.failed_to_run()),
         }
-        Ok(())
     }
 
-    /// Starts a thread that must not fail: a server that has lost one would serve half.
+    /// Why not every worker has come to run.
+    fn failed_to_run(&mut self) -> StartError {
+        self.shared.stop();
+        self.join();
+        let failure = self.shared.failure().expect("a worker ends before it runs by failing");
+        StartError::Failed(failure.clone())
+    }
+
+    /// Starts a thread whose failure ends the server; `label` is what people call it.
     fn spawn(
         &mut self,
         name: String,
+        label: String,
         body: impl FnOnce() -> io::Result<()> + Send + 'static,
     ) -> Result<(), StartError> {
-        let label = name.clone();
-        let guarded = move || match catch_unwind(AssertUnwindSafe(body)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => fail(&label, &error),
-            Err(_) => fail(&label, &"it panicked, see above"),
-        };
+        let shared = Arc::clone(&self.shared);
         let thread = thread::Builder::new()
             .name(name)
-            .spawn(guarded)
+            .spawn(move || failure::guard(&shared, label, body))
             .map_err(StartError::system("starting a thread"))?;
         self.threads.push(thread);
         Ok(())
@@ -182,7 +194,7 @@ impl Server {
 
     fn join(&mut self) {
         for thread in self.threads.drain(..) {
-            // Threads that panic end the process.
+            // Panics are caught, and kept as the failure.
             let _ = thread.join();
         }
     }
@@ -202,11 +214,6 @@ impl fmt::Debug for Server {
             .field("ports", &self.ports())
             .finish_non_exhaustive()
     }
-}
-
-fn fail(thread: &str, why: &dyn fmt::Display) -> ! {
-    eprintln!("error: thread {thread} failed: {why}; the process ends rather than serve half");
-    process::exit(EXIT_FAILED)
 }
 
 /// What a worker is made of, and where its state is in [`Shared::ports`].

@@ -1,5 +1,6 @@
 //! What all threads of a server share.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use crate::config::{Pause, Token};
 use crate::control::ControlCounters;
 use crate::cookies::SharedSecrets;
+use crate::failure::Failure;
 use crate::strategy;
 use crate::worker::WorkerState;
 
@@ -35,6 +37,8 @@ pub(crate) struct Shared {
     draining: CachePadded<AtomicBool>,
     stopping: AtomicBool,
     phase: watch::Sender<Phase>,
+    /// The first thread that failed.
+    failure: OnceLock<Failure>,
 }
 
 /// Where a server is in its life.
@@ -98,6 +102,7 @@ impl Shared {
             draining: CachePadded::default(),
             stopping: AtomicBool::new(false),
             phase: watch::Sender::new(Phase::Running),
+            failure: OnceLock::new(),
         }
     }
 
@@ -139,6 +144,15 @@ impl Shared {
                 Phase::Stopping => Phase::Stopping,
             }
         });
+    }
+
+    /// Keeps why the server ends; of several failures the first.
+    pub(crate) fn fail(&self, failure: Failure) {
+        let _ = self.failure.set(failure);
+    }
+
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        self.failure.get()
     }
 
     /// Tells every thread to end.

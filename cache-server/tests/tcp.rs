@@ -240,7 +240,7 @@ fn draining_is_said_in_every_answer_and_ends_the_server() {
     assert_eq!(flag, Some(true));
     assert!(tcp.stats().draining);
     assert_eq!(tcp.done(Control::Set(set(b"k", b"w"))).unwrap_err().0, ErrorCode::Draining);
-    server.wait();
+    server.wait().unwrap();
     assert_eq!(tcp.receive(|_| ()), None);
 }
 

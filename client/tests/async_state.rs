@@ -133,6 +133,6 @@ async fn a_drain_is_seen_and_reads_go_on_until_the_end() {
     // Nobody reads: a heartbeat's answer brings the word.
     until_state(&client, ServerState::Draining).await;
     assert_eq!(client.get("300000").await.unwrap(), Some(value(300_000)));
-    tokio::task::spawn_blocking(move || server.wait()).await.unwrap();
+    tokio::task::spawn_blocking(move || server.wait()).await.unwrap().unwrap();
     until("the server is seen to be gone", || client.state() == ServerState::Unreachable).await;
 }

@@ -211,6 +211,8 @@ impl<'s> Session<'s> {
     fn delete(&self, delete: &KeyRequest<'_>) -> Result<u64, Refusal> {
         self.check_update()?;
         check_key(delete.key)?;
+        #[cfg(feature = "fault-injection")]
+        crate::fault::strike(delete.key).map_err(|error| (ErrorCode::Malformed, error.to_string()))?;
         Ok(u64::from(self.shared.store.delete(delete.key)))
     }
 

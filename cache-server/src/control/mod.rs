@@ -9,13 +9,14 @@ mod seats;
 
 use std::io;
 use std::net::TcpListener;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use shingle_proto::limits::COOKIE_SECRET_S;
 use tokio::runtime::Runtime;
-use tokio::task::LocalSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::limits::CONNECTIONS_MAX;
@@ -106,8 +107,13 @@ async fn rotate_secrets(shared: &Shared) {
 
 async fn accept(shared: &Arc<Shared>, listener: tokio::net::TcpListener) {
     let (seats, budget) = (Rc::new(Seats::default()), Rc::new(Budget::default()));
+    let mut connections = JoinSet::new();
     loop {
-        let (stream, peer) = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            never = reap(&mut connections) => never,
+        };
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, most likely; some come back as connections end.
@@ -121,7 +127,7 @@ async fn accept(shared: &Arc<Shared>, listener: tokio::net::TcpListener) {
         shared.control.evicted.add(evicted.into());
         shared.control.connections.set(seats.count() as u64);
         let (shared, seats, budget) = (Arc::clone(shared), Rc::clone(&seats), Rc::clone(&budget));
-        tokio::task::spawn_local(async move {
+        connections.spawn_local(async move {
             let ended = tokio::select! {
                 ended = connection::serve(stream, peer, &shared, &seat, &budget) => ended,
                 () = seat.leave.notified() => Err(io::Error::other("somebody else needed the seat")),
@@ -133,6 +139,21 @@ async fn accept(shared: &Arc<Shared>, listener: tokio::net::TcpListener) {
             drop(seat);
             shared.control.connections.set(seats.count() as u64);
         });
+    }
+}
+
+/// Takes the ends of tasks. One that panicked may have left the store unfit for updates, so its panic becomes the thread's.
+pub(crate) async fn reap(tasks: &mut JoinSet<()>) -> ! {
+    loop {
+        match tasks.join_next().await {
+            Some(Err(error)) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    resume_unwind(panic);
+                }
+            }
+            Some(Ok(())) => {}
+            None => std::future::pending().await,
+        }
     }
 }
 

@@ -18,7 +18,8 @@ use super::queued::Queued;
 use super::{Counters, WorkerState, growth};
 use crate::cookies::WorkerKeys;
 use crate::limits::{
-    IDLE, PUBLISH_NS, RECV_SLOT_BYTES, RECV_SLOTS, SEND_ARENA_BYTES, SEND_MESSAGES, SEND_SLICES,
+    IDLE, PUBLISH_NS, RECV_FAILING_NS_MAX, RECV_SLOT_BYTES, RECV_SLOTS, SEND_ARENA_BYTES, SEND_MESSAGES,
+    SEND_SLICES,
 };
 use crate::shared::{PortState, Shared};
 use crate::strategy;
@@ -48,6 +49,8 @@ pub(crate) struct Worker {
     queued: Vec<Queued>,
     scratch: Vec<u8>,
     published_ns: u64,
+    /// Since when every receive has failed.
+    failing_since_ns: Option<u64>,
 }
 
 impl Worker {
@@ -78,8 +81,14 @@ impl Worker {
             scratch: if place.as_stored { Vec::new() } else { scratch(shared.value_bytes_max) },
             place,
             published_ns: 0,
+            failing_since_ns: None,
             shared: Arc::clone(shared),
         })
+    }
+
+    /// The UDP port it serves.
+    pub(crate) fn port(&self) -> u16 {
+        self.place.port
     }
 
     /// Pins the thread, then serves until the server stops.
@@ -121,11 +130,7 @@ impl Worker {
         self.pause();
         let counters = &state.counters;
         counters.recv_system_calls.add(1);
-        let received = self.incoming.recv(&self.socket).unwrap_or_else(|error| {
-            // The kernel is short of memory, most likely: what is waiting is still there at the next turn.
-            tracing::warn!("worker {} could not receive: {error}", state.number);
-            0
-        });
+        let received = self.receive(state.number)?;
         if let Some(drops) = self.incoming.drops() {
             set_drops(counters, drops);
         }
@@ -134,6 +139,31 @@ impl Worker {
         }
         self.publish(counters);
         Ok(received == RECV_SLOTS)
+    }
+
+    /// Receives a batch. A receive that fails is tried again at the next turn, as what waits is still there: most likely the
+    /// kernel is short of memory.
+    ///
+    /// # Errors
+    /// When that goes on for too long.
+    fn receive(&mut self, number: u8) -> io::Result<usize> {
+        match self.incoming.recv(&self.socket) {
+            Ok(received) => {
+                self.failing_since_ns = None;
+                #[cfg(feature = "fault-injection")]
+                self.incoming.iter().try_for_each(|datagram| crate::fault::strike(datagram.bytes))?;
+                Ok(received)
+            }
+            Err(error) => {
+                let now_ns = monotonic_ns();
+                let since_ns = *self.failing_since_ns.get_or_insert(now_ns);
+                if now_ns - since_ns > RECV_FAILING_NS_MAX {
+                    return Err(io::Error::new(error.kind(), format!("its socket is of no use: {error}")));
+                }
+                tracing::warn!("worker {number} could not receive: {error}");
+                Ok(0)
+            }
+        }
     }
 
     /// Answers what was received.
