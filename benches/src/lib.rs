@@ -1,6 +1,7 @@
 //! What is measured of the protocol, once for every way of measuring it: criterion, instruction counts, ratios to a floor.
 #![forbid(unsafe_code)]
 
+pub mod floors;
 mod reads;
 mod small;
 

@@ -32,6 +32,8 @@ mod cmsg;
 pub mod counters;
 mod cpu;
 mod error_queue;
+#[cfg(feature = "floor")]
+pub mod floor;
 pub mod limits;
 mod meminfo;
 mod mtu;

@@ -1,0 +1,151 @@
+//! The command line of `floors`, and what it does.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+use super::error::{Error, system};
+use super::limits::{ROUND, ROUND_MS, ROUNDS, ROUNDS_MAX, ROUNDS_MIN, WARM_UP};
+use super::report::RowReport;
+use super::rows::{ROWS, Row};
+use super::serve::Serve;
+use super::setup::Setup;
+
+/// Runs the bare floor, our server and memcached interleaved, and prints the table of targets.
+#[derive(Debug, Parser)]
+#[command(name = "floors", version)]
+pub struct Args {
+    #[command(subcommand)]
+    serve: Option<Child>,
+    /// Measure only this row; repeatable
+    #[arg(long, value_name = "ROW")]
+    only: Vec<String>,
+    /// Interleaved rounds
+    #[arg(long, default_value_t = ROUNDS)]
+    rounds: usize,
+    /// Milliseconds each contestant is measured in a round
+    #[arg(long, default_value_t = ROUND.as_millis() as u64)]
+    round_ms: u64,
+    /// Leave memcached out
+    #[arg(long)]
+    without_memcached: bool,
+    /// Write everything found to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Print the rows there are
+    #[arg(long)]
+    list: bool,
+}
+
+/// What the driver starts itself for.
+#[derive(Debug, Subcommand)]
+enum Child {
+    /// Serve, as a child of the driver
+    #[command(subcommand, hide = true)]
+    Serve(Serve),
+}
+
+/// What is written as JSON.
+#[derive(Serialize)]
+struct Record<'a> {
+    schema: &'static str,
+    rounds: usize,
+    round_ms: u64,
+    server_cpu: usize,
+    driver_cpu: usize,
+    kernel: String,
+    rows: &'a [RowReport],
+}
+
+impl Args {
+    /// Does what was typed. Targets that are missed are no failure: the table says so.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        match self.execute() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::from(2)
+            }
+        }
+    }
+
+    fn execute(mut self) -> Result<(), Error> {
+        if let Some(Child::Serve(serve)) = self.serve.take() {
+            return serve.run();
+        }
+        if self.list {
+            ROWS.iter().for_each(|row| println!("{:<16} {}", row.id, row.title));
+            return Ok(());
+        }
+        let range = |flag, found: u64, (min, max): (u64, u64)| {
+            if (min..=max).contains(&found) { Ok(()) } else { Err(Error::Range { flag, found, min, max }) }
+        };
+        range("--rounds", self.rounds as u64, (ROUNDS_MIN as u64, ROUNDS_MAX as u64))?;
+        range("--round-ms", self.round_ms, ROUND_MS)?;
+        let rows = self.rows()?;
+        let span = Duration::from_millis(self.round_ms);
+        let setup = Setup::new(self.rounds, span, !self.without_memcached)?;
+        println!(
+            "{} interleaved rounds of {} ms each after {} ms of warm-up, servers on CPU {}, driver on CPU {}.\n\
+             Medians of the rounds' ratios with their 95 % interval (order statistics). A target is missed when the whole interval lies below it.",
+            self.rounds,
+            self.round_ms,
+            WARM_UP.as_millis(),
+            setup.server_cpu,
+            setup.driver_cpu
+        );
+        let mut reports = Vec::new();
+        for row in rows {
+            let report = row.run(&setup)?;
+            report.print();
+            reports.push(report);
+        }
+        self.summary(&reports);
+        self.write(&setup, &reports)
+    }
+
+    fn rows(&self) -> Result<Vec<&'static Row>, Error> {
+        let known = || ROWS.iter().map(|row| row.id).collect::<Vec<_>>().join(", ");
+        for found in &self.only {
+            if !ROWS.iter().any(|row| row.id == found) {
+                return Err(Error::NoRow { found: found.clone(), rows: known() });
+            }
+        }
+        let wanted = |row: &&Row| self.only.is_empty() || self.only.iter().any(|only| only == row.id);
+        Ok(ROWS.iter().filter(wanted).collect())
+    }
+
+    fn summary(&self, reports: &[RowReport]) {
+        let list = |of: &dyn Fn(&RowReport) -> bool| {
+            reports.iter().filter(|row| of(row)).map(|row| row.id).collect::<Vec<_>>().join(", ")
+        };
+        let (missed, skipped) = (list(&RowReport::missed), list(&|row| row.skipped.is_some()));
+        println!("\nmissed: {}", if missed.is_empty() { "none" } else { &missed });
+        if !skipped.is_empty() {
+            println!("skipped: {skipped}");
+        }
+        if self.without_memcached {
+            println!("memcached was left out: its targets were not looked at");
+        }
+    }
+
+    fn write(&self, setup: &Setup, rows: &[RowReport]) -> Result<(), Error> {
+        let Some(path) = &self.json else { return Ok(()) };
+        let record = Record {
+            schema: "shingle.floors/1",
+            rounds: setup.rounds,
+            round_ms: self.round_ms,
+            server_cpu: setup.server_cpu,
+            driver_cpu: setup.driver_cpu,
+            kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
+            rows,
+        };
+        let write = || serde_json::to_writer_pretty(File::create(path)?, &record).map_err(std::io::Error::from);
+        write().or_else(system(format!("writing {}", path.display())))
+    }
+}

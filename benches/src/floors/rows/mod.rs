@@ -1,0 +1,47 @@
+//! The rows of the table, in its order.
+
+mod reads;
+mod updates;
+
+use super::error::Error;
+use super::report::RowReport;
+use super::setup::Setup;
+
+/// One row: how it is chosen, what it is, and how it is found out.
+pub struct Row {
+    /// As it is chosen on the command line.
+    pub id: &'static str,
+    /// The workload in words.
+    pub title: &'static str,
+    run: fn(&Setup, RowReport) -> Result<RowReport, Error>,
+}
+
+/// All rows.
+pub const ROWS: &[Row] = &[
+    Row { id: "plain", title: "one get a datagram, 100 B values, 128 in flight", run: reads::plain },
+    Row { id: "trains", title: "the same, requests in UDP_SEGMENT trains of 16", run: reads::trains },
+    Row { id: "many", title: "50 gets in a datagram, 100 B values, path MTU 1500, 32 in flight", run: reads::many },
+    Row { id: "jumbo", title: "50 gets in a datagram, 100 B values, path MTU 9001, 32 in flight", run: reads::jumbo },
+    Row {
+        id: "chunked",
+        title: "4000 B values at path MTU 1500, chunked, one get a datagram, 128 in flight",
+        run: reads::chunked,
+    },
+    Row { id: "chunked-trains", title: "the same, requests in trains of 16", run: reads::chunked_trains },
+    Row {
+        id: "ten-million",
+        title: "10 million items of 100 B, uniform keys, against 10 thousand, 128 in flight",
+        run: reads::ten_million,
+    },
+    Row { id: "updates", title: "100,000 updates/s over TCP beside the reads, 128 in flight", run: updates::run },
+];
+
+impl Row {
+    /// Measures it.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being measured.
+    pub fn run(&self, setup: &Setup) -> Result<RowReport, Error> {
+        (self.run)(setup, RowReport::new(self.id, self.title))
+    }
+}
