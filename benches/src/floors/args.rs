@@ -142,10 +142,14 @@ impl Args {
             round_ms: self.round_ms,
             server_cpu: setup.server_cpu,
             driver_cpu: setup.driver_cpu,
-            kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned(),
+            kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")
+                .unwrap_or_default()
+                .trim()
+                .to_owned(),
             rows,
         };
-        let write = || serde_json::to_writer_pretty(File::create(path)?, &record).map_err(std::io::Error::from);
+        let write =
+            || serde_json::to_writer_pretty(File::create(path)?, &record).map_err(std::io::Error::from);
         write().or_else(system(format!("writing {}", path.display())))
     }
 }

@@ -124,7 +124,12 @@ impl RowReport {
         }
         if let Some(control) = self.control {
             let interval = format!("[{}, {}]", figure(control.low), figure(control.high));
-            println!("  {:<44} {:>12}  {:>10} x {interval}", "A/A: floor again / floor", "", figure(control.median));
+            println!(
+                "  {:<44} {:>12}  {:>10} x {interval}",
+                "A/A: floor again / floor",
+                "",
+                figure(control.median)
+            );
         }
         for Rate { name, reads_per_s, lost, datagrams_per_request, .. } in &self.rates {
             let lost = if *lost > 0 { format!(", {lost} requests lost") } else { String::new() };

@@ -129,8 +129,7 @@ impl ShingleArgs {
             let _ = write!(line, " udp={}:{}", server.tcp_addr().ip(), served.port);
         }
         ready(&line).or_else(system("saying that the server is ready"))?;
-        server.wait();
-        Ok(())
+        server.wait().map_err(|failure| not_ready(failure.to_string()))
     }
 }
 

@@ -65,7 +65,20 @@ impl Process {
         let number = port.to_string();
         let memory = MEMCACHED_MIB.to_string();
         let mut command = Command::new("memcached");
-        command.args(["-l", "127.0.0.1", "-p", &number, "-U", &number, "-t", "1", "-m", &memory, "-c", "256"]);
+        command.args([
+            "-l",
+            "127.0.0.1",
+            "-p",
+            &number,
+            "-U",
+            &number,
+            "-t",
+            "1",
+            "-m",
+            &memory,
+            "-c",
+            "256",
+        ]);
         // It refuses to run as root unless a user is named, and ignores the flag otherwise.
         command.args(["-u", "root"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

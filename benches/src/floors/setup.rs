@@ -117,7 +117,14 @@ impl Setup {
     pub fn drive(&self, process: &Process, case: &Case) -> Result<Driver, Error> {
         let cookie = process.control()?.welcome().cookie;
         let built = requests::shingle(case, draw(case.items, case.requests * case.gets), cookie, 1);
-        Driver::new("the cache server", process.udp[0], built, Judge::shingle(case), case.train, case.in_flight)
+        Driver::new(
+            "the cache server",
+            process.udp[0],
+            built,
+            Judge::shingle(case),
+            case.train,
+            case.in_flight,
+        )
     }
 
     /// memcached over UDP.

@@ -119,7 +119,9 @@ impl Driver {
             return Err(self.wrong("no answer came".into()));
         }
         if self.books.wrong > 0 {
-            return Err(self.wrong(format!("{} answer datagrams were not what was asked for", self.books.wrong)));
+            return Err(
+                self.wrong(format!("{} answer datagrams were not what was asked for", self.books.wrong))
+            );
         }
         Ok(measured)
     }

@@ -136,8 +136,7 @@ impl Echo {
         let mut messages = 0;
         for message in answers[..count * answer_bytes].chunks_mut(send_bytes) {
             let at = first + messages;
-            self.iovecs[at] =
-                libc::iovec { iov_base: message.as_mut_ptr().cast(), iov_len: message.len() };
+            self.iovecs[at] = libc::iovec { iov_base: message.as_mut_ptr().cast(), iov_len: message.len() };
             self.headers[at].msg_hdr.msg_name = self.incoming.name(slot).cast();
             messages += 1;
         }
@@ -150,7 +149,12 @@ impl Echo {
             let waiting = &mut self.headers[sent..messages];
             // SAFETY: these headers were wired by `answer` to slices of this value's own answers and names, and live through the call.
             let result = unsafe {
-                libc::sendmmsg(self.socket.as_raw_fd(), waiting.as_mut_ptr(), waiting.len() as libc::c_uint, 0)
+                libc::sendmmsg(
+                    self.socket.as_raw_fd(),
+                    waiting.as_mut_ptr(),
+                    waiting.len() as libc::c_uint,
+                    0,
+                )
             };
             if result < 0 {
                 let error = io::Error::last_os_error();

@@ -109,6 +109,9 @@ impl Requests {
 
 impl std::fmt::Debug for Requests {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Requests").field("requests", &self.len()).field("train", &self.train).finish_non_exhaustive()
+        f.debug_struct("Requests")
+            .field("requests", &self.len())
+            .field("train", &self.train)
+            .finish_non_exhaustive()
     }
 }

@@ -20,8 +20,16 @@ pub struct Row {
 pub const ROWS: &[Row] = &[
     Row { id: "plain", title: "one get a datagram, 100 B values, 128 in flight", run: reads::plain },
     Row { id: "trains", title: "the same, requests in UDP_SEGMENT trains of 16", run: reads::trains },
-    Row { id: "many", title: "50 gets in a datagram, 100 B values, path MTU 1500, 32 in flight", run: reads::many },
-    Row { id: "jumbo", title: "50 gets in a datagram, 100 B values, path MTU 9001, 32 in flight", run: reads::jumbo },
+    Row {
+        id: "many",
+        title: "50 gets in a datagram, 100 B values, path MTU 1500, 32 in flight",
+        run: reads::many,
+    },
+    Row {
+        id: "jumbo",
+        title: "50 gets in a datagram, 100 B values, path MTU 9001, 32 in flight",
+        run: reads::jumbo,
+    },
     Row {
         id: "chunked",
         title: "4000 B values at path MTU 1500, chunked, one get a datagram, 128 in flight",
@@ -33,7 +41,11 @@ pub const ROWS: &[Row] = &[
         title: "10 million items of 100 B, uniform keys, against 10 thousand, 128 in flight",
         run: reads::ten_million,
     },
-    Row { id: "updates", title: "100,000 updates/s over TCP beside the reads, 128 in flight", run: updates::run },
+    Row {
+        id: "updates",
+        title: "100,000 updates/s over TCP beside the reads, 128 in flight",
+        run: updates::run,
+    },
 ];
 
 impl Row {

@@ -3,9 +3,7 @@
 use crate::floors::case::Case;
 use crate::floors::contest::{self, Brought, Contestant};
 use crate::floors::error::{Error, system};
-use crate::floors::limits::{
-    GETS, IN_FLIGHT_MANY, ITEMS_LARGE, REQUESTS_LARGE, TRAIN, VALUE_BYTES_CHUNKED,
-};
+use crate::floors::limits::{GETS, IN_FLIGHT_MANY, ITEMS_LARGE, REQUESTS_LARGE, TRAIN, VALUE_BYTES_CHUNKED};
 use crate::floors::report::RowReport;
 use crate::floors::setup::{FLOOR, FLOOR_AGAIN, MEMCACHED_TCP, MEMCACHED_UDP, OURS, Setup, memory_for};
 

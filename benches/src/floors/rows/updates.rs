@@ -55,14 +55,21 @@ pub(super) fn run(setup: &Setup, mut report: RowReport) -> Result<RowReport, Err
     report.control = Some(brought[3].over(&brought[0]));
     report.ratio("reads with / without updates", brought[2].over(&brought[1]), Some(0.9));
     let lost = brought[2].lost() as f64;
-    report.at_most("failed reads with updates", Interval { low: lost, median: lost, high: lost }, "", Some(0.0));
+    report.at_most(
+        "failed reads with updates",
+        Interval { low: lost, median: lost, high: lost },
+        "",
+        Some(0.0),
+    );
     let per_s = Interval::of(&rates.borrow());
     report.notes.push(format!(
         "{:.0} updates/s [{:.0}, {:.0}] were made; worker on CPU {}, driver on CPU {}, control plane and updater on either",
         per_s.median, per_s.low, per_s.high, setup.server_cpu, setup.driver_cpu
     ));
     if per_s.median < UPDATES_SHARE_MIN * UPDATES_PER_S as f64 {
-        report.notes.push(format!("too few updates: {UPDATES_PER_S} a second were asked for, so nothing is met"));
+        report
+            .notes
+            .push(format!("too few updates: {UPDATES_PER_S} a second were asked for, so nothing is met"));
         report.lines.iter_mut().for_each(|line| line.verdict = Verdict::Missed);
     }
     Ok(report)
