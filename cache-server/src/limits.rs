@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use shingle_proto::limits::{
     ANSWER_HEADER_BYTES, CHUNK_BYTES, COOKIE_FRAME_BYTES, CREDIT_BYTES_MAX, DATAGRAM_BYTES_MIN,
-    GETS_PER_DATAGRAM_MAX, RANGES_MAX, TELEMETRY_BYTES,
+    GETS_PER_DATAGRAM_MAX, RANGES_MAX, TCP_LENGTH_BYTES, TCP_MESSAGE_BYTES_MAX, TELEMETRY_BYTES,
+    VALUE_BYTES_LIMIT,
 };
 
 /// UDP port unless told otherwise.
@@ -81,17 +82,29 @@ pub(crate) const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time a connection that is being closed may still send, so that it sees why.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
-/// Bytes a connection reads at once, and what its buffer shrinks to after a long message.
-pub(crate) const READ_BUFFER_BYTES: usize = 64 << 10;
+/// Bytes a connection reads at once, what its buffer shrinks to after a long message, and its turn before others have
+/// theirs: 200 updates of 100 B, so that system calls do not show, and a tenth of a millisecond.
+pub(crate) const READ_BUFFER_BYTES: usize = 32 << 10;
 /// Answers are written out once this many bytes are waiting, so that pipelined reads do not pile up in memory.
-pub(crate) const WRITE_BUFFER_BYTES: usize = 256 << 10;
+pub(crate) const WRITE_BUFFER_BYTES: usize = 32 << 10;
+/// What a connection keeps of the memory in which values get their seals: most values are shorter.
+pub(crate) const SEALED_KEPT_BYTES: usize = 4 << 10;
 /// Longest message of a connection that may not update: it has nothing to send but reads and questions, 64 of which
 /// with the longest keys and 32 ranges each take 34 KiB.
 pub(crate) const MESSAGE_BYTES_READER: usize = 48 << 10;
-/// Memory for messages beyond [`READ_BUFFER_BYTES`], all connections together; later ones wait their turn.
-pub(crate) const LONG_MESSAGES_BYTES: usize = 128 << 20;
+/// Memory for messages beyond [`READ_BUFFER_BYTES`], all connections together; later ones wait their turn. With the answers
+/// and every connection's own buffers it stays under the 64 MiB the process may take beside the store's budget.
+pub(crate) const LONG_MESSAGES_BYTES: usize = 20 << 20;
+const _: () = assert!(LONG_MESSAGES_BYTES >= TCP_LENGTH_BYTES + TCP_MESSAGE_BYTES_MAX);
 /// The same for answers on their way out: what a peer that does not read can hold.
-pub(crate) const LONG_ANSWERS_BYTES: usize = 128 << 20;
+pub(crate) const LONG_ANSWERS_BYTES: usize = 20 << 20;
+const _: () = assert!(LONG_ANSWERS_BYTES >= VALUE_BYTES_LIMIT);
+const _: () = assert!(
+    LONG_MESSAGES_BYTES
+        + LONG_ANSWERS_BYTES
+        + CONNECTIONS_MAX * (READ_BUFFER_BYTES + WRITE_BUFFER_BYTES + SEALED_KEPT_BYTES)
+        < 60 << 20
+);
 /// Longest HTTP request to the metrics port that is looked at.
 pub(crate) const HTTP_REQUEST_BYTES_MAX: usize = 8 << 10;
 /// Metrics connections served at once.

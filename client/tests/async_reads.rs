@@ -35,6 +35,9 @@ async fn values_of_all_sizes_and_none() {
     until("all reads are counted", || counted() == (SIZES.len() as u64, 1, 0)).await;
     assert!(client.server_stats().await.unwrap().starts_with('{'));
     client.set("small", "changed", 0).await.unwrap();
+    let many = (0..1000_u32).map(|number| (number.to_be_bytes(), number.to_le_bytes(), 0)).collect();
+    assert_eq!(client.set_all(many).await.unwrap(), 1000);
+    assert_eq!(client.get(999_u32.to_be_bytes()).await.unwrap().unwrap(), 999_u32.to_le_bytes());
     assert_eq!(client.get("small").await.unwrap().as_deref(), Some(&b"changed"[..]));
     assert!(client.delete("small").await.unwrap());
     assert_eq!(client.get("small").await.unwrap(), None);

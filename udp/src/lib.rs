@@ -43,6 +43,7 @@ mod recv;
 mod send;
 mod socket;
 mod sockopt;
+mod wait;
 
 pub use calibrate::receive_charges;
 pub use clock::{monotonic_ns, realtime_ns, thread_cpu_time};
@@ -55,3 +56,4 @@ pub use poll_set::{PollSet, tighten_timer_slack};
 pub use recv::{Datagram, RecvBatch};
 pub use send::{MessageError, Outgoing, SendBatch, SendCounts};
 pub use socket::{Readiness, Socket};
+pub use wait::wait;

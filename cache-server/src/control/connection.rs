@@ -66,6 +66,10 @@ pub(super) async fn serve(
         if connection.receive().await? == 0 {
             return Ok(());
         }
+        // Everybody gets a buffer's turn, however fast this peer sends.
+        if connection.input.is_full() {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -82,6 +86,7 @@ impl Connection<'_> {
     /// them wait; the rest is left in `output`.
     async fn handle_messages(&mut self, seat: &Seat) -> io::Result<bool> {
         let mut taken = 0;
+        self.session.look_at_clock();
         let open = loop {
             let waiting = &self.input.bytes[taken..];
             if let Some(length) = announced(waiting)
@@ -91,7 +96,6 @@ impl Connection<'_> {
                 break false;
             }
             let Ok(Some((bytes, message))) = next_message(waiting) else { break true };
-            seat.touch();
             self.shared.control.messages.add(1);
             match self.session.handle(message, &mut self.output.bytes) {
                 Step::Close => break false,
@@ -105,16 +109,17 @@ impl Connection<'_> {
                         reads::answer_one(self.shared, &request, &read, &mut self.output.bytes);
                         self.output.flush_if_long().await?;
                     }
+                    self.session.look_at_clock();
                 }
             }
             taken += bytes;
-            if self.session.may_update() {
-                seat.trust();
+            if self.output.flush_if_long().await? {
+                self.session.look_at_clock();
             }
-            self.output.flush_if_long().await?;
-            // Somebody else's turn after a number of messages, however fast this peer sends them.
-            tokio::task::coop::consume_budget().await;
         };
+        if taken > 0 {
+            seat.touch(self.session.may_update());
+        }
         self.input.consume(taken);
         Ok(open)
     }
@@ -142,11 +147,19 @@ struct Output {
 }
 
 impl Output {
-    async fn flush_if_long(&mut self) -> io::Result<()> {
-        if self.bytes.len() < WRITE_BUFFER_BYTES { Ok(()) } else { self.flush().await }
+    /// Whether they were written out, which may have taken a while.
+    async fn flush_if_long(&mut self) -> io::Result<bool> {
+        let long = self.bytes.len() >= WRITE_BUFFER_BYTES;
+        if long {
+            self.flush().await?;
+        }
+        Ok(long)
     }
 
     async fn flush(&mut self) -> io::Result<()> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
         let written = timeout(WRITE_TIMEOUT, self.stream.write_all(&self.bytes)).await;
         self.bytes.clear();
         self.bytes.shrink_to(WRITE_BUFFER_BYTES);
@@ -176,6 +189,10 @@ struct Input<'s> {
 impl<'s> Input<'s> {
     fn new(long_messages: &'s Semaphore) -> Self {
         Input { bytes: Vec::with_capacity(READ_BUFFER_BYTES), deadline: None, long_messages, permit: None }
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.len() == self.bytes.capacity()
     }
 
     /// Drops what was handled, and with it the memory a long message took.

@@ -10,13 +10,13 @@ use shingle_proto::wire::{
     KeyRequest, MessageWriter, Ping, Pong, Port, Ports, ReceiptList, Receipts, ReceiptsRequest, Request, Set,
     Text, Welcome,
 };
-use shingle_store::{StoreError, Ttl};
+use shingle_store::{Seconds, StoreError, Ttl};
 use shingle_udp::realtime_ns;
 use tokio::time::Instant;
 
 use super::auth::{Access, access};
 use super::path_mtus;
-use crate::limits::MESSAGE_BYTES_READER;
+use crate::limits::{MESSAGE_BYTES_READER, SEALED_KEPT_BYTES};
 use crate::report;
 use crate::shared::Shared;
 
@@ -40,6 +40,10 @@ pub(super) struct Session<'s> {
     /// `None` before HELLO.
     access: Option<Access>,
     pub(super) begun: Instant,
+    /// The store's time when messages were last taken up: asked for once for all that came together.
+    now: Seconds,
+    /// Where a value gets its seal.
+    sealed: Vec<u8>,
 }
 
 /// A request that is not granted: the code, and a text for people.
@@ -47,7 +51,12 @@ type Refusal = (ErrorCode, String);
 
 impl<'s> Session<'s> {
     pub(super) fn new(shared: &'s Shared, peer: IpAddr) -> Self {
-        Session { shared, peer, access: None, begun: Instant::now() }
+        Session { shared, peer, access: None, begun: Instant::now(), now: shared.now(), sealed: Vec::new() }
+    }
+
+    /// To be called before messages are handled, and again after waiting in between.
+    pub(super) fn look_at_clock(&mut self) {
+        self.now = self.shared.now();
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -152,7 +161,7 @@ impl<'s> Session<'s> {
         Step::Continue
     }
 
-    fn answer(&self, header: &AnswerHeader, request: &Control<'_>, out: &mut Vec<u8>) {
+    fn answer(&mut self, header: &AnswerHeader, request: &Control<'_>, out: &mut Vec<u8>) {
         let done = |id, result: Result<u64, Refusal>, out: &mut Vec<u8>| match result {
             Ok(result) => push(header, Control::Done(Done { id, result }), out),
             Err((code, text)) => push(header, Control::Error(ErrorText { id, code, text: &text }), out),
@@ -184,7 +193,7 @@ impl<'s> Session<'s> {
         }
     }
 
-    fn set(&self, set: &Set<'_>) -> Result<u64, Refusal> {
+    fn set(&mut self, set: &Set<'_>) -> Result<u64, Refusal> {
         self.check_update()?;
         check_key(set.key)?;
         let (found, limit) = (set.value.len(), self.shared.value_bytes_max);
@@ -202,9 +211,15 @@ impl<'s> Session<'s> {
             return Err((ErrorCode::Checksum, text));
         }
         let compressed = if self.shared.compress { seal::compress(set.key, set.value) } else { None };
-        let sealed =
-            compressed.unwrap_or_else(|| [&seal::seal_with(checksum, set.value)[..], set.value].concat());
-        let version = self.shared.store.set(set.key, &sealed, Ttl(set.ttl_s), self.shared.now());
+        let sealed = compressed.as_deref().unwrap_or_else(|| {
+            self.sealed.clear();
+            self.sealed.extend_from_slice(&seal::seal_with(checksum, set.value));
+            self.sealed.extend_from_slice(set.value);
+            &self.sealed
+        });
+        let version = self.shared.store.set(set.key, sealed, Ttl(set.ttl_s), self.now);
+        self.sealed.clear();
+        self.sealed.shrink_to(SEALED_KEPT_BYTES);
         version.map(|version| version.0).map_err(|error| (code_of(&error), error.to_string()))
     }
 

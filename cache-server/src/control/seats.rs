@@ -21,14 +21,10 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    /// A message arrived.
-    pub(super) fn touch(&self) {
+    /// Messages arrived. Peers that may update are the last to be sent away.
+    pub(super) fn touch(&self, may_update: bool) {
         self.active.set(Instant::now());
-    }
-
-    /// The peer may update, so it is the last to be sent away.
-    pub(super) fn trust(&self) {
-        self.trusted.set(true);
+        self.trusted.set(may_update);
     }
 }
 
@@ -73,7 +69,8 @@ mod tests {
         let seats = Seats::default();
         let [(trusted, _), (idle, _), (busy, evicted)] = [(); 3].map(|()| seats.take(3));
         assert!(!evicted && seats.count() == 3);
-        trusted.trust();
+        trusted.touch(true);
+        trusted.active.set(idle.active.get() - Duration::from_secs(1));
         let start = idle.active.get();
         busy.active.set(start + Duration::from_secs(1));
 

@@ -33,6 +33,23 @@ impl Client {
         self.over_tcp("SET", move |control| control.set(&key, &value, ttl_s)).await
     }
 
+    /// Stores many values over TCP, given as (key, value, time to live in seconds), without waiting for each answer, and
+    /// returns how many that were. A dropped future leaves open which were stored.
+    ///
+    /// # Errors
+    /// As [`Control::set_all`]. A connection found lost is made again and all are sent again.
+    pub async fn set_all<K, V>(&self, items: Vec<(K, V, u32)>) -> Result<u64, ControlError>
+    where
+        K: AsRef<[u8]> + Send + 'static,
+        V: AsRef<[u8]> + Send + 'static,
+    {
+        self.over_tcp("SET", move |control| {
+            let items = items.iter().map(|(key, value, ttl_s)| (key, value, *ttl_s));
+            control.set_all(items, |_progress| ())
+        })
+        .await
+    }
+
     /// Removes a key over TCP and tells whether it was stored. A dropped future leaves open whether it was removed.
     ///
     /// # Errors

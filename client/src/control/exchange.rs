@@ -13,6 +13,8 @@ use crate::limits::PROTOCOL_VERSION;
 
 /// Name of a request in errors, also needed where the pipeline writes and reads it.
 pub(super) const SET: &str = "SET";
+/// The same.
+pub(super) const DELETE: &str = "DELETE";
 
 pub(super) fn check_key(key: &[u8]) -> Result<(), ControlError> {
     let bytes = key.len();

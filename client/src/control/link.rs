@@ -2,21 +2,20 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use shingle_udp::{Readiness, wait};
 
 use super::error::ControlError;
-use crate::limits::{RECEIVE_STEP_BYTES, TIMEOUT_MIN, UPDATE_BATCH_BYTES};
+use crate::limits::{ANSWERS_BYTES_MAX, RECEIVE_STEP_BYTES, TIMEOUT_MIN};
 
-/// The connection itself. Shared by a thread that writes and one that reads.
+/// The connection itself: a socket that never blocks, and the waiting for it.
 #[derive(Debug)]
 pub(super) struct Link {
     stream: TcpStream,
     /// The server as the caller named it, for messages.
     pub(super) address: String,
     timeout: Duration,
-    /// Pieces written so far: a peer that takes a long value piece by piece is not silent.
-    pieces_written: AtomicU64,
 }
 
 impl Link {
@@ -29,8 +28,7 @@ impl Link {
         for candidate in address.to_socket_addrs().map_err(resolve)? {
             match TcpStream::connect_timeout(&candidate, timeout) {
                 Ok(stream) => {
-                    let (address, pieces_written) = (address.to_owned(), AtomicU64::new(0));
-                    let link = Link { stream, address, timeout, pieces_written };
+                    let link = Link { stream, address: address.to_owned(), timeout };
                     link.prepare().map_err(|error| link.failed(error, "HELLO"))?;
                     return Ok(link);
                 }
@@ -40,11 +38,10 @@ impl Link {
         Err(failure)
     }
 
-    /// Small requests leave at once, and no call waits for ever.
+    /// Small requests leave at once, and no call of the kernel waits.
     fn prepare(&self) -> io::Result<()> {
         self.stream.set_nodelay(true)?;
-        self.stream.set_read_timeout(Some(self.timeout))?;
-        self.stream.set_write_timeout(Some(self.timeout))
+        self.stream.set_nonblocking(true)
     }
 
     pub(super) fn peer(&self) -> io::Result<SocketAddr> {
@@ -57,12 +54,43 @@ impl Link {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    pub(super) fn write(&self, bytes: &[u8], request: &'static str) -> Result<(), ControlError> {
-        for piece in bytes.chunks(UPDATE_BATCH_BYTES) {
-            (&self.stream).write_all(piece).map_err(|error| self.failed(error, request))?;
-            self.pieces_written.fetch_add(1, Ordering::Relaxed);
+    /// Writes all of it, and takes in what the peer sends meanwhile, so that neither side waits for the other to read first.
+    pub(super) fn write(
+        &self,
+        mut bytes: &[u8],
+        input: &mut Input,
+        request: &'static str,
+    ) -> Result<(), ControlError> {
+        while !bytes.is_empty() {
+            match (&self.stream).write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let room = input.unread().len() < ANSWERS_BYTES_MAX;
+                    if self.wait(room, true, request)?.readable {
+                        input.receive_now(self, request)?;
+                    }
+                }
+                Err(error) => return Err(self.failed(error, request)),
+            }
         }
         Ok(())
+    }
+
+    /// Waits for the peer; its silence ends the connection.
+    fn wait(&self, read: bool, write: bool, request: &'static str) -> Result<Readiness, ControlError> {
+        let begin = Instant::now();
+        loop {
+            let left = self.timeout.saturating_sub(begin.elapsed());
+            let ready = wait(&self.stream, read, write, left).map_err(|error| self.failed(error, request))?;
+            // The read or write that follows says what an error is.
+            if ready != Readiness::default() {
+                return Ok(Readiness { readable: ready.readable || (read && ready.error), ..ready });
+            }
+            if begin.elapsed() >= self.timeout {
+                return Err(self.failed(io::ErrorKind::TimedOut.into(), request));
+            }
+        }
     }
 
     /// An answer of another kind than the request has.
@@ -113,11 +141,18 @@ impl Input {
         &self.buffer[taken]
     }
 
-    /// Waits for at least one more byte. Silence counts from the last piece that another thread could write.
+    /// Waits for at least one more byte.
     pub(super) fn receive(&mut self, link: &Link, request: &'static str) -> Result<(), ControlError> {
+        while !self.receive_now(link, request)? {
+            link.wait(true, false, request)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what has come; false when that is nothing.
+    pub(super) fn receive_now(&mut self, link: &Link, request: &'static str) -> Result<bool, ControlError> {
         self.make_room();
         loop {
-            let pieces_written = link.pieces_written.load(Ordering::Relaxed);
             match (&link.stream).read(&mut self.buffer[self.end..]) {
                 Ok(0) => {
                     link.close();
@@ -125,12 +160,10 @@ impl Input {
                 }
                 Ok(bytes) => {
                     self.end += bytes;
-                    return Ok(());
+                    return Ok(true);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error)
-                    if error.kind() == io::ErrorKind::WouldBlock
-                        && pieces_written != link.pieces_written.load(Ordering::Relaxed) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(link.failed(error, request)),
             }
         }

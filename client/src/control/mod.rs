@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use shingle_proto::wire::{Control as Request, Flush, Frame, Get, Hello, KeyRequest, Ping};
 
-use self::exchange::SET;
+use self::exchange::{DELETE, SET};
 use self::link::{Input, Link};
-use self::pipeline::Pipeline;
 use self::read::GET;
 use crate::limits::PROTOCOL_VERSION;
 
 pub use self::error::ControlError;
+pub use self::pipeline::Updates;
 pub use self::receipts::ReceiptList;
 pub use self::welcome::Welcome;
 pub use shingle_proto::wire::{ErrorCode, FlushWhat, Outcome, Port, Receipt, Refusal, Strategy};
@@ -89,7 +89,7 @@ impl Control {
         let id = self.take_id();
         self.output.clear();
         exchange::append_set(&mut self.output, id, key, value, ttl_s);
-        self.link.write(&self.output, SET)?;
+        self.link.write(&self.output, &mut self.input, SET)?;
         exchange::read_done(&self.link, &mut self.input, SET, id)
     }
 
@@ -104,14 +104,26 @@ impl Control {
         items: impl IntoIterator<Item = (K, V, u32)>,
         progress: impl FnMut(u64),
     ) -> Result<u64, ControlError> {
-        let pipeline = Pipeline {
-            link: &self.link,
-            input: &mut self.input,
-            output: &mut self.output,
-            next_id: &mut self.next_id,
-            value_bytes_max: self.welcome.value_bytes_max,
-        };
-        pipeline::set_all(pipeline, items.into_iter(), progress)
+        pipeline::set_all(self, items.into_iter(), progress)
+    }
+
+    /// Begins a stream of updates that do not wait for each other's answers. `outcome` is told what became of each, in their
+    /// order: its number from 0 on and its result.
+    ///
+    /// ```no_run
+    /// # let mut control = shingle_client::control::Control::connect("127.0.0.1:7401", b"", std::time::Duration::from_secs(1))?;
+    /// let mut updates = control.updates(|number, outcome| {
+    ///     if let Err(refusal) = outcome {
+    ///         eprintln!("update {number}: {refusal}");
+    ///     }
+    /// });
+    /// updates.set(b"greeting", b"hello", 60)?;
+    /// updates.delete(b"farewell")?;
+    /// updates.finish()?;
+    /// # Ok::<(), shingle_client::control::ControlError>(())
+    /// ```
+    pub fn updates<F: FnMut(u64, Result<u64, ControlError>)>(&mut self, outcome: F) -> Updates<'_, F> {
+        Updates::new(self, outcome)
     }
 
     /// Reads a value; `None` where the key is not stored. The value is verified end to end.
@@ -130,7 +142,7 @@ impl Control {
     /// Key out of range, no right to update, or the connection failed.
     pub fn delete(&mut self, key: &[u8]) -> Result<bool, ControlError> {
         exchange::check_key(key)?;
-        Ok(self.done("DELETE", |id| Request::Delete(KeyRequest { id, key }))? != 0)
+        Ok(self.done(DELETE, |id| Request::Delete(KeyRequest { id, key }))? != 0)
     }
 
     /// Empties the cache, or what the server's kernel has learned about path MTUs; returns the number of items.
@@ -190,7 +202,7 @@ impl Control {
         let id = self.take_id();
         self.output.clear();
         exchange::append(&mut self.output, id, &frame(id));
-        self.link.write(&self.output, request)?;
+        self.link.write(&self.output, &mut self.input, request)?;
         Ok(id)
     }
 
@@ -216,7 +228,7 @@ impl Control {
 }
 
 fn say_hello(link: &Link, input: &mut Input, hello: &[u8], id: u32) -> Result<Welcome, ControlError> {
-    link.write(hello, "HELLO")?;
+    link.write(hello, input, "HELLO")?;
     match exchange::read_control(link, input, "HELLO", id)? {
         Request::Welcome(welcome) => {
             Welcome::from_wire(&welcome).map_err(|found| link.invalid("HELLO", found))

@@ -1,182 +1,187 @@
-//! Many updates on their way at once: this thread writes, a second one reads the answers, so that neither side ever
-//! waits for the other to read first.
+//! Many updates on their way at once, on the caller's thread: gathered, written as batches, and answered in order.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 
+use shingle_proto::wire::{Control as Request, Frame, KeyRequest};
+
+use super::Control;
 use super::error::ControlError;
-use super::exchange::{self, SET};
-use super::link::{Input, Link};
+use super::exchange::{self, DELETE, SET};
 use crate::limits::{UPDATE_BATCH_BYTES, UPDATES_IN_FLIGHT_MAX};
 
-/// What one run of [`set_all`] works on: the parts of a connection, borrowed apart.
-pub(super) struct Pipeline<'c> {
-    pub(super) link: &'c Link,
-    pub(super) input: &'c mut Input,
-    pub(super) output: &'c mut Vec<u8>,
-    pub(super) next_id: &'c mut u32,
-    pub(super) value_bytes_max: u32,
+/// Updates sent without waiting for each answer, by [`Control::updates`].
+///
+/// Updates are numbered from 0 in the order they are given, and each ends with one call of `outcome`: its number, and the
+/// version of the value set, 1 or 0 for a key that was there to be deleted or was not, or the server's refusal.
+///
+/// They are gathered until 64 KiB are worth a system call; [`send`](Self::send) sends what there is. At most
+/// [`UPDATES_IN_FLIGHT_MAX`] are on their way: then calls wait for answers.
+///
+/// Dropped before [`finish`](Self::finish) it forgets what was gathered and waits for the answers still due, without telling
+/// their outcomes, so that the connection can be used on.
+pub struct Updates<'c, F: FnMut(u64, Result<u64, ControlError>)> {
+    control: &'c mut Control,
+    outcome: F,
+    /// In `control.output`, not written yet.
+    gathered: usize,
+    /// The requests written and not answered, and behind them those gathered.
+    due: VecDeque<&'static str>,
+    /// Updates answered.
+    answered: u64,
+    /// Id of the oldest that is due.
+    oldest_id: u32,
+}
+
+impl<'c, F: FnMut(u64, Result<u64, ControlError>)> Updates<'c, F> {
+    pub(super) fn new(control: &'c mut Control, outcome: F) -> Self {
+        control.output.clear();
+        let oldest_id = control.next_id;
+        Updates { control, outcome, gathered: 0, due: VecDeque::new(), answered: 0, oldest_id }
+    }
+
+    /// Stores a value for `ttl_s` seconds (0: until it is evicted).
+    ///
+    /// # Errors
+    /// Key or value out of range: this update is left out and has no number, the others go on. Or the connection failed.
+    pub fn set(&mut self, key: &[u8], value: &[u8], ttl_s: u32) -> Result<(), ControlError> {
+        exchange::check_key(key)?;
+        exchange::check_value(value, self.control.welcome.value_bytes_max)?;
+        let id = self.control.take_id();
+        exchange::append_set(&mut self.control.output, id, key, value, ttl_s);
+        self.gather(SET)
+    }
+
+    /// Removes a key.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn delete(&mut self, key: &[u8]) -> Result<(), ControlError> {
+        exchange::check_key(key)?;
+        let id = self.control.take_id();
+        let delete = Request::Delete(KeyRequest { id, key });
+        exchange::append(&mut self.control.output, id, &Frame::Control(delete));
+        self.gather(DELETE)
+    }
+
+    /// Updates whose outcome is known.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// Sends what was gathered, and tells the outcomes that are known by now.
+    ///
+    /// # Errors
+    /// The connection failed: what was not answered may have been stored, or not.
+    pub fn send(&mut self) -> Result<(), ControlError> {
+        while self.gathered > 0 && self.gathered < self.due.len() && self.due.len() > UPDATES_IN_FLIGHT_MAX {
+            self.answer()?;
+        }
+        if self.gathered > 0 {
+            let control = &mut *self.control;
+            let written = control.link.write(&control.output, &mut control.input, self.due[0]);
+            control.output.clear();
+            self.gathered = 0;
+            written?;
+        }
+        if let Some(&request) = self.due.front() {
+            self.control.input.receive_now(&self.control.link, request)?;
+        }
+        while !self.due.is_empty() && exchange::has_message(&self.control.input) {
+            self.answer()?;
+        }
+        Ok(())
+    }
+
+    /// Sends what was gathered and waits until every outcome is known.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn finish(mut self) -> Result<(), ControlError> {
+        self.send()?;
+        while !self.due.is_empty() {
+            self.answer()?;
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self, request: &'static str) -> Result<(), ControlError> {
+        self.due.push_back(request);
+        self.gathered += 1;
+        let full = self.control.output.len() >= UPDATE_BATCH_BYTES || self.gathered >= UPDATES_IN_FLIGHT_MAX;
+        if full { self.send() } else { Ok(()) }
+    }
+
+    /// Waits for the answer to the oldest update that is due.
+    fn answer(&mut self) -> Result<(), ControlError> {
+        let result = self.read_oldest();
+        match result {
+            Err(error) if error.connection_lost() => Err(error),
+            outcome => {
+                (self.outcome)(self.answered, outcome);
+                self.answered += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn read_oldest(&mut self) -> Result<u64, ControlError> {
+        let request = self.due.pop_front().unwrap_or(SET);
+        let id = self.oldest_id;
+        self.oldest_id = id.wrapping_add(1);
+        exchange::read_done(&self.control.link, &mut self.control.input, request, id)
+    }
+}
+
+impl<F: FnMut(u64, Result<u64, ControlError>)> Drop for Updates<'_, F> {
+    fn drop(&mut self) {
+        self.control.output.clear();
+        self.due.truncate(self.due.len() - self.gathered);
+        while !self.due.is_empty() {
+            if self.read_oldest().is_err_and(|error| error.connection_lost()) {
+                return;
+            }
+        }
+    }
 }
 
 /// Sends a SET for each item and waits for all answers; returns the number stored.
 pub(super) fn set_all<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-    pipeline: Pipeline<'_>,
+    control: &mut Control,
     items: impl Iterator<Item = (K, V, u32)>,
     mut progress: impl FnMut(u64),
 ) -> Result<u64, ControlError> {
-    let Pipeline { link, input, output, next_id, value_bytes_max } = pipeline;
-    let books = Books::default();
-    let first_id = *next_id;
-    let (written, read) = thread::scope(|scope| {
-        let reader = scope.spawn(|| read_answers(link, input, first_id, &books));
-        let end = EndOfUpdates(&books);
-        let written = write_updates(link, output, next_id, value_bytes_max, items, &books, &mut progress);
-        drop(end);
-        (written, reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    let refused = RefCell::new(None);
+    let mut updates = Updates::new(control, |_, outcome| {
+        if let Err(refusal) = outcome {
+            refused.borrow_mut().get_or_insert(refusal);
+        }
     });
-    match (written, read) {
-        // A thread that fails closes the connection, and the other one then finds it closed: the first one knows why.
-        (Err(why), Ok(_) | Err(ControlError::Closed { .. })) | (_, Err(why)) => Err(why),
-        (Ok(()), Ok(stored)) => {
-            progress(stored);
-            Ok(stored)
-        }
-    }
-}
-
-fn write_updates<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-    link: &Link,
-    output: &mut Vec<u8>,
-    next_id: &mut u32,
-    value_bytes_max: u32,
-    items: impl Iterator<Item = (K, V, u32)>,
-    books: &Books,
-    progress: &mut impl FnMut(u64),
-) -> Result<(), ControlError> {
-    output.clear();
-    let mut gathered = 0;
-    let mut outcome = Ok(());
+    let (mut told, mut given, mut wrong) = (0, 0, None);
     for (key, value, ttl_s) in items {
-        let (key, value) = (key.as_ref(), value.as_ref());
-        outcome = exchange::check_key(key).and_then(|()| exchange::check_value(value, value_bytes_max));
-        if outcome.is_err() {
-            break;
-        }
-        exchange::append_set(output, *next_id, key, value, ttl_s);
-        *next_id = next_id.wrapping_add(1);
-        gathered += 1;
-        if output.len() >= UPDATE_BATCH_BYTES {
-            let Some(answered) = books.wait_for_window() else { return Ok(()) };
-            progress(answered);
-            write_batch(link, output, &mut gathered, books)?;
-        }
-    }
-    if gathered > 0 && books.wait_for_window().is_some() {
-        write_batch(link, output, &mut gathered, books)?;
-    }
-    outcome
-}
-
-fn write_batch(
-    link: &Link,
-    output: &mut Vec<u8>,
-    gathered: &mut u64,
-    books: &Books,
-) -> Result<(), ControlError> {
-    // Booked before it is written, as the answers may be here before the write returns.
-    books.sent(std::mem::take(gathered));
-    let written = link.write(output, SET);
-    output.clear();
-    written
-}
-
-/// Reads one answer for each update sent, and goes on to the last even after a refusal, so that the connection can
-/// be used again. The first refusal is the error.
-fn read_answers(link: &Link, input: &mut Input, first_id: u32, books: &Books) -> Result<u64, ControlError> {
-    let mut refused = None;
-    let mut answered = 0;
-    while let Some(sent) = books.wait_for_answers_due(answered) {
-        while answered < sent {
-            let id = first_id.wrapping_add(answered as u32);
-            match exchange::read_done(link, input, SET, id) {
-                Ok(_version) => {}
-                Err(error) => {
-                    books.stop();
-                    let lost = error.connection_lost();
-                    let first = refused.take().unwrap_or(error);
-                    if lost {
-                        return Err(first);
-                    }
-                    refused = Some(first);
-                }
+        match updates.set(key.as_ref(), value.as_ref(), ttl_s) {
+            Ok(()) => given += 1,
+            Err(error) if error.connection_lost() => return Err(error),
+            Err(error) => {
+                wrong = Some(error);
+                break;
             }
-            answered += 1;
-            if !exchange::has_message(input) {
+        }
+        if updates.answered() > told {
+            told = updates.answered();
+            progress(told);
+            if refused.borrow().is_some() {
                 break;
             }
         }
     }
-    refused.map_or(Ok(answered), Err)
-}
-
-/// What both threads know of each other.
-#[derive(Default)]
-struct Books {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    sent: u64,
-    answered: u64,
-    /// Nothing more will be sent.
-    ended: bool,
-    /// Nothing more shall be sent.
-    stopped: bool,
-}
-
-impl Books {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait_while(&self, wait: impl Fn(&State) -> bool) -> MutexGuard<'_, State> {
-        self.changed.wait_while(self.state(), |state| wait(state)).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sent(&self, updates: u64) {
-        self.state().sent += updates;
-        self.changed.notify_one();
-    }
-
-    fn stop(&self) {
-        self.state().stopped = true;
-        self.changed.notify_one();
-    }
-
-    /// Waits until another batch may be sent, and returns the number answered; `None` when there shall be no more.
-    fn wait_for_window(&self) -> Option<u64> {
-        let state =
-            self.wait_while(|state| !state.stopped && state.sent - state.answered >= UPDATES_IN_FLIGHT_MAX);
-        (!state.stopped).then_some(state.answered)
-    }
-
-    /// Books the number answered and waits until more answers are due: the number sent, or `None` when it was all.
-    fn wait_for_answers_due(&self, answered: u64) -> Option<u64> {
-        self.state().answered = answered;
-        self.changed.notify_one();
-        let state = self.wait_while(|state| !state.ended && state.sent == answered);
-        (state.sent > answered).then_some(state.sent)
-    }
-}
-
-/// Tells the reader that no more updates follow, also when the caller's iterator panics.
-struct EndOfUpdates<'b>(&'b Books);
-
-impl Drop for EndOfUpdates<'_> {
-    fn drop(&mut self) {
-        self.0.state().ended = true;
-        self.0.changed.notify_one();
+    updates.finish()?;
+    match refused.into_inner().or(wrong) {
+        Some(error) => Err(error),
+        None => {
+            progress(given);
+            Ok(given)
+        }
     }
 }
