@@ -15,9 +15,22 @@ pub enum StartError {
     /// The configuration cannot be.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The store refuses its budget.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    /// The budget does not hold what the store needs for one item of the largest size.
+    #[error(
+        "memory is {found} B: with value-max at {value_bytes_max} B at least {min} B are needed; raise --memory to that, or \
+         lower --value-max"
+    )]
+    Memory {
+        /// Budget found, in bytes.
+        found: usize,
+        /// Longest value, in bytes.
+        value_bytes_max: usize,
+        /// Least budget for values of that length, in bytes.
+        min: usize,
+    },
+    /// The store refuses its budget for another reason.
+    #[error("{0} (--memory)")]
+    Store(StoreError),
     /// A port is taken.
     #[error(
         "{protocol} port {port} is in use on {ip}: choose another, or see who holds it with `ss -{flag}lpn 'sport = :{port}'`",
@@ -57,6 +70,15 @@ impl StartError {
         match source.kind() {
             io::ErrorKind::AddrInUse => StartError::InUse { protocol, addr },
             _ => StartError::Bind { protocol, addr, source },
+        }
+    }
+
+    pub(crate) fn store(value_bytes_max: usize) -> impl Fn(StoreError) -> StartError {
+        move |error| match error {
+            StoreError::BudgetTooSmall { budget_bytes: found, needed_bytes: min } => {
+                StartError::Memory { found, value_bytes_max, min }
+            }
+            other => StartError::Store(other),
         }
     }
 

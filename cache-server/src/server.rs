@@ -53,7 +53,8 @@ impl Server {
             budget_bytes: config.memory_bytes,
             value_bytes_max: config.value_bytes_max + SEAL_BYTES,
             instance_nonce: nonce,
-        })?;
+        })
+        .map_err(StartError::store(config.value_bytes_max))?;
         let tcp = listen::tcp(SocketAddr::new(config.listen, config.tcp_port))?;
         let tcp_addr = tcp.local_addr().map_err(StartError::system("address of the TCP port"))?;
         let metrics = config.metrics.map(listen::tcp).transpose()?;

@@ -107,6 +107,22 @@ fn a_second_server_does_not_share_the_ports_of_the_first() {
     refused(&["--tcp-port=0", &format!("--udp-port={port}"), "--workers-per-port=2"], &["UDP", port]);
 }
 
+/// What the error of a budget too small says is the least is taken, and a byte less is not.
+#[test]
+fn the_least_memory_is_the_one_that_is_named() {
+    let Output { stderr, .. } = command(&["--memory=1KiB", "--value-max=100KiB"]).output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    let (_, rest) = stderr.split_once("at least ").unwrap();
+    let least: usize = rest.split_once(" B").unwrap().0.parse().unwrap();
+    refused(&["--memory=1KiB"], &["memory is 1024 B", "value-max at 1048576 B", "raise --memory"]);
+    refused(&["--memory=1KiB", "--value-max=2MiB"], &["value-max at 2097152 B", "lower --value-max"]);
+    let memory = |bytes: usize| format!("--memory={bytes}");
+    refused(&[&memory(least - 1), "--value-max=100KiB"], &[&format!("at least {least} B")]);
+    let running = Running::start(&[&memory(least), "--value-max=100KiB", "--udp-port=0", "--tcp-port=0"]);
+    let tcp = running.ready.split_whitespace().nth(1).unwrap().strip_prefix("tcp=").unwrap();
+    Tcp::hello(tcp.parse().unwrap()).set(&[b'k'; 250], &common::noise(100 << 10));
+}
+
 #[test]
 fn bad_usage_is_refused_with_status_2() {
     let dir = tempfile::tempdir().unwrap();

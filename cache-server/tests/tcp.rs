@@ -157,6 +157,25 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
+fn a_value_over_the_limit_names_it_and_costs_its_neighbours_nothing() {
+    let server = start(CHUNKED);
+    let mut tcp = Tcp::hello(server.tcp_addr());
+    let too_large = noise((1 << 20) + 1);
+    let answers = tcp.pipeline([
+        Control::Set(set(b"before", b"1")),
+        Control::Set(set(b"large", &too_large)),
+        Control::Set(set(b"after", b"2")),
+    ]);
+    assert!(answers[0].is_ok() && answers[2].is_ok());
+    let (code, text) = answers[1].as_ref().unwrap_err();
+    assert_eq!(*code, ErrorCode::ValueTooLarge);
+    assert_eq!(text, "the value has 1048577 bytes: this server stores at most 1048576 (--value-max)");
+    assert_eq!(get(&mut tcp, b"before").as_deref(), Some(&b"1"[..]));
+    assert_eq!(get(&mut tcp, b"large"), None);
+    assert_eq!(get(&mut tcp, b"after").as_deref(), Some(&b"2"[..]));
+}
+
+#[test]
 fn many_gets_in_one_message_come_back_in_order() {
     let server = start(CHUNKED);
     let mut tcp = Tcp::hello(server.tcp_addr());

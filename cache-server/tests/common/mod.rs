@@ -134,6 +134,22 @@ impl Tcp {
         self.done(Control::Set(set(key, value))).unwrap()
     }
 
+    /// Sends many requests with one write, then waits for all answers; they come in the order of the requests.
+    pub fn pipeline<'r>(
+        &mut self,
+        requests: impl IntoIterator<Item = Control<'r>>,
+    ) -> Vec<Result<u64, (ErrorCode, String)>> {
+        let (mut bytes, mut count) = (Vec::new(), 0);
+        for request in requests {
+            let mut message = MessageWriter::request(&mut bytes, &HEADER);
+            message.push(&Frame::Control(request));
+            message.finish();
+            count += 1;
+        }
+        self.stream.write_all(&bytes).unwrap();
+        (0..count).map(|_| self.receive(|answer| done(control(answer))).expect("an answer")).collect()
+    }
+
     pub fn stats(&mut self) -> StatsReport {
         self.ask(Control::Stats { id: 3 }, |answer| match answer {
             Control::Text(text) => serde_json::from_str(text.text).unwrap(),
@@ -191,7 +207,10 @@ pub struct Udp {
 
 impl Udp {
     pub fn connect(server: &Server, port: usize, cookie: Option<Cookie>) -> Udp {
-        let to = SocketAddr::new(server.tcp_addr().ip(), server.ports()[port].port);
+        Udp::to(SocketAddr::new(server.tcp_addr().ip(), server.ports()[port].port), cookie)
+    }
+
+    pub fn to(to: SocketAddr, cookie: Option<Cookie>) -> Udp {
         let options = SocketOptions { recv_buffer_bytes: 4 << 20, ..SocketOptions::default() };
         let socket = Socket::bind(SocketAddr::new(to.ip(), 0), &options).unwrap();
         socket.connect(to).unwrap();
