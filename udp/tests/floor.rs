@@ -56,6 +56,17 @@ fn a_train_longer_than_one_send_is_answered_whole_and_in_order() {
 }
 
 #[test]
+fn an_answer_longer_than_one_send_takes_several() {
+    let shape =
+        AnswerShape { request_bytes: REQUEST_BYTES, train: 2, answer_bytes: 67_384, segment_bytes: 1465 };
+    let datagrams = exchange(shape);
+    let bytes: usize = datagrams.iter().map(Vec::len).sum();
+    assert_eq!((datagrams.len(), bytes), (2 * 46, 2 * 67_384));
+    assert!(datagrams[..46].iter().all(|datagram| datagram[0] == 1));
+    assert!(datagrams[46..].iter().all(|datagram| datagram[0] == 2));
+}
+
+#[test]
 fn a_confined_child_dies_with_the_thread_that_started_it() {
     let cpu = allowed_cpus().unwrap()[0];
     let mut child = std::thread::spawn(move || {

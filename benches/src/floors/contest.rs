@@ -7,27 +7,24 @@ use super::statistics::Interval;
 use super::udp::Measured;
 
 /// Somebody who can be measured for a while.
-pub struct Contestant {
+pub struct Contestant<M = Measured> {
     /// As it is printed.
     pub name: &'static str,
-    run: Box<dyn FnMut(Duration) -> Result<Measured, Error>>,
+    run: Box<dyn FnMut(Duration) -> Result<M, Error>>,
 }
 
 /// What a contestant brought, round by round.
 #[derive(Debug, Clone)]
-pub struct Brought {
+pub struct Brought<M = Measured> {
     /// Who.
     pub name: &'static str,
     /// Each round.
-    pub rounds: Vec<Measured>,
+    pub rounds: Vec<M>,
 }
 
-impl Contestant {
+impl<M> Contestant<M> {
     /// One that is measured by calling `run`.
-    pub fn new(
-        name: &'static str,
-        run: impl FnMut(Duration) -> Result<Measured, Error> + 'static,
-    ) -> Contestant {
+    pub fn new(name: &'static str, run: impl FnMut(Duration) -> Result<M, Error> + 'static) -> Self {
         Contestant { name, run: Box::new(run) }
     }
 }
@@ -56,7 +53,11 @@ impl Brought {
 ///
 /// # Errors
 /// The first failure of any.
-pub fn run(contestants: &mut [Contestant], rounds: usize, span: Duration) -> Result<Vec<Brought>, Error> {
+pub fn run<M>(
+    contestants: &mut [Contestant<M>],
+    rounds: usize,
+    span: Duration,
+) -> Result<Vec<Brought<M>>, Error> {
     let mut brought: Vec<_> = contestants
         .iter()
         .map(|contestant| Brought { name: contestant.name, rounds: Vec::with_capacity(rounds) })

@@ -54,6 +54,8 @@ pub const UPDATES_SHARE_MIN: f64 = 0.95;
 
 /// An A/A control whose interval is wider than this settles nothing within its width.
 pub const CONTROL_WIDTH_MAX: f64 = 0.2;
+/// Share of the CPUs that others may take before a row says so: a tenth of one of two CPUs.
+pub const BESIDE_MAX: f64 = 0.05;
 /// How long a server is waited for until it is ready.
 pub const READY: Duration = Duration::from_secs(30);
 /// Longest silence of a server over TCP: 10 million items take a while.

@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::contest::Brought;
+use super::host::Beside;
+use super::limits::BESIDE_MAX;
 use super::statistics::{Interval, Verdict};
 
 /// A row's findings.
@@ -102,6 +104,18 @@ impl RowReport {
         let verdict = at_most.map_or(Verdict::Shown, |target| found.at_most(target, self.control));
         let target = at_most.map_or(String::new(), |target| format!("<= {target} {unit}"));
         self.lines.push(Line { what: what.to_owned(), target, found, unit, verdict });
+    }
+
+    /// Says what else the CPUs did, where it is more than ticks cannot tell from nothing.
+    pub fn beside(&mut self, beside: Beside) {
+        let Beside { others, stolen } = beside;
+        if others.max(stolen) > BESIDE_MAX {
+            self.notes.push(format!(
+                "THE MACHINE WAS NOT QUIET: other processes took {:.0} % of its CPU time, the hypervisor {:.0} %",
+                others * 100.0,
+                stolen * 100.0
+            ));
+        }
     }
 
     /// Whether a target was missed.

@@ -13,7 +13,9 @@ pub struct Built {
     pub bytes: Vec<u8>,
     /// Length of each.
     pub request_bytes: usize,
-    /// Items, [`Case::gets`] for each request.
+    /// Gets in each.
+    pub gets: usize,
+    /// Items, that many for each request; empty where values are not known here.
     pub items: Vec<u32>,
 }
 
@@ -23,7 +25,17 @@ pub struct Built {
 /// If the gets do not fit a datagram.
 #[must_use]
 pub fn shingle(case: &Case, items: Vec<u32>, cookie: Cookie, flow: u32) -> Built {
-    build(case, items, |index, items| {
+    let keys: Vec<_> = items.iter().map(|item| key(*item)).collect();
+    Built { items, ..shingle_keys(case, &keys, cookie, flow) }
+}
+
+/// The same for keys of any kind, all of one length; what is stored under them is not known.
+///
+/// # Panics
+/// If the gets do not fit a datagram.
+#[must_use]
+pub fn shingle_keys<K: AsRef<[u8]>>(case: &Case, keys: &[K], cookie: Cookie, flow: u32) -> Built {
+    build(case, keys, |index, keys| {
         let header = RequestHeader {
             attempt: 0,
             flow,
@@ -35,8 +47,8 @@ pub fn shingle(case: &Case, items: Vec<u32>, cookie: Cookie, flow: u32) -> Built
         let mut bytes = vec![0; case.datagram_max()];
         let mut writer = DatagramWriter::request(&mut bytes, &header).expect("room for a header");
         writer.push(&Frame::Cookie(cookie)).expect("room for a cookie");
-        for (id, item) in items.iter().enumerate() {
-            let get = Get { id: (index * case.gets + id) as u32, key: &key(*item) };
+        for (id, key) in keys.iter().enumerate() {
+            let get = Get { id: (index * case.gets + id) as u32, key: key.as_ref() };
             writer.push(&Frame::Get(get)).expect("the gets fit a datagram");
         }
         let length = writer.finish();
@@ -51,12 +63,13 @@ pub fn shingle(case: &Case, items: Vec<u32>, cookie: Cookie, flow: u32) -> Built
 /// If there are more requests than ids.
 #[must_use]
 pub fn memcached_udp(case: &Case, items: Vec<u32>) -> Built {
-    build(case, items, |index, items| {
+    let built = build(case, &items, |index, items| {
         let id = u16::try_from(index).expect("no more requests than ids").to_be_bytes();
         let mut bytes = vec![id[0], id[1], 0, 0, 0, 1, 0, 0];
         bytes.extend(memcached_text(items));
         bytes
-    })
+    });
+    Built { items, ..built }
 }
 
 /// The text of a get of these items.
@@ -71,15 +84,15 @@ pub fn memcached_text(items: &[u32]) -> Vec<u8> {
     text
 }
 
-fn build(case: &Case, items: Vec<u32>, one: impl Fn(usize, &[u32]) -> Vec<u8>) -> Built {
+fn build<T>(case: &Case, wanted: &[T], one: impl Fn(usize, &[T]) -> Vec<u8>) -> Built {
     let (mut bytes, mut request_bytes) = (Vec::new(), 0);
-    for (index, items) in items.chunks_exact(case.gets).enumerate() {
-        let request = one(index, items);
+    for (index, wanted) in wanted.chunks_exact(case.gets).enumerate() {
+        let request = one(index, wanted);
         debug_assert!(index == 0 || request.len() == request_bytes);
         request_bytes = request.len();
         bytes.extend(request);
     }
-    Built { bytes, request_bytes, items }
+    Built { bytes, request_bytes, gets: case.gets, items: Vec::new() }
 }
 
 #[cfg(test)]

@@ -59,20 +59,31 @@ impl Setup {
     /// # Errors
     /// It does not come up.
     pub fn floor(&self, name: &'static str, case: &Case) -> Result<Contestant, Error> {
-        let process = Process::echo(case, &[self.server_cpu])?;
-        // Any request of the right length will do; ours have an index where the echo keeps it.
-        let mut driver = Driver::new(
-            "the bare echo",
-            process.udp[0],
-            requests::shingle(case, draw(case.items, case.requests * case.gets), crate::small::cookie(), 0),
-            Judge::echo(case),
-            case.train,
-            case.in_flight,
-        )?;
+        let (process, mut driver) = self.floor_driver(case)?;
         Ok(Contestant::new(name, move |span| {
             let _alive = &process;
             driver.closed_loop(span)
         }))
+    }
+
+    /// The floor's process and a driver towards it.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn floor_driver(&self, case: &Case) -> Result<(Process, Driver), Error> {
+        let process = Process::echo(case, &[self.server_cpu])?;
+        // Any request of the right length will do; ours have an index where the echo keeps it.
+        let items = draw(case.items, case.requests * case.gets);
+        let built = requests::shingle(case, items, crate::small::cookie(), 0);
+        let driver = Driver::new(
+            "the bare echo",
+            process.udp[0],
+            built,
+            Judge::echo(case),
+            case.train,
+            case.in_flight,
+        )?;
+        Ok((process, driver))
     }
 
     /// Our server with the items of a case.

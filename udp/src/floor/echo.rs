@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use socket2::SockRef;
 
 use super::{Incoming, empty_header, socket, stride};
-use crate::limits::{MESSAGE_BYTES_MAX, MESSAGES_PER_CALL_MAX, SEGMENTS_PER_SEND_MAX};
+use crate::limits::{MESSAGE_BYTES_MAX, SEGMENTS_PER_SEND_MAX};
 use crate::{Socket, sockopt};
 
 /// What is asked and answered.
@@ -49,13 +49,25 @@ impl AnswerShape {
         self.answer_bytes.div_ceil(self.segment_bytes)
     }
 
-    /// Answers that share one send. The kernel cuts a send at every segment_bytes: only answers of whole segments can share one.
-    fn answers_per_send(&self) -> usize {
-        if !self.answer_bytes.is_multiple_of(self.segment_bytes) {
-            return 1;
+    /// Bytes of one send, of all that answers a train. The kernel cuts a send at every segment_bytes: only answers of whole
+    /// segments can share one.
+    fn send_bytes(&self) -> usize {
+        let most = (MESSAGE_BYTES_MAX / self.segment_bytes).min(SEGMENTS_PER_SEND_MAX) * self.segment_bytes;
+        if most < self.answer_bytes {
+            return most;
         }
-        let most = (SEGMENTS_PER_SEND_MAX / self.segments()).min(MESSAGE_BYTES_MAX / self.answer_bytes);
-        most.min(self.train)
+        let shared =
+            if self.answer_bytes.is_multiple_of(self.segment_bytes) { most / self.answer_bytes } else { 1 };
+        shared.min(self.train) * self.answer_bytes
+    }
+
+    /// Sends that answer one train.
+    fn sends(&self) -> usize {
+        if self.send_bytes() < self.answer_bytes {
+            self.train * self.answer_bytes.div_ceil(self.send_bytes())
+        } else {
+            (self.train * self.answer_bytes).div_ceil(self.send_bytes())
+        }
     }
 }
 
@@ -66,20 +78,19 @@ impl Echo {
     /// Whatever the kernel says.
     ///
     /// # Panics
-    /// If an answer is longer than one send takes, a request too short to be known by its first bytes, or a train longer than 64.
+    /// If a datagram is too long to be one, or too short to be known by its first bytes, or a train of requests is longer than 64.
     pub fn bind(shape: AnswerShape) -> io::Result<Self> {
         assert!(shape.request_bytes >= STAMP_BYTES && (1..=64).contains(&shape.train));
-        assert!(shape.answer_bytes <= MESSAGE_BYTES_MAX && shape.segments() <= SEGMENTS_PER_SEND_MAX);
+        assert!(shape.segment_bytes <= MESSAGE_BYTES_MAX && shape.segment_bytes <= shape.answer_bytes);
         let last = shape.answer_bytes - (shape.segments() - 1) * shape.segment_bytes;
-        assert!(last.min(shape.segment_bytes) >= STAMP_BYTES);
+        assert!(last >= STAMP_BYTES);
         let socket = socket(shape.train > 1)?;
         SockRef::from(&socket).set_nonblocking(false)?;
-        if shape.answers_per_send() * shape.segments() > 1 {
+        if shape.send_bytes() > shape.segment_bytes {
             sockopt::set_int(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, shape.segment_bytes as libc::c_int)?;
         }
         let stride = stride(shape.answer_bytes * shape.train);
-        let messages = SLOTS * shape.train.div_ceil(shape.answers_per_send());
-        assert!(messages <= MESSAGES_PER_CALL_MAX);
+        let messages = SLOTS * shape.sends();
         let iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
         let mut iovecs: Box<[_]> = vec![iovec; messages].into();
         let mut headers: Box<[_]> = (0..messages).map(|_| empty_header()).collect();
@@ -132,13 +143,19 @@ impl Echo {
                 segment[..STAMP_BYTES].copy_from_slice(&request[..STAMP_BYTES]);
             }
         }
-        let send_bytes = self.shape.answers_per_send() * answer_bytes;
+        let send_bytes = self.shape.send_bytes();
+        // One piece, unless an answer is longer than a send: then no send may reach into the next answer.
+        let piece_bytes =
+            if send_bytes < answer_bytes { answer_bytes } else { (count * answer_bytes).max(1) };
         let mut messages = 0;
-        for message in answers[..count * answer_bytes].chunks_mut(send_bytes) {
-            let at = first + messages;
-            self.iovecs[at] = libc::iovec { iov_base: message.as_mut_ptr().cast(), iov_len: message.len() };
-            self.headers[at].msg_hdr.msg_name = self.incoming.name(slot).cast();
-            messages += 1;
+        for piece in answers[..count * answer_bytes].chunks_mut(piece_bytes) {
+            for message in piece.chunks_mut(send_bytes) {
+                let at = first + messages;
+                self.iovecs[at] =
+                    libc::iovec { iov_base: message.as_mut_ptr().cast(), iov_len: message.len() };
+                self.headers[at].msg_hdr.msg_name = self.incoming.name(slot).cast();
+                messages += 1;
+            }
         }
         messages
     }

@@ -10,7 +10,7 @@ mod requests;
 
 pub use echo::{AnswerShape, Echo};
 pub use incoming::Incoming;
-pub use process::{confine, unpin_thread};
+pub use process::{confine, hold, unpin_thread};
 pub use requests::Requests;
 
 use crate::{Socket, SocketOptions};

@@ -50,3 +50,14 @@ pub fn unpin_thread() -> io::Result<()> {
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+/// Stops a child, or lets it go on: what is sent to it meanwhile waits in its socket, so that it is all there at once.
+///
+/// # Errors
+/// Whatever the kernel says.
+pub fn hold(child: u32, stopped: bool) -> io::Result<()> {
+    let signal = if stopped { libc::SIGSTOP } else { libc::SIGCONT };
+    // SAFETY: a plain system call.
+    let result = unsafe { libc::kill(child as libc::pid_t, signal) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,9 +1,15 @@
 //! The rows of the table, in its order.
 
+mod allocations;
+mod generator;
+mod latency;
+mod memory;
 mod reads;
+mod telemetry;
 mod updates;
 
 use super::error::Error;
+use super::host::CpuTimes;
 use super::report::RowReport;
 use super::setup::Setup;
 
@@ -46,6 +52,19 @@ pub const ROWS: &[Row] = &[
         title: "100,000 updates/s over TCP beside the reads, 128 in flight",
         run: updates::run,
     },
+    Row { id: "latency", title: "latency at half of the knee, open loop", run: latency::run },
+    Row { id: "memory", title: "memory: what an item and the process cost beside", run: memory::run },
+    Row {
+        id: "allocations",
+        title: "allocations of the read path, server and generator",
+        run: allocations::run,
+    },
+    Row {
+        id: "generator",
+        title: "the load generator beside a bare driver of the same datagrams",
+        run: generator::run,
+    },
+    Row { id: "telemetry", title: "telemetry and receipts on, 128 in flight", run: telemetry::run },
 ];
 
 impl Row {
@@ -54,6 +73,12 @@ impl Row {
     /// # Errors
     /// Whatever keeps it from being measured.
     pub fn run(&self, setup: &Setup) -> Result<RowReport, Error> {
-        (self.run)(setup, RowReport::new(self.id, self.title))
+        let before = CpuTimes::read();
+        let mut report = (self.run)(setup, RowReport::new(self.id, self.title))?;
+        // All children have been waited for by now: their time is known.
+        if let Some((before, after)) = before.zip(CpuTimes::read()) {
+            report.beside(after.since(before));
+        }
+        Ok(report)
     }
 }

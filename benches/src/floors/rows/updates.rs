@@ -14,12 +14,12 @@ use crate::floors::error::Error;
 use crate::floors::items::{draw, key, value};
 use crate::floors::limits::{UPDATES_PER_S, UPDATES_SHARE_MIN};
 use crate::floors::report::RowReport;
+use crate::floors::servers::Process;
 use crate::floors::setup::{FLOOR, FLOOR_AGAIN, Setup};
 use crate::floors::statistics::{Interval, Verdict};
-use crate::floors::udp::{Driver, Measured};
 
 /// Sends updates at their rate, on a thread of its own.
-struct Updater {
+pub(super) struct Updater {
     control: Control,
     /// Key and value of each update, round and round.
     updates: Vec<([u8; 20], Vec<u8>)>,
@@ -34,13 +34,11 @@ pub(super) fn run(setup: &Setup, mut report: RowReport) -> Result<RowReport, Err
     let cpus = [setup.server_cpu, setup.driver_cpu];
     let process = setup.shingle(&case, Setup::shingle_args(&case), &cpus)?;
     let driver = Rc::new(RefCell::new(setup.drive(&process, &case)?));
-    let items = draw(case.items, 1 << 16);
-    let updates = items.iter().map(|item| (key(*item), value(*item, case.value_bytes))).collect();
-    let mut updater = Updater { control: process.control()?, updates };
+    let mut updater = Updater::new(&process, &case)?;
     let rates = Rc::new(RefCell::new(Vec::new()));
     let (with, noted) = (Rc::clone(&driver), Rc::clone(&rates));
     let beside = move |span| {
-        let (measured, per_s) = updater.beside(&mut with.borrow_mut(), span)?;
+        let (measured, per_s) = updater.beside(|| with.borrow_mut().closed_loop(span))?;
         noted.borrow_mut().push(per_s);
         Ok(measured)
     };
@@ -76,12 +74,22 @@ pub(super) fn run(setup: &Setup, mut report: RowReport) -> Result<RowReport, Err
 }
 
 impl Updater {
-    /// Measures the driver while updates are made; what was measured, and the updates a second that the server confirmed.
-    fn beside(&mut self, driver: &mut Driver, span: Duration) -> Result<(Measured, f64), Error> {
+    /// One that replaces the values of a case by the same ones.
+    pub(super) fn new(process: &Process, case: &Case) -> Result<Updater, Error> {
+        let items = draw(case.items, 1 << 16);
+        let updates = items.iter().map(|item| (key(*item), value(*item, case.value_bytes))).collect();
+        Ok(Updater { control: process.control()?, updates })
+    }
+
+    /// Calls `measure` while updates are made; what it returns, and the updates a second that the server confirmed.
+    pub(super) fn beside<T>(
+        &mut self,
+        measure: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<(T, f64), Error> {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let updating = scope.spawn(|| self.update(&stop));
-            let measured = driver.closed_loop(span);
+            let measured = measure();
             stop.store(true, Ordering::Relaxed);
             let per_s = updating.join().expect("updates do not panic")?;
             Ok((measured?, per_s))
@@ -90,7 +98,7 @@ impl Updater {
 
     /// Makes updates until told to stop; how many a second.
     fn update(&mut self, stop: &AtomicBool) -> Result<f64, Error> {
-        // The thread that was copied is on the driver's CPU alone.
+        // The thread that started this one is on the driver's CPU alone.
         let _ = shingle_udp::floor::unpin_thread();
         let begin_ns = monotonic_ns();
         let updates = &self.updates;
