@@ -89,6 +89,18 @@ impl Generator {
         Ok((measured, stage.counters.get(ALLOCATIONS).copied()))
     }
 
+    /// Keys and values of what it stored.
+    #[must_use]
+    pub fn items(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let space = &self.rig.space;
+        let one = |item| {
+            let mut value = vec![0; space.value_bytes(item)];
+            space.fill_value(item, &mut value);
+            (space.key(item, &mut [0; KEY_BYTES_MAX]).to_vec(), value)
+        };
+        (0..space.items()).map(one).collect()
+    }
+
     /// The request datagrams it sends: its keys, telemetry asked for.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ pub mod rows;
 pub mod serve;
 pub mod servers;
 pub mod setup;
+pub mod short;
 pub mod statistics;
 pub mod tcp;
 pub mod udp;

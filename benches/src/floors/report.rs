@@ -45,7 +45,7 @@ pub struct Line {
 #[derive(Debug, Clone, Serialize)]
 pub struct Rate {
     /// Who.
-    pub name: &'static str,
+    pub name: String,
     /// Reads a second.
     pub reads_per_s: Interval,
     /// Answer datagrams for each request.
@@ -79,10 +79,15 @@ impl RowReport {
 
     /// Takes over what the contestants reached.
     pub fn book(&mut self, brought: &[Brought]) {
+        self.book_as("", brought);
+    }
+
+    /// The same, with a word before each name.
+    pub fn book_as(&mut self, label: &str, brought: &[Brought]) {
         self.rates.extend(brought.iter().map(|one| {
             let sum = |of: fn(&super::udp::Measured) -> u64| one.rounds.iter().map(of).sum::<u64>();
             Rate {
-                name: one.name,
+                name: format!("{label} {}", one.name).trim().to_owned(),
                 reads_per_s: Interval::of(&one.rates()),
                 datagrams_per_request: sum(|round| round.datagrams) as f64
                     / sum(|round| round.requests).max(1) as f64,

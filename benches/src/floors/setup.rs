@@ -1,5 +1,6 @@
 //! Who runs where and for how long, and the contestants most rows are made of.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::case::Case;
@@ -92,7 +93,7 @@ impl Setup {
     /// It does not come up, or does not keep them.
     pub fn ours(&self, name: &'static str, case: &Case) -> Result<Contestant, Error> {
         let process = self.shingle(case, Setup::shingle_args(case), &[self.server_cpu])?;
-        let mut driver = self.drive(&process, case)?;
+        let mut driver = self.drive(&process, case, process.udp[0])?;
         Ok(Contestant::new(name, move |span| {
             let _alive = &process;
             driver.closed_loop(span)
@@ -121,21 +122,14 @@ impl Setup {
         Ok(process)
     }
 
-    /// A driver towards the first port of our server.
+    /// A driver towards a port of our server.
     ///
     /// # Errors
     /// Whatever the kernel says.
-    pub fn drive(&self, process: &Process, case: &Case) -> Result<Driver, Error> {
+    pub fn drive(&self, process: &Process, case: &Case, to: SocketAddr) -> Result<Driver, Error> {
         let cookie = process.control()?.welcome().cookie;
         let built = requests::shingle(case, draw(case.items, case.requests * case.gets), cookie, 1);
-        Driver::new(
-            "the cache server",
-            process.udp[0],
-            built,
-            Judge::shingle(case),
-            case.train,
-            case.in_flight,
-        )
+        Driver::new("the cache server", to, built, Judge::shingle(case), case.train, case.in_flight)
     }
 
     /// memcached over UDP.

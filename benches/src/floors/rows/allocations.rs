@@ -6,8 +6,8 @@ use crate::floors::case::Case;
 use crate::floors::error::Error;
 use crate::floors::generator::Generator;
 use crate::floors::report::RowReport;
-use crate::floors::rows::updates::Updater;
-use crate::floors::servers::stats;
+use crate::floors::rows::updates::{Updater, updates_of};
+use crate::floors::servers::{Process, stats};
 use crate::floors::setup::Setup;
 use crate::floors::statistics::Interval;
 
@@ -18,8 +18,8 @@ pub(super) fn run(setup: &Setup, mut report: RowReport) -> Result<RowReport, Err
     let case = Case::PLAIN;
     let process = setup.shingle(&case, Setup::shingle_args(&case), &[setup.server_cpu, setup.driver_cpu])?;
     let mut control = process.control()?;
-    let mut driver = setup.drive(&process, &case)?;
-    let mut updater = Updater::new(&process, &case)?;
+    let mut driver = setup.drive(&process, &case, process.udp[0])?;
+    let mut updater = Updater::new(&process, updates_of(&case))?;
     let mut server_allocations = || -> Result<(u64, u64), Error> {
         let stats = stats(&mut control)?;
         Ok((
@@ -39,7 +39,10 @@ pub(super) fn run(setup: &Setup, mut report: RowReport) -> Result<RowReport, Err
         quiet_gets - gets,
         all_gets - quiet_gets
     ));
+    // Its items have names of their own choice: nothing but it and its updates may use this server.
+    let process = Process::shingle(Setup::shingle_args(&case), &[setup.server_cpu, setup.driver_cpu])?;
     let mut generator = Generator::new(&process, &case)?;
+    let mut updater = Updater::new(&process, generator.items())?;
     let (measured, alone) = generator.closed_loop(SPAN)?;
     let ((_, beside), _) = updater.beside(|| generator.closed_loop(SPAN))?;
     match (alone, beside) {

@@ -34,7 +34,7 @@ pub(super) fn run(setup: &Setup, mut report: RowReport) -> Result<RowReport, Err
     let case = Case::PLAIN;
     let echo = |name| setup.floor_driver(&case).map(|(process, driver)| (name, process, shared(driver)));
     let ours = setup.shingle(&case, Setup::shingle_args(&case), &[setup.server_cpu])?;
-    let ours_driver = shared(setup.drive(&ours, &case)?);
+    let ours_driver = shared(setup.drive(&ours, &case, ours.udp[0])?);
     let servers: Vec<(&'static str, Process, Rc<RefCell<Driver>>)> =
         vec![echo(FLOOR)?, (OURS, ours, ours_driver), echo(FLOOR_AGAIN)?];
     let closed = |driver: &Rc<RefCell<Driver>>, name| {

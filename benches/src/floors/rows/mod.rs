@@ -2,12 +2,14 @@
 
 mod allocations;
 mod generator;
+mod growth;
 mod latency;
 mod memory;
 mod reads;
 mod telemetry;
 mod updates;
 
+pub(super) use self::updates::Updater;
 use super::error::Error;
 use super::host::CpuTimes;
 use super::report::RowReport;
@@ -65,6 +67,18 @@ pub const ROWS: &[Row] = &[
         run: generator::run,
     },
     Row { id: "telemetry", title: "telemetry and receipts on, 128 in flight", run: telemetry::run },
+    Row {
+        id: "growth-values",
+        title: "growth: values of 64 B to 64 KiB, path MTU 1500, 32 in flight",
+        run: growth::values,
+    },
+    Row {
+        id: "growth-in-flight",
+        title: "growth: 1 to 512 reads in flight, 100 B values",
+        run: growth::in_flight,
+    },
+    Row { id: "growth-workers", title: "growth: 1 and 2 workers, 128 in flight", run: growth::workers },
+    Row { id: "growth-ports", title: "growth: 1 to 8 ports, 128 in flight", run: growth::ports },
 ];
 
 impl Row {

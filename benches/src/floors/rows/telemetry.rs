@@ -12,7 +12,7 @@ pub(super) fn run(setup: &Setup, mut report: RowReport) -> Result<RowReport, Err
     let with = Case { telemetry: true, ..without };
     let args = ShingleArgs { receipts: true, ..Setup::shingle_args(&with) };
     let process = setup.shingle(&with, args, &[setup.server_cpu])?;
-    let mut driver = setup.drive(&process, &with)?;
+    let mut driver = setup.drive(&process, &with, process.udp[0])?;
     let told = move |span| {
         let _alive = &process;
         driver.closed_loop(span)

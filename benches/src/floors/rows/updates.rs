@@ -19,10 +19,10 @@ use crate::floors::setup::{FLOOR, FLOOR_AGAIN, Setup};
 use crate::floors::statistics::{Interval, Verdict};
 
 /// Sends updates at their rate, on a thread of its own.
-pub(super) struct Updater {
+pub(crate) struct Updater {
     control: Control,
     /// Key and value of each update, round and round.
-    updates: Vec<([u8; 20], Vec<u8>)>,
+    updates: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Updates that fall due together: a hundredth of a millisecond's work at a time would be all sleeping.
@@ -33,8 +33,8 @@ pub(super) fn run(setup: &Setup, mut report: RowReport) -> Result<RowReport, Err
     // The worker pins itself to the lowest of these; the control plane goes where the scheduler puts it.
     let cpus = [setup.server_cpu, setup.driver_cpu];
     let process = setup.shingle(&case, Setup::shingle_args(&case), &cpus)?;
-    let driver = Rc::new(RefCell::new(setup.drive(&process, &case)?));
-    let mut updater = Updater::new(&process, &case)?;
+    let driver = Rc::new(RefCell::new(setup.drive(&process, &case, process.udp[0])?));
+    let mut updater = Updater::new(&process, updates_of(&case))?;
     let rates = Rc::new(RefCell::new(Vec::new()));
     let (with, noted) = (Rc::clone(&driver), Rc::clone(&rates));
     let beside = move |span| {
@@ -73,16 +73,20 @@ pub(super) fn run(setup: &Setup, mut report: RowReport) -> Result<RowReport, Err
     Ok(report)
 }
 
+/// Updates that draw uniformly from the items of a case.
+pub(super) fn updates_of(case: &Case) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let items = draw(case.items, 1 << 16);
+    items.iter().map(|item| (key(*item).to_vec(), value(*item, case.value_bytes))).collect()
+}
+
 impl Updater {
-    /// One that replaces the values of a case by the same ones.
-    pub(super) fn new(process: &Process, case: &Case) -> Result<Updater, Error> {
-        let items = draw(case.items, 1 << 16);
-        let updates = items.iter().map(|item| (key(*item), value(*item, case.value_bytes))).collect();
+    /// One that stores these keys and values, round and round: the same ones that are stored, so that every answer can be checked.
+    pub(crate) fn new(process: &Process, updates: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Updater, Error> {
         Ok(Updater { control: process.control()?, updates })
     }
 
     /// Calls `measure` while updates are made; what it returns, and the updates a second that the server confirmed.
-    pub(super) fn beside<T>(
+    pub(crate) fn beside<T>(
         &mut self,
         measure: impl FnOnce() -> Result<T, Error>,
     ) -> Result<(T, f64), Error> {
