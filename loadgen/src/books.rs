@@ -11,6 +11,7 @@ use shingle_udp::counters::Snapshot;
 use crate::attribution::{ClientBooks, ReceiptOutcome, Receipts, ServerBooks};
 use crate::engine::Worker;
 use crate::hostload::{CpuTimes, HostLoad};
+use crate::memcached;
 use crate::target::Placement;
 
 /// Both hosts' counters at one moment.
@@ -18,6 +19,7 @@ pub struct Reading {
     kernel: Option<Snapshot>,
     flows: FlowCounters,
     server: Option<StatsReport>,
+    memcached: Option<memcached::books::Reading>,
     cpu: Option<CpuTimes>,
     draining: bool,
     gaps: Vec<String>,
@@ -49,6 +51,39 @@ pub struct Risen {
 impl Reading {
     /// Reads everything now. Whatever cannot be had is a gap, not an error: the load goes on.
     pub fn take(workers: &[Worker], control: &mut Control) -> Self {
+        let mut reading = Self::of_this_host(FlowCounters::sum(workers));
+        reading.draining = workers
+            .iter()
+            .flat_map(|worker| &worker.flows)
+            .any(|flow| flow.core.server_state() == ServerState::Draining);
+        let gaps = &mut reading.gaps;
+        reading.server = control
+            .stats()
+            .map_err(|error| error.to_string())
+            .and_then(|json| serde_json::from_str::<StatsReport>(&json).map_err(|error| error.to_string()))
+            .map_err(|error| gaps.push(format!("statistics of the server: {error}")))
+            .ok();
+        let missing = reading.server.iter().flat_map(|report| &report.missing);
+        gaps.extend(missing.map(|name| format!("{name} of the server's host")));
+        reading
+    }
+
+    /// The same where the server is memcached; `flows` are the counters of its flows.
+    pub(crate) fn of_memcached(
+        flows: impl Iterator<Item = (&'static str, u64)>,
+        server: &mut memcached::target::Server,
+    ) -> Self {
+        let mut all = FlowCounters::default();
+        flows.for_each(|(name, count)| *all.0.entry(name).or_default() += count);
+        let mut reading = Self::of_this_host(all);
+        let gaps = &mut reading.gaps;
+        reading.memcached = memcached::books::Reading::take(server, reading.kernel.as_ref())
+            .map_err(|error| gaps.push(format!("statistics of the server: {error}")))
+            .ok();
+        reading
+    }
+
+    fn of_this_host(flows: FlowCounters) -> Self {
         let mut gaps = Vec::new();
         let kernel =
             Snapshot::read().map_err(|error| gaps.push(format!("counters of this host: {error}"))).ok();
@@ -58,23 +93,7 @@ impl Reading {
                 .flat_map(|snapshot| &snapshot.missing)
                 .map(|file| format!("/proc/net/{file} of this host")),
         );
-        let draining = workers
-            .iter()
-            .flat_map(|worker| &worker.flows)
-            .any(|flow| flow.core.server_state() == ServerState::Draining);
-        let server = control
-            .stats()
-            .map_err(|error| error.to_string())
-            .and_then(|json| serde_json::from_str::<StatsReport>(&json).map_err(|error| error.to_string()))
-            .map_err(|error| gaps.push(format!("statistics of the server: {error}")))
-            .ok();
-        gaps.extend(
-            server
-                .iter()
-                .flat_map(|report| &report.missing)
-                .map(|name| format!("{name} of the server's host")),
-        );
-        Self { kernel, flows: FlowCounters::sum(workers), server, cpu: CpuTimes::read(), draining, gaps }
+        Self { kernel, flows, server: None, memcached: None, cpu: CpuTimes::read(), draining: false, gaps }
     }
 
     /// What rose since `earlier`. Counters of a namespace that both ends live in cannot be put down to either; only per-socket counters are.
@@ -82,7 +101,7 @@ impl Reading {
         let shared = placement.is_shared();
         let mut risen = Risen {
             gaps: self.gaps.clone(),
-            server_gone: self.server.is_none(),
+            server_gone: self.server.is_none() && self.memcached.is_none(),
             server_draining: self.draining,
             ..Risen::default()
         };
@@ -105,6 +124,14 @@ impl Reading {
             (risen.client.kernel_checksum_drops, risen.client.socket_drops) = (corrupted, buffer);
         }
         self.server_since(earlier, shared, &mut risen);
+        if let (Some(now), Some(before)) = (&self.memcached, &earlier.memcached) {
+            let rise = now.since(before, flows.get("datagrams_sent"), flows.get("keys_sent"));
+            risen.server = rise.books;
+            risen.gaps.extend(rise.gaps);
+            risen
+                .counters
+                .extend(rise.counters.into_iter().map(|(name, count)| (format!("server.{name}"), count)));
+        }
         if let (Some(now), Some(before)) = (self.cpu, earlier.cpu) {
             // A server inside this process is in its own time already.
             let server_us =
@@ -340,6 +367,7 @@ mod tests {
                 kernel: None,
                 flows: FlowCounters::default(),
                 server,
+                memcached: None,
                 cpu: None,
                 draining: false,
                 gaps: Vec::new(),
@@ -359,6 +387,7 @@ mod tests {
             kernel: None,
             flows: FlowCounters::default(),
             server: report(nonce),
+            memcached: None,
             cpu: None,
             draining: false,
             gaps: Vec::new(),

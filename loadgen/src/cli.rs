@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use shingle_proto::wire::Strategy;
 
 use crate::limits;
+use crate::protocol::Protocol;
 use crate::slo::Slo;
 use crate::workload::units::{self, Rate};
 use crate::workload::{Arrivals, KeySpec, ValueSpec, WorkloadError};
@@ -86,18 +87,24 @@ pub struct Report {
 /// Flags common to the commands.
 #[derive(Clone, Debug, Args)]
 pub struct Common {
-    /// The server's TCP address, HOST:PORT; its UDP ports are learned from it.
+    /// The server's TCP address, HOST:PORT; a Shingle server's UDP ports are learned from it.
     #[arg(long, value_name = "HOST:PORT", help_heading = "Server")]
     pub server: Option<String>,
+    /// What the server speaks: shingle, memcached-udp, memcached-tcp.
+    #[arg(long, value_name = "NAME", default_value_t, help_heading = "Server")]
+    pub protocol: Protocol,
+    /// memcached's UDP port. Default: the number of its TCP port.
+    #[arg(long, value_name = "PORT", value_parser = parse_port, help_heading = "Server")]
+    pub udp_port: Option<u16>,
     /// File with the token that updates from another host need.
     #[arg(long, value_name = "FILE", help_heading = "Server")]
     pub token_file: Option<PathBuf>,
     /// Load only ports with this strategy (chunked, kernel-pmtud, df-off, df-strict, interface, compressed).
     #[arg(long, value_name = "NAME", value_parser = parse_strategy, help_heading = "Server")]
     pub strategy: Option<Strategy>,
-    /// Largest IP packet to announce to the server; never more than the interface's MTU.
-    #[arg(long, value_name = "BYTES", default_value_t = limits::PATH_MTU_DEFAULT, value_parser = parse_path_mtu, help_heading = "Server")]
-    pub path_mtu: u32,
+    /// Largest IP packet to announce to the server; never more than the interface's MTU. Default: 9001.
+    #[arg(long, value_name = "BYTES", value_parser = parse_path_mtu, help_heading = "Server")]
+    pub path_mtu: Option<u32>,
 
     /// Items stored and read.
     #[arg(long, default_value = limits::ITEMS_DEFAULT, value_parser = units::parse_count, help_heading = "Workload")]
@@ -118,16 +125,16 @@ pub struct Common {
     /// Timeout of a read, from its intended time.
     #[arg(long, default_value = "100ms", value_parser = units::parse_duration, help_heading = "Load")]
     pub timeout: Duration,
-    /// Whole requests sent again when nothing of an answer arrived.
-    #[arg(long, default_value_t = 0, value_parser = parse_retries, help_heading = "Load")]
-    pub retries: u8,
-    /// Gets in one request datagram.
+    /// Whole requests sent again when nothing of an answer arrived. Default: 0.
+    #[arg(long, value_parser = parse_retries, help_heading = "Load")]
+    pub retries: Option<u8>,
+    /// Gets in one request datagram; over TCP, keys in one get.
     #[arg(long, default_value_t = 1, value_parser = parse_gets, help_heading = "Load")]
     pub gets_per_datagram: u8,
     /// Generator threads, each pinned to a CPU from the highest down. Default: half of the CPUs, with --server all but one.
     #[arg(long, help_heading = "Load")]
     pub threads: Option<usize>,
-    /// Flows (source ports) of each thread.
+    /// Flows (source ports; over TCP connections) of each thread.
     #[arg(long, default_value_t = limits::FLOWS_DEFAULT, help_heading = "Load")]
     pub flows: usize,
     /// Service level.
@@ -167,6 +174,10 @@ fn number<T: FromStr + PartialOrd + Display>(
 
 fn parse_path_mtu(text: &str) -> Result<u32, String> {
     number(text, shingle_proto::limits::PATH_MTU_BYTES_MIN as u32, 65_535, "the bytes of an IP packet")
+}
+
+fn parse_port(text: &str) -> Result<u16, String> {
+    number(text, 1, u16::MAX, "a port")
 }
 
 fn parse_retries(text: &str) -> Result<u8, String> {

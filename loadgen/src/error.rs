@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use shingle_client::control::ControlError;
 use shingle_server::StartError;
 
+use crate::protocol::Protocol;
 use crate::workload::WorkloadError;
 
 /// Why a command could not do its work.
@@ -60,6 +61,40 @@ pub enum Error {
         "`seed` needs --server HOST:PORT; without a server, `run` and `qualify` start one inside themselves and seed it"
     )]
     SeedNeedsServer,
+    #[error("{flag} has no meaning with --protocol {protocol}: {reason}; leave it out")]
+    NotWithProtocol { flag: &'static str, protocol: Protocol, reason: &'static str },
+    #[error(
+        "--protocol {protocol} needs --server HOST:PORT, a memcached's TCP address; start one with memcached -U PORT"
+    )]
+    MemcachedNeedsServer { protocol: Protocol },
+    #[error(
+        "cannot connect to memcached at {server}: {source}; give HOST:PORT of its TCP port, and see that it runs"
+    )]
+    MemcachedConnect { server: String, source: io::Error },
+    #[error("the connection to memcached at {server} failed: {source}; see that it still runs")]
+    MemcachedConnection { server: String, source: io::Error },
+    #[error(
+        "{server} does not speak memcached's text protocol: it answered `{command}` with `{answer}`; give a memcached's TCP port, or leave --protocol out for a cache-server"
+    )]
+    NotMemcached { server: String, command: String, answer: String },
+    #[error("memcached at {server} does not answer on UDP port {port}: {way_out}")]
+    MemcachedUdpOff { server: String, port: u16, way_out: String },
+    #[error(
+        "memcached at {server} is version {version}, whose answers over UDP have another form than those of 1.6 and later; use --protocol memcached-tcp, or a newer one"
+    )]
+    MemcachedOld { server: String, version: String },
+    #[error(
+        "memcached at {server} did not store an item, it answered `{answer}`; give it more memory (-m), or see its log"
+    )]
+    MemcachedNotStored { server: String, answer: String },
+    #[error(
+        "memcached at {server} does not keep all items ({bytes} B of keys and values; it evicted {evictions} items meanwhile): start it with more memory (-m), or use fewer --items"
+    )]
+    MemcachedNotKept { server: String, bytes: u64, evictions: u64 },
+    #[error(
+        "{0}: memcached's limit on an item is {1} B, beside the value up to 320 B; start it with a larger -I, or choose smaller values"
+    )]
+    MemcachedItemSize(WorkloadError, u64),
     #[error("{what}: {source}")]
     System { what: String, source: io::Error },
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::cli::Common;
 use crate::error::Error;
 use crate::limits;
+use crate::protocol::Protocol;
 use crate::slo::Slo;
 use crate::workload::units::{self, Rate};
 use crate::workload::{Arrivals, ITEMS_MAX, KeySpec, RATE_PER_S_MAX, ValueSpec};
@@ -18,6 +19,10 @@ use shingle_proto::wire::Strategy;
 pub struct Options {
     /// TCP address of the server; `None` starts one inside this process.
     pub server: Option<String>,
+    /// What the server speaks.
+    pub protocol: Protocol,
+    /// memcached's UDP port, where it was given.
+    pub udp_port: Option<u16>,
     /// Token for updates; empty if none was given.
     pub token: Vec<u8>,
     /// Load only ports of this strategy.
@@ -86,19 +91,22 @@ impl Options {
             quiet: typed.quiet,
         };
         output.check_writable()?;
+        check_protocol(typed)?;
         let (generator_cpus, server_cpus) = split_cpus(typed)?;
         Ok(Self {
             server: typed.server.clone(),
+            protocol: typed.protocol,
+            udp_port: typed.udp_port,
             token: typed.token_file.as_ref().map_or(Ok(Vec::new()), read_token)?,
             strategy: typed.strategy,
-            path_mtu: typed.path_mtu,
+            path_mtu: typed.path_mtu.unwrap_or(limits::PATH_MTU_DEFAULT),
             items: typed.items as u32,
             values: typed.values.clone(),
             keys: typed.keys,
             seed: typed.seed,
             arrivals: typed.arrivals,
             timeout: typed.timeout,
-            retries: typed.retries,
+            retries: typed.retries.unwrap_or(0),
             gets_per_datagram: typed.gets_per_datagram,
             generator_cpus,
             server_cpus,
@@ -107,6 +115,38 @@ impl Options {
             output,
         })
     }
+}
+
+/// Refuses flags that mean nothing in the protocol chosen, rather than leave people to think that they did.
+fn check_protocol(typed: &Common) -> Result<(), Error> {
+    let protocol = typed.protocol;
+    let refused: &[(&'static str, bool, &'static str)] = match protocol {
+        Protocol::Shingle => {
+            &[("--udp-port", typed.udp_port.is_some(), "a Shingle server tells its UDP ports")]
+        }
+        Protocol::MemcachedUdp | Protocol::MemcachedTcp => &[
+            ("--token-file", typed.token_file.is_some(), "memcached's text protocol takes no token"),
+            ("--strategy", typed.strategy.is_some(), "memcached answers in one way only"),
+            (
+                "--path-mtu",
+                typed.path_mtu.is_some(),
+                "memcached's datagrams have 1400 bytes at most, whatever the path carries",
+            ),
+            ("--retries", typed.retries.is_some(), "each read of memcached is sent once"),
+            (
+                "--udp-port",
+                typed.udp_port.is_some() && protocol == Protocol::MemcachedTcp,
+                "reads go to the TCP port",
+            ),
+        ],
+    };
+    if let Some((flag, _, reason)) = refused.iter().find(|(_, given, _)| *given) {
+        return Err(Error::NotWithProtocol { flag, protocol, reason });
+    }
+    if protocol.is_memcached() && typed.server.is_none() {
+        return Err(Error::MemcachedNeedsServer { protocol });
+    }
+    Ok(())
 }
 
 /// Checks the rate and length of a stage.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Cause, Direction};
+use crate::protocol::Protocol;
 use crate::slo::{Broke, Slo};
 
 /// The schema every record of this version names.
@@ -68,9 +69,15 @@ pub struct Host {
 pub struct ServerFacts {
     /// TCP address of its control port.
     pub address: String,
+    /// What it speaks: `shingle`, `memcached-udp`, `memcached-tcp`.
+    #[serde(default = "shingle")]
+    pub protocol: String,
+    /// Its version, where it says one.
+    #[serde(default)]
+    pub version: Option<String>,
     /// It was started inside this process.
     pub embedded: bool,
-    /// Instance nonce.
+    /// Instance nonce; of memcached its process id.
     pub instance: u32,
     /// UDP ports under load, with their strategies.
     pub ports: Vec<String>,
@@ -78,6 +85,11 @@ pub struct ServerFacts {
     pub workers: usize,
     /// It keeps receipts: losses are told apart read by read.
     pub receipts: bool,
+}
+
+/// Records were written before there was another protocol.
+fn shingle() -> String {
+    Protocol::Shingle.name().to_owned()
 }
 
 /// What was stored and read.

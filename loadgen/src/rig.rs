@@ -5,27 +5,30 @@ use std::time::{Duration, SystemTime};
 use shingle_proto::client::ClientConfig;
 
 use crate::books::{Reading, ReceiptCursor};
-use crate::engine::{self, Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
+use crate::engine::{Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
 use crate::error::Error;
 use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
+use crate::load::Load;
+use crate::memcached;
+use crate::memcached::target::{Place, Server};
 use crate::options::Options;
 use crate::progress::Progress;
+use crate::protocol::Protocol;
 use crate::record::{Host, Workload};
 use crate::seeding;
 use crate::stage::{self, StageResult};
 use crate::target::{Placement, Plan, Target};
-use crate::workload::{ItemSpace, KeySampler, KeySpec, Sizing, Stream, units};
+use crate::workload::{ItemSpace, KeySampler, KeySpec, Sizing, Stream, VALUE_BYTES_CEILING, units};
 
 /// Everything a stage needs.
 pub struct Rig {
     /// The options it was built from.
     pub options: Options,
-    /// The server.
-    pub target: Target,
+    /// The server, and the workers that load it.
+    pub load: Load,
     /// What is stored.
     pub space: ItemSpace,
     keys: KeySpec,
-    workers: Vec<Worker>,
     host: Host,
     /// CPUs whose stalls fall into reads: the workers' own, and an embedded server's.
     watched_cpus: Vec<usize>,
@@ -44,12 +47,47 @@ pub fn prepare(options: &Options, reseed: bool, progress: &Progress) -> Result<(
     Ok((target, space))
 }
 
-/// Connects or starts the server; nothing is stored yet.
-fn connect(options: &Options, progress: &Progress) -> Result<(Target, ItemSpace), Error> {
-    let plan = Plan::new(options)?;
-    let sizing =
-        Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max: plan.value_bytes_max() };
-    let space = ItemSpace::new(&options.values, options.items, options.seed, sizing)?;
+/// Stores the items in a server of either protocol.
+///
+/// # Errors
+/// Whatever keeps the command from doing its work.
+pub fn seed(options: &Options, progress: &Progress) -> Result<ItemSpace, Error> {
+    if !options.protocol.is_memcached() {
+        return prepare(options, true, progress).map(|(_, space)| space);
+    }
+    let (mut server, space) = connect_memcached(options, progress)?;
+    seeding::fill(&mut server, &space, true, progress)?;
+    Ok(space)
+}
+
+/// Connects to a memcached; nothing is stored yet.
+fn connect_memcached(options: &Options, progress: &Progress) -> Result<(Server, ItemSpace), Error> {
+    let server = Server::connect(options)?;
+    let item_space = |value_bytes_max| {
+        let sizing =
+            Sizing { answer_overhead_bytes: memcached::limits::ANSWER_OVERHEAD_BYTES, value_bytes_max };
+        ItemSpace::new(&options.values, options.items, options.seed, sizing)
+    };
+    let limit = server.value_bytes_max();
+    let space = item_space(limit).map_err(|error| match item_space(VALUE_BYTES_CEILING) {
+        // It is memcached's limit that is in the way.
+        Ok(_) => Error::MemcachedItemSize(error, server.item_size_max()),
+        Err(_) => error.into(),
+    })?;
+    remark(options, &space, limit, progress);
+    let facts = server.facts();
+    progress.note(&format!(
+        "server {}: memcached {} with {} thread(s), reads to port {}",
+        facts.address,
+        facts.version.unwrap_or_default(),
+        facts.workers,
+        facts.ports.join(", "),
+    ));
+    Ok((server, space))
+}
+
+/// Says what of the workload is not as it was asked for.
+fn remark(options: &Options, space: &ItemSpace, value_bytes_max: u32, progress: &Progress) {
     if let Some(trace) = space.trace().filter(|trace| trace.reads_left_out > 0) {
         progress.note(&format!(
             "the trace has more keys than --items {}: {} of its reads are left out",
@@ -58,11 +96,19 @@ fn connect(options: &Options, progress: &Progress) -> Result<(Target, ItemSpace)
     }
     if space.values_cut() > 0 {
         progress.note(&format!(
-            "{} values are longer than the server keeps, {} B, and were cut to that",
+            "{} values are longer than the server keeps, {value_bytes_max} B, and were cut to that",
             space.values_cut(),
-            sizing.value_bytes_max
         ));
     }
+}
+
+/// Connects or starts the server; nothing is stored yet.
+fn connect(options: &Options, progress: &Progress) -> Result<(Target, ItemSpace), Error> {
+    let plan = Plan::new(options)?;
+    let sizing =
+        Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max: plan.value_bytes_max() };
+    let space = ItemSpace::new(&options.values, options.items, options.seed, sizing)?;
+    remark(options, &space, sizing.value_bytes_max, progress);
     let target = plan.realise(options, &space)?;
     let facts = target.facts();
     progress.note(&format!(
@@ -86,9 +132,14 @@ impl Rig {
     /// # Errors
     /// Whatever keeps the command from doing its work.
     pub fn build(options: &Options, progress: &Progress) -> Result<Self, Error> {
-        let (target, space) = connect(options, progress)?;
-        let mut rig = Self::new(options, target, space)?;
-        seeding::fill(&mut rig.target, &rig.space, false, progress)?;
+        let mut rig = if options.protocol.is_memcached() {
+            let (server, space) = connect_memcached(options, progress)?;
+            Self::of_memcached(options, server, space)?
+        } else {
+            let (target, space) = connect(options, progress)?;
+            Self::new(options, target, space)?
+        };
+        rig.load.fill(&rig.space, false, progress)?;
         rig.started = SystemTime::now();
         Ok(rig)
     }
@@ -103,41 +154,51 @@ impl Rig {
     /// # Errors
     /// No sockets, or keys that do not go with the values.
     pub fn new(options: &Options, target: Target, space: ItemSpace) -> Result<Self, Error> {
-        let keys = options.keys.unwrap_or(space.default_keys());
         let spec = flow_spec(options, &target);
-        let threads = options.generator_cpus.len();
-        // Receipts name reads by flow and sequence: another generator on the same server must not use the same flows.
-        let first_flow = shingle_udp::realtime_ns() as u32 & !0xFFFF;
-        let mut workers = Vec::with_capacity(threads);
-        for (thread, cpu) in options.generator_cpus.iter().enumerate() {
+        let workers = each_thread(options, &space, |place, keys| {
             let flow = |index: usize| {
                 let (server, _) = target.ports[index % target.ports.len()];
-                Flow::open(first_flow.wrapping_add(index as u32), server, &spec)
+                Flow::open(place.first_flow.wrapping_add(index as u32), server, &spec)
             };
-            let numbers = thread * options.flows..(thread + 1) * options.flows;
-            let flows = numbers.map(flow).collect::<Result<Vec<_>, _>>()?;
-            let sampler =
-                KeySampler::new(&keys, &space, options.seed, Stream::new(thread as u32, threads as u32))?;
-            workers.push(Worker::new(*cpu, flows, sampler));
-        }
-        let host = host_facts(options, &target, &workers);
+            Ok(Worker::new(place.cpu, (0..place.flows).map(flow).collect::<Result<Vec<_>, _>>()?, keys))
+        })?;
+        Ok(Self::with(options, Load::Shingle(Box::new(target), workers), space))
+    }
+
+    /// A rig on a memcached.
+    ///
+    /// # Errors
+    /// No sockets or connections, or keys that do not go with the values.
+    pub fn of_memcached(options: &Options, server: Server, space: ItemSpace) -> Result<Self, Error> {
+        let load = if options.protocol == Protocol::MemcachedTcp {
+            let open = |place: &Place, keys| server.tcp_worker(options, place, &space, keys);
+            let workers = each_thread(options, &space, open)?;
+            Load::MemcachedTcp(Box::new(server), workers)
+        } else {
+            let open = |place: &Place, keys| server.udp_worker(options, place, &space, keys);
+            let workers = each_thread(options, &space, open)?;
+            Load::MemcachedUdp(Box::new(server), workers)
+        };
+        Ok(Self::with(options, load, space))
+    }
+
+    fn with(options: &Options, load: Load, space: ItemSpace) -> Self {
         let mut watched_cpus = options.generator_cpus.clone();
-        if target.placement == Placement::Embedded {
+        if load.placement() == Placement::Embedded {
             watched_cpus.extend(&options.server_cpus);
         }
         watched_cpus.sort_unstable();
         watched_cpus.dedup();
-        Ok(Self {
+        Self {
             options: options.clone(),
-            target,
+            keys: options.keys.unwrap_or(space.default_keys()),
+            host: host_facts(options, &load),
+            load,
             space,
-            keys,
-            workers,
-            host,
             watched_cpus,
             started: SystemTime::now(),
             stages: 0,
-        })
+        }
     }
 
     /// Runs a stage and puts both hosts' books to it.
@@ -164,11 +225,11 @@ impl Rig {
             bound_ns: self.options.slo.p99_us * 1000,
             stall_ns: stall_ns(self.options.slo.p99_us),
         };
-        let before = Reading::take(&self.workers, &mut self.target.control);
-        let cursor = self.target.welcome().receipts.then(|| ReceiptCursor::at_end(before.server())).flatten();
+        let before = self.load.reading();
+        let cursor = self.load.keeps_receipts().then(|| ReceiptCursor::at_end(before.server())).flatten();
         let ticker = progress.stage(pace, duration);
         let tick = |elapsed_s| ticker.at(elapsed_s);
-        let outcome = engine::run_stage(&mut self.workers, &spec, &self.space, &self.watched_cpus, &tick)?;
+        let outcome = self.load.run_stage(&spec, &self.space, &self.watched_cpus, &tick)?;
         ticker.finish_quietly();
         Ok(self.settle(&spec, outcome, &before, cursor))
     }
@@ -180,28 +241,23 @@ impl Rig {
         before: &Reading,
         cursor: Option<ReceiptCursor>,
     ) -> StageResult {
-        let after = Reading::take(&self.workers, &mut self.target.control);
-        let mut risen = after.since(before, self.target.placement);
+        let after = self.load.reading();
+        let mut risen = after.since(before, self.load.placement());
         // Receipts are only looked at where something was lost.
         let receipts = cursor
             .filter(|_| outcome.tally.first_try_lost > 0 && risen.server.is_some())
-            .and_then(|cursor| cursor.fetch(&mut self.target.control, &mut risen.gaps));
+            .and_then(|cursor| self.load.receipts(&cursor, &mut risen.gaps));
         stage::settle(&stage::Facts {
             spec,
             outcome,
             risen,
             receipts,
             slo: self.options.slo,
-            receipts_kept: self.target.welcome().receipts,
+            receipts_kept: self.load.keeps_receipts(),
+            protocol: self.options.protocol,
             items_expire: self.space.ttl(0).is_some(),
-            flows: self.flows(),
+            flows: self.load.flows(),
         })
-    }
-
-    fn flows(&self) -> Vec<(u32, u16, u16)> {
-        let port = |flow: &Flow| flow.socket.local_addr().map_or(0, |addr| addr.port());
-        let flows = self.workers.iter().flat_map(|worker| &worker.flows);
-        flows.map(|flow| (flow.number, port(flow), flow.server.port())).collect()
     }
 
     /// Facts of this host, for the record.
@@ -234,29 +290,61 @@ impl Rig {
         let server = options.server.as_ref().map_or(String::new(), |server| format!(" --server {server}"));
         let strategy =
             options.strategy.map_or(String::new(), |strategy| format!(" --strategy {}", strategy.name()));
+        let (protocol, own) = match options.protocol {
+            Protocol::Shingle => {
+                (String::new(), format!(" --retries {} --path-mtu {}", options.retries, options.path_mtu))
+            }
+            memcached => {
+                let port = options.udp_port.map_or(String::new(), |port| format!(" --udp-port {port}"));
+                (format!(" --protocol {memcached}{port}"), String::new())
+            }
+        };
         format!(
-            "loadgen {name}{server}{strategy} {load} --items {} --values {} --keys {} --arrivals {} --timeout {} --retries {} --gets-per-datagram {} --threads {} --flows {} --seed {} --path-mtu {} --slo {}",
+            "loadgen {name}{server}{protocol}{strategy} {load} --items {} --values {} --keys {} --arrivals {} --timeout {} --gets-per-datagram {} --threads {} --flows {} --seed {} --slo {}{own}",
             options.items,
             options.values,
             self.keys,
             options.arrivals,
             units::format_duration(options.timeout),
-            options.retries,
             options.gets_per_datagram,
             options.generator_cpus.len(),
             options.flows,
             options.seed,
-            options.path_mtu,
             options.slo,
         )
     }
+}
+
+/// Makes a worker for each generator thread, with its own draws of keys.
+fn each_thread<W>(
+    options: &Options,
+    space: &ItemSpace,
+    worker: impl Fn(&Place, KeySampler) -> Result<W, Error>,
+) -> Result<Vec<W>, Error> {
+    let keys = options.keys.unwrap_or(space.default_keys());
+    let threads = options.generator_cpus.len();
+    // Receipts name reads by flow and sequence: another generator on the same server must not use the same flows.
+    let base = shingle_udp::realtime_ns() as u32 & !0xFFFF;
+    let one = |(thread, cpu): (usize, &usize)| {
+        let stream = Stream::new(thread as u32, threads as u32);
+        let sampler = KeySampler::new(&keys, space, options.seed, stream)?;
+        let first_flow = base.wrapping_add((thread * options.flows) as u32);
+        worker(&Place { cpu: *cpu, first_flow, flows: options.flows }, sampler)
+    };
+    options.generator_cpus.iter().enumerate().map(one).collect()
 }
 
 fn stall_ns(p99_us: u64) -> u64 {
     ((p99_us * 1000) as f64 * limits::STALL_SHARE_OF_P99).max(limits::STALL_NS_MIN as f64) as u64
 }
 
-fn linger_ns(timeout_ns: u64) -> u64 {
+/// Reads a flow can have in flight or in mind.
+pub(crate) fn reads_a_flow(options: &Options) -> usize {
+    (limits::READS_PER_THREAD_MAX / options.flows).max(64)
+}
+
+/// How long late answers are waited for.
+pub(crate) fn linger_ns(timeout_ns: u64) -> u64 {
     timeout_ns.max(limits::LINGER_NS_MIN)
 }
 
@@ -265,7 +353,7 @@ fn flow_spec(options: &Options, target: &Target) -> FlowSpec {
     let value_bytes_max = target.welcome().value_bytes_max as usize;
     let base_datagram = shingle_proto::limits::DATAGRAM_BYTES_MIN as u16;
     let core = ClientConfig {
-        in_flight_max: (limits::READS_PER_THREAD_MAX / options.flows).max(64),
+        in_flight_max: reads_a_flow(options),
         value_bytes_max,
         reassembly_bytes: limits::REASSEMBLY_BYTES.max(4 * (value_bytes_max + 8).next_power_of_two()),
         partial_max: limits::PARTIAL_MAX,
@@ -283,23 +371,20 @@ fn flow_spec(options: &Options, target: &Target) -> FlowSpec {
     FlowSpec { core, cookie: target.welcome().cookie }
 }
 
-fn host_facts(options: &Options, target: &Target, workers: &[Worker]) -> Host {
+fn host_facts(options: &Options, load: &Load) -> Host {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown", |pair| pair.1);
-    let first_flow = workers.iter().flat_map(|worker| &worker.flows).next();
     Host {
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         cpu_model: model.to_owned(),
         cpus: shingle_udp::allowed_cpus().unwrap_or_default(),
         threads: options.generator_cpus.len(),
         flows_per_thread: options.flows,
-        recv_buffer_granted_bytes: first_flow
-            .and_then(|flow| flow.socket.recv_buffer_granted_bytes().ok())
-            .unwrap_or(0),
-        interface_mtu: target.interface_mtu,
+        recv_buffer_granted_bytes: load.recv_buffer_granted_bytes(),
+        interface_mtu: load.interface_mtu(),
     }
 }

@@ -1,6 +1,6 @@
 //! Seeding: storing every item over TCP, or finding that a server holds them already.
 
-use shingle_client::control::{Control, ControlError};
+use shingle_client::control::ControlError;
 
 use crate::error::Error;
 use crate::progress::Progress;
@@ -11,28 +11,68 @@ use crate::workload::ItemSpace;
 /// once in 13,000 times.
 const SAMPLE_ITEMS: u32 = 940;
 
-/// Stores the items unless the server holds them already, and makes sure that it keeps them.
+/// A server as seeding sees it.
+pub trait Store {
+    /// The value stored under a key; one that fails its check counts as none.
+    ///
+    /// # Errors
+    /// The connection failed.
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Stores items: key, value, seconds to live or 0 for ever. `progress` is told the number stored so far, which is returned at
+    /// the end.
+    ///
+    /// # Errors
+    /// The connection failed, or an item was not taken.
+    fn set_all(
+        &mut self,
+        items: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>, u64)>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<u64, Error>;
+
+    /// Whether it takes updates from here.
+    ///
+    /// # Errors
+    /// It does not.
+    fn check_may_update(&self) -> Result<(), Error>;
+
+    /// The error for a server that does not keep so many bytes of keys and values.
+    fn not_kept(&mut self, bytes: u64) -> Error;
+
+    /// What is to be said of the storing just done, if anything.
+    ///
+    /// # Errors
+    /// The connection failed.
+    fn remark(&mut self) -> Result<Option<String>, Error>;
+}
+
+/// Stores the items unless the server holds them already, and makes sure that it keeps them. What else it holds stays untouched.
 ///
 /// # Errors
 /// No right to update, no room for all items, or the connection failed.
-pub fn fill(target: &mut Target, space: &ItemSpace, reseed: bool, progress: &Progress) -> Result<(), Error> {
-    let control = &mut target.control;
-    if !reseed && holds_items(control, space)? {
+pub fn fill(
+    server: &mut impl Store,
+    space: &ItemSpace,
+    reseed: bool,
+    progress: &Progress,
+) -> Result<(), Error> {
+    if !reseed && holds_items(server, space)? {
         progress.note(&format!("{} items are stored already", space.items()));
         return Ok(());
     }
-    if !control.welcome().may_update {
-        return Err(Error::NotSeeded { server: target.facts().address });
-    }
+    server.check_may_update()?;
     let bar = progress.bar("storing items", space.items().into());
-    let stored = store_items(control, space, |done| bar.set(done))?;
+    let stored = store_items(server, space, &mut |done| bar.set(done))?;
     bar.finish_with(&format!(
         "{stored} items stored ({} of keys and values)",
         human_bytes(space.stored_bytes())
     ));
     // Items that expire may be gone again, and rightly.
-    if space.ttl(0).is_none() && !holds_items(&mut target.control, space)? {
-        return Err(Error::NotKept { server: target.facts().address, bytes: space.stored_bytes() });
+    if space.ttl(0).is_none() && !holds_items(server, space)? {
+        return Err(server.not_kept(space.stored_bytes()));
+    }
+    if let Some(remark) = server.remark()? {
+        progress.note(&remark);
     }
     Ok(())
 }
@@ -50,15 +90,14 @@ fn human_bytes(bytes: u64) -> String {
 ///
 /// # Errors
 /// The connection failed.
-fn holds_items(control: &mut Control, space: &ItemSpace) -> Result<bool, Error> {
+fn holds_items(server: &mut impl Store, space: &ItemSpace) -> Result<bool, Error> {
     let items = space.items();
     let step = (items / SAMPLE_ITEMS).max(1);
     for item in (0..items).step_by(step as usize) {
         let mut buffer = [0; 250];
-        match control.get(space.key(item, &mut buffer)) {
-            Ok(Some(value)) if space.check_value(item, &value).is_ok() => {}
-            Ok(_) | Err(ControlError::Corrupt { .. }) => return Ok(false),
-            Err(error) => return Err(error.into()),
+        match server.get(space.key(item, &mut buffer))? {
+            Some(value) if space.check_value(item, &value).is_ok() => {}
+            _ => return Ok(false),
         }
     }
     Ok(true)
@@ -68,14 +107,52 @@ fn holds_items(control: &mut Control, space: &ItemSpace) -> Result<bool, Error> 
 ///
 /// # Errors
 /// No right to update, or the connection failed.
-fn store_items(control: &mut Control, space: &ItemSpace, progress: impl FnMut(u64)) -> Result<u64, Error> {
-    let items = (0..space.items()).map(|item| {
+fn store_items(
+    server: &mut impl Store,
+    space: &ItemSpace,
+    progress: &mut dyn FnMut(u64),
+) -> Result<u64, Error> {
+    let mut items = (0..space.items()).map(|item| {
         let mut key = [0; 250];
         let key = space.key(item, &mut key).to_vec();
         let mut value = vec![0; space.value_bytes(item)];
         space.fill_value(item, &mut value);
-        let ttl_s = space.ttl(item).map_or(0, |ttl| ttl.as_secs().clamp(1, u32::MAX.into()) as u32);
+        let ttl_s = space.ttl(item).map_or(0, |ttl| ttl.as_secs().clamp(1, u32::MAX.into()));
         (key, value, ttl_s)
     });
-    Ok(control.set_all(items, progress)?)
+    server.set_all(&mut items, progress)
+}
+
+impl Store for Target {
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        match self.control.get(key) {
+            Err(ControlError::Corrupt { .. }) => Ok(None),
+            other => Ok(other?),
+        }
+    }
+
+    fn set_all(
+        &mut self,
+        items: &mut dyn Iterator<Item = (Vec<u8>, Vec<u8>, u64)>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<u64, Error> {
+        // Seeding clamps to 32 bits.
+        let items = items.map(|(key, value, ttl_s)| (key, value, ttl_s as u32));
+        Ok(self.control.set_all(items, progress)?)
+    }
+
+    fn check_may_update(&self) -> Result<(), Error> {
+        match self.welcome().may_update {
+            true => Ok(()),
+            false => Err(Error::NotSeeded { server: self.facts().address }),
+        }
+    }
+
+    fn not_kept(&mut self, bytes: u64) -> Error {
+        Error::NotKept { server: self.facts().address, bytes }
+    }
+
+    fn remark(&mut self) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
 }

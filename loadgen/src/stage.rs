@@ -8,6 +8,7 @@ use crate::attribution::{self, Attribution, Books, Cause, Direction, Receipts};
 use crate::books::Risen;
 use crate::engine::{self, Counts, IntervalTiming, Pace, StageOutcome, StageSpec, Stall, Tally};
 use crate::limits;
+use crate::protocol::Protocol;
 use crate::record::{Canary, CauseReport, FlowFigures, Interval, Percentiles, SizeClass, Stage};
 use crate::report::terminal::latency;
 use crate::slo::Slo;
@@ -26,6 +27,8 @@ pub struct Facts<'a> {
     pub slo: Slo,
     /// The server keeps receipts, whether they were looked at or not.
     pub receipts_kept: bool,
+    /// What the server speaks.
+    pub protocol: Protocol,
     /// Items expire, so a read may find nothing.
     pub items_expire: bool,
     /// Flow number, source port and server port of every flow, in the ledger's order.
@@ -69,7 +72,7 @@ pub fn settle(facts: &Facts<'_>) -> StageResult {
     let misses = if facts.items_expire { 0 } else { stage.misses };
     let miss_rate = misses as f64 / stage.sent.max(1) as f64;
     stage.broke = facts.slo.broken_by(stage.failure_rate, miss_rate, stage.judged_us().p99.ceil() as u64);
-    let causes = causes(&attribution, stage.first_try_lost, facts.receipts_kept);
+    let causes = causes(&attribution, stage.first_try_lost, facts);
     let latencies = tally.timing.intervals.iter().map(|interval| interval.latency.clone()).collect();
     let server_gone = facts.risen.server_gone;
     StageResult { stage, causes, server_gone, latencies }
@@ -225,7 +228,11 @@ fn generator_limits(facts: &Facts<'_>, stage: &Stage) -> Vec<String> {
     because
 }
 
-fn causes(attribution: &Attribution, lost: u64, receipts: bool) -> Vec<CauseReport> {
+fn causes(attribution: &Attribution, lost: u64, facts: &Facts<'_>) -> Vec<CauseReport> {
+    let remedy = |cause: Cause| {
+        let own = facts.protocol.is_memcached().then(|| cause.remedy_for_memcached()).flatten();
+        own.unwrap_or_else(|| cause.remedy(facts.receipts_kept))
+    };
     let report = |((cause, direction), share): (&(Cause, Direction), &attribution::Share)| CauseReport {
         cause: *cause,
         direction: *direction,
@@ -236,7 +243,7 @@ fn causes(attribution: &Attribution, lost: u64, receipts: bool) -> Vec<CauseRepo
         confidence: share.confidence,
         evidence: share.evidence.clone(),
         estimate: BTreeMap::new(),
-        remedy: share.remedy.unwrap_or_else(|| cause.remedy(receipts)).to_owned(),
+        remedy: share.remedy.unwrap_or_else(|| remedy(*cause)).to_owned(),
     };
     let mut causes: Vec<_> = attribution.iter().map(report).collect();
     causes.sort_by_key(|cause| std::cmp::Reverse(cause.reads));
@@ -268,6 +275,7 @@ mod tests {
             risen: Risen::default(),
             receipts: None,
             receipts_kept: false,
+            protocol: Protocol::Shingle,
             slo: Slo::default(),
             items_expire,
             flows: vec![(0, 1, 2)],

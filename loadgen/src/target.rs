@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
 use crate::options::Options;
 use crate::probe::{self, Proved};
+use crate::protocol::Protocol;
 use crate::record::ServerFacts;
 use crate::workload::ItemSpace;
 
@@ -180,6 +181,8 @@ impl Target {
     pub fn facts(&self) -> ServerFacts {
         ServerFacts {
             address: self.address.clone(),
+            protocol: Protocol::Shingle.name().to_owned(),
+            version: None,
             embedded: self.placement == Placement::Embedded,
             instance: self.welcome().nonce,
             ports: self

@@ -67,7 +67,7 @@ fn words(findings: &Findings<'_>, outcome: Outcome, tps_at_slo: u64) -> Vec<Stri
     if findings.shared_namespace {
         words.push(
             "Server and generator shared this host's CPUs and network namespace: the figures speak for both together. \
-             To qualify a machine for serving, run `cache-server` there and this command on another host with --server."
+             To qualify a machine for serving, run the server there and this command on another host with --server."
                 .to_owned(),
         );
     }
@@ -120,16 +120,23 @@ fn who_words(stage: &Stage, broke: Broke, causes: &[CauseReport]) -> String {
         (Broke::P99, _) => {
             let (slip, residence) = (stage.slip_us.p99, stage.residence_us.p99);
             let half = stage.judged_us().p99 / 2.0;
+            let in_server = match residence {
+                // Nobody is that fast: the server does not tell.
+                0.0 => "how much in the server it does not tell".to_owned(),
+                _ => format!("{} in the server", latency(residence)),
+            };
             let place = if residence > half && residence >= slip {
                 "the server (from its kernel's receive timestamp to the send): requests waited for its worker"
             } else if slip > half {
                 "the generator, before the request left"
             } else {
-                "between the hosts, or at the generator's receiving side"
+                match residence {
+                    0.0 => "in the server, between the hosts, or at the generator's receiving side",
+                    _ => "between the hosts, or at the generator's receiving side",
+                }
             };
             format!(
-                "Where the time went at p99: {} in the server, {} before the request left; most of it was spent in {place}.",
-                latency(residence),
+                "Where the time went at p99: {in_server}, {} before the request left; most of it was spent in {place}.",
                 latency(slip)
             )
         }

@@ -11,6 +11,7 @@ use shingle_loadgen::books::{Reading, ReceiptCursor};
 use shingle_loadgen::engine::{self, Flow, Pace, StageSpec, Worker};
 use shingle_loadgen::options::Options;
 use shingle_loadgen::progress::Progress;
+use shingle_loadgen::protocol::Protocol;
 use shingle_loadgen::rig;
 use shingle_loadgen::slo::Slo;
 use shingle_loadgen::stage::{self, StageResult};
@@ -213,6 +214,7 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
         receipts,
         slo: Slo::default(),
         receipts_kept: true,
+        protocol: Protocol::Shingle,
         items_expire: false,
         flows,
     };

@@ -1,12 +1,10 @@
 //! Waiting on several sockets at once, with a timeout in nanoseconds: a thin `ppoll(2)`.
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use crate::socket::Socket;
-
-/// A fixed set of sockets to wait on. The sockets must stay open as long as it is used.
+/// A set of sockets to wait on, each in a place of its own. A socket must stay open as long as it is watched.
 ///
 /// `ppoll` and not `epoll`: its timeout has nanoseconds, and a generator thread has a handful of sockets.
 #[derive(Debug)]
@@ -16,13 +14,20 @@ pub struct PollSet {
 
 impl PollSet {
     /// A set of these sockets; [`readable`](Self::readable) numbers them in this order.
-    pub fn new<'s>(sockets: impl IntoIterator<Item = &'s Socket>) -> Self {
-        let fds = sockets.into_iter().map(|socket| libc::pollfd {
-            fd: socket.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        });
+    pub fn new<'s, S: AsFd + 's>(sockets: impl IntoIterator<Item = &'s S>) -> Self {
+        let fds = sockets.into_iter().map(|socket| entry(Some(socket.as_fd()), false));
         Self { fds: fds.collect() }
+    }
+
+    /// A set of so many places with nothing to watch in them yet.
+    pub fn with_places(places: usize) -> Self {
+        Self { fds: (0..places).map(|_| entry(None, false)).collect() }
+    }
+
+    /// Watches another socket in this place from now on, or none; with `write` also for room to send, which then counts as
+    /// [`readable`](Self::readable) too.
+    pub fn watch(&mut self, place: usize, socket: Option<BorrowedFd<'_>>, write: bool) {
+        self.fds[place] = entry(socket, write);
     }
 
     /// Waits until a socket has something to read or an error, at most `timeout`; zero looks and returns.
@@ -58,6 +63,15 @@ impl PollSet {
     }
 }
 
+fn entry(socket: Option<BorrowedFd<'_>>, write: bool) -> libc::pollfd {
+    libc::pollfd {
+        // ppoll passes over negative descriptors.
+        fd: socket.map_or(-1, |socket| socket.as_raw_fd()),
+        events: libc::POLLIN | if write { libc::POLLOUT } else { 0 },
+        revents: 0,
+    }
+}
+
 /// Lets this thread's timeouts end when asked, not up to 50 us later as by default (`PR_SET_TIMERSLACK`, prctl(2)).
 pub fn tighten_timer_slack() {
     // SAFETY: PR_SET_TIMERSLACK takes an integer and touches no memory. Failing leaves the default, which is no error.
@@ -67,7 +81,7 @@ pub fn tighten_timer_slack() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{SendBatch, SocketOptions};
+    use crate::{SendBatch, Socket, SocketOptions};
 
     #[test]
     fn finds_the_socket_that_has_something() {
@@ -86,5 +100,11 @@ mod tests {
         outgoing.send(&first, &mut |_, error| panic!("{error}")).expect("loopback");
         assert_eq!(set.wait(Duration::from_secs(5)).expect("ppoll"), 1);
         assert!(!set.readable(0) && set.readable(1));
+
+        set.watch(1, None, false);
+        assert_eq!(set.wait(Duration::ZERO).expect("ppoll"), 0, "nothing is watched there any more");
+        set.watch(0, Some(first.as_fd()), true);
+        assert_eq!(set.wait(Duration::ZERO).expect("ppoll"), 1, "there is room to send");
+        assert!(set.readable(0) && !set.readable(1));
     }
 }

@@ -78,6 +78,19 @@ impl Cause {
         }
     }
 
+    /// What a person can do about it where the server is memcached, if that is another thing.
+    pub fn remedy_for_memcached(self) -> Option<&'static str> {
+        match self {
+            Self::ServerSocketBuffer => Some(
+                "memcached reads one datagram a system call and never raises its receive buffer: give it more threads (-t) and CPUs, raise sysctl net.core.rmem_default and start it again, or read over TCP.",
+            ),
+            Self::Unexplained => Some(
+                "memcached counts no datagrams and keeps no receipts, and over UDP nothing can be asked for again. On its host, see the drops of its socket in /proc/net/udp; between the hosts, NIC counters (ethtool -S) and rate limits; or read over TCP.",
+            ),
+            _ => None,
+        }
+    }
+
     /// What a person can do about it. `receipts` says that the server's receipts were there to look at.
     pub fn remedy(self, receipts: bool) -> &'static str {
         match self {

@@ -65,6 +65,22 @@ static REFUSED: Finding = Finding {
     evidence: "the server refused these reads: their answers are larger than its port may send on this path",
     remedy: Some("Use a chunked port (--strategy chunked), smaller values, or read such values over TCP."),
 };
+static SERVER_ERROR: Finding = Finding {
+    cause: Cause::Unexplained,
+    direction: Direction::Host,
+    evidence: "the server answered with error lines (ERROR, CLIENT_ERROR, SERVER_ERROR)",
+    remedy: Some(
+        "See what it says of them: start it with -vv, and look at its statistics (response_obj_oom, read_buf_oom, malloc_fails).",
+    ),
+};
+static CONNECTION_LOST: Finding = Finding {
+    cause: Cause::Unexplained,
+    direction: Direction::Host,
+    evidence: "the TCP connections these reads went on broke, were silent for too long, or could not be opened again",
+    remedy: Some(
+        "See whether the server was stopped or closes connections (its limit -c, its statistic rejected_connections), and what stands between the hosts.",
+    ),
+};
 static SEND_REFUSED: Finding = finding(
     Cause::ServerSendQueue,
     Direction::Host,
@@ -101,6 +117,8 @@ pub(super) fn told_by(loss: &Loss, books: &Books<'_>) -> Told {
         (Symptom::Corrupt, _) => Proven(&CORRUPT),
         (Symptom::OtherValue, _) => Proven(&OTHER_VALUE),
         (Symptom::Refused, _) => Proven(&REFUSED),
+        (Symptom::ServerError, _) => Proven(&SERVER_ERROR),
+        (Symptom::ConnectionLost, _) => Proven(&CONNECTION_LOST),
         (_, Some((Some(ReceiptOutcome::SendRefused), _))) => Proven(&SEND_REFUSED),
         (_, Some((Some(ReceiptOutcome::Answered { residence_us }), _)))
             if eats_deadline(u64::from(*residence_us) * 1000) =>

@@ -55,6 +55,10 @@ pub enum Symptom {
     OtherValue,
     /// The server said it would not answer.
     Refused,
+    /// The server answered with an error, and did not say whose fault it was.
+    ServerError,
+    /// The connection the read went on broke, or there was none.
+    ConnectionLost,
 }
 
 /// What the server's receipts say of a request datagram.
@@ -231,7 +235,7 @@ fn up_suspects(books: &Books<'_>) -> Vec<Suspect> {
         Suspect::new(
             Cause::ServerSocketBuffer,
             server.socket_drops,
-            "datagrams dropped at the sockets of the server's workers (SO_RXQ_OVFL)",
+            "datagrams dropped at the sockets of the server's workers",
         ),
         Suspect::new(
             Cause::PathCorruption,

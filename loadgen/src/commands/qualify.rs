@@ -35,7 +35,7 @@ pub(super) fn run(args: &Qualify) -> Result<u8, Error> {
         broken: broken.map(|index| &stages[index].stage),
         causes: &causes,
         target_tps: args.target,
-        shared_namespace: rig.target.placement.is_shared(),
+        shared_namespace: rig.load.placement().is_shared(),
         single: false,
         server_gone,
     });

@@ -35,7 +35,7 @@ pub(super) fn run(args: &Run) -> Result<u8, Error> {
         broken: result.stage.broke.is_some().then_some(&result.stage),
         causes: &result.causes,
         target_tps: None,
-        shared_namespace: rig.target.placement.is_shared(),
+        shared_namespace: rig.load.placement().is_shared(),
         single: true,
         server_gone: result.server_gone,
     });

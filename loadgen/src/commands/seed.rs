@@ -11,7 +11,7 @@ pub(super) fn run(args: &Common) -> Result<u8, Error> {
     if options.server.is_none() {
         return Err(Error::SeedNeedsServer);
     }
-    let (_, space) = rig::prepare(&options, true, &Progress::new(options.output.quiet))?;
+    let space = rig::seed(&options, &Progress::new(options.output.quiet))?;
     super::print_out(&format!("{} items stored\n", space.items()));
     Ok(0)
 }
