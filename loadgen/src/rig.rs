@@ -9,7 +9,6 @@ use crate::engine::{Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
 use crate::error::Error;
 use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
 use crate::load::Load;
-use crate::memcached;
 use crate::memcached::target::{Place, Server};
 use crate::options::Options;
 use crate::progress::Progress;
@@ -64,8 +63,8 @@ pub fn seed(options: &Options, progress: &Progress) -> Result<ItemSpace, Error> 
 fn connect_memcached(options: &Options, progress: &Progress) -> Result<(Server, ItemSpace), Error> {
     let server = Server::connect(options)?;
     let item_space = |value_bytes_max| {
-        let sizing =
-            Sizing { answer_overhead_bytes: memcached::limits::ANSWER_OVERHEAD_BYTES, value_bytes_max };
+        // Shingle's, so that both are given the same values.
+        let sizing = Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max };
         ItemSpace::new(&options.values, options.items, options.seed, sizing)
     };
     let limit = server.value_bytes_max();

@@ -131,7 +131,7 @@ fn who_words(stage: &Stage, broke: Broke, causes: &[CauseReport]) -> String {
                 "the generator, before the request left"
             } else {
                 match residence {
-                    0.0 => "in the server, between the hosts, or at the generator's receiving side",
+                    0.0 => "the server, between the hosts, or at the generator's receiving side",
                     _ => "between the hosts, or at the generator's receiving side",
                 }
             };

@@ -14,9 +14,6 @@ pub const KEY_BYTES_MAX: usize = 250;
 pub const LINE_BYTES_MAX: usize = 512;
 /// Bytes of an answer beside its value: the line before and `\r\nEND\r\n` after it.
 pub const ANSWER_BESIDE_BYTES: usize = LINE_BYTES_MAX + 7;
-/// Answers longer than this go in several datagrams; so the bytes beside an average value, for sizing a workload as Shingle's is:
-/// `VALUE `, a key of 20 B, ` 0 `, three digits, `\r\n`, `\r\nEND\r\n` and the datagram's header.
-pub const ANSWER_OVERHEAD_BYTES: u32 = 6 + 20 + 3 + 3 + 2 + 7 + HEADER_BYTES as u32;
 /// What `item_size_max` has to hold beside the value: the item's header, key, flags and suffix (items.c, item_make_header).
 pub const ITEM_BESIDE_BYTES: u32 = 320;
 /// Requests of one UDP flow that can be told apart: half of the 16-bit ids, so that an id rests a while before it is used again.
