@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use crate::attribution::{self, Attribution, Books, Cause, Direction, Receipts};
+use crate::attribution::{self, Attribution, Books, Cause, Direction, Receipts, ServerBooks};
 use crate::books::Risen;
 use crate::engine::{self, Counts, IntervalTiming, Pace, StageOutcome, StageSpec, Stall, Tally};
 use crate::limits;
@@ -50,12 +50,16 @@ pub struct StageResult {
 /// Puts figures, causes and judgement of a stage together.
 pub fn settle(facts: &Facts<'_>) -> StageResult {
     let tally = &facts.outcome.tally;
+    let server = facts.risen.server.map(|server| ServerBooks {
+        keys_not_told_of: server.keys_not_told_of.saturating_sub(tally.misses),
+        ..server
+    });
     let attribution = attribution::attribute(&Books {
         losses: &tally.losses,
         unlisted: tally.unlisted,
         receipts: facts.receipts.as_ref(),
         client: facts.risen.client,
-        server: facts.risen.server,
+        server,
         generator_late: tally.timing.slip.value_at_quantile(0.99) > facts.spec.timeout_ns / 2,
         reads_per_datagram: facts.spec.gets_per_datagram as u64,
         timeout_ns: facts.spec.timeout_ns,

@@ -70,13 +70,17 @@ fn ask(core: &mut Datagrams, items: &[u32], deadline_ns: u64) -> [u8; 2] {
     [request[0], request[1]]
 }
 
-/// What memcached 1.6 answers to a get: one message a key, in pieces; the last with `END`.
+/// What memcached 1.6 answers to a get: one message a key, in pieces; the last with `END`. Keys that are not stored are passed over, but
+/// for the first and the last.
 fn answers(id: [u8; 2], asked: &[(u32, Option<Vec<u8>>)]) -> Vec<Vec<u8>> {
     let mut datagrams = Vec::new();
     for (position, (item, value)) in asked.iter().enumerate() {
         let mut message = text(*item, value.as_deref());
         if position + 1 == asked.len() {
             message.extend_from_slice(b"END\r\n");
+        }
+        if message.is_empty() && position > 0 {
+            continue;
         }
         let total = message.len().div_ceil(PIECE_BYTES) as u16;
         let pieces: Vec<&[u8]> = if total == 0 { vec![&[]] } else { message.chunks(PIECE_BYTES).collect() };
@@ -134,13 +138,18 @@ fn misses_are_told_by_bare_headers_and_by_the_end() {
     let asked = [(1, None), (2, Some(value(2, 9))), (3, None)];
     assert_eq!(
         hand(&mut core, &answers(id, &asked)),
-        [Told::Value(2, value(2, 9)), Told::Miss(1), Told::Miss(3)]
+        [Told::Miss(1), Told::Value(2, value(2, 9)), Told::Miss(3)]
     );
+    // Between them they are passed over, and nobody can tell.
+    let id = ask(&mut core, &[1, 2, 3], 100);
+    let asked = [(1, Some(value(1, 9))), (2, None), (3, None)];
+    assert_eq!(hand(&mut core, &answers(id, &asked)), [Told::Value(1, value(1, 9)), Told::Miss(3)]);
+    assert_eq!(time_out(&mut core, 100), [Told::TimedOut(2, true)]);
     // A value lost on the way is no miss, whatever END says.
-    let id = ask(&mut core, &[1, 2], 100);
+    let id = ask(&mut core, &[1, 2], 200);
     let both = answers(id, &[(1, Some(value(1, 9))), (2, Some(value(2, 9)))]);
     assert_eq!(hand(&mut core, &both[1..]), [Told::Value(2, value(2, 9))]);
-    assert_eq!(time_out(&mut core, 100), [Told::TimedOut(1, true)]);
+    assert_eq!(time_out(&mut core, 200), [Told::TimedOut(1, true)]);
 }
 
 #[test]
@@ -223,7 +232,7 @@ fn a_datagram_cut_anywhere_delivers_nothing() {
     for size in [0, 20, 1300, 3000] {
         let whole = answers([0, 0], &[(1, Some(value(1, size)))]);
         for (cut, datagram) in whole.iter().enumerate() {
-            for length in 0..datagram.len() {
+            for length in (0..datagram.len()).filter(|at| is_interesting(*at, datagram)) {
                 let mut core = udp();
                 assert_eq!(ask(&mut core, &[1], 100), [0, 0]);
                 let mut datagrams = whole.clone();
@@ -241,6 +250,11 @@ fn a_datagram_cut_anywhere_delivers_nothing() {
     }
 }
 
+/// Near the ends of a datagram, where more than the value is; of the value a sample.
+fn is_interesting(at: usize, datagram: &[u8]) -> bool {
+    at < 50 || at + 16 > datagram.len() || at.is_multiple_of(97)
+}
+
 fn text_without_end(datagram: &[u8]) -> &[u8] {
     datagram.strip_suffix(b"END\r\n").unwrap_or(datagram)
 }
@@ -251,7 +265,7 @@ fn a_flipped_bit_changes_at_most_the_value_it_is_in() {
         let right = value(1, size);
         let whole = answers([0, 0], &[(1, Some(right.clone()))]);
         for (index, datagram) in whole.iter().enumerate() {
-            for bit in 0..8 * datagram.len() {
+            for bit in (0..8 * datagram.len()).filter(|bit| is_interesting(bit / 8, datagram)) {
                 let mut core = udp();
                 ask(&mut core, &[1], 100);
                 let mut datagrams = whole.clone();
@@ -378,6 +392,8 @@ fn differing_bytes(got: &Told, wanted: &Told) -> usize {
         {
             got.iter().zip(wanted).filter(|(got, wanted)| got != wanted).count()
         }
+        // A flip in a length can lead to another line's end: the length tells.
+        (Told::Value(item, _), Told::Value(other, _)) if item == other => 1,
         _ => usize::from(got != wanted) * 1000,
     }
 }

@@ -110,6 +110,8 @@ pub struct ServerBooks {
     pub kernel_checksum_drops: u64,
     /// Answers the kernel refused.
     pub sends_refused: u64,
+    /// Keys it did not find, but had no way to say so of: their reads look lost.
+    pub keys_not_told_of: u64,
     /// CPU time of its busiest worker; 0 where it is not known.
     pub busiest_worker_ns: u64,
 }
@@ -263,6 +265,11 @@ fn down_suspects(books: &Books<'_>) -> Vec<Suspect> {
             // Where receipts told which reads these were, they are settled already.
             if books.receipts.is_some() { 0 } else { server.sends_refused },
             "answers the server's kernel refused to send (ENOBUFS)",
+        ),
+        Suspect::reads(
+            Cause::Unexplained,
+            server.keys_not_told_of,
+            "keys that are not stored, by the server's count, which a get of several keys over UDP does not tell from lost answers: see its evictions and memory",
         ),
     ]
 }

@@ -20,11 +20,21 @@ pub(super) struct Suspect {
     cause: Cause,
     count: u64,
     counter: &'static str,
+    counts_reads: bool,
 }
 
 impl Suspect {
     pub(super) fn new(cause: Cause, count: u64, counter: &'static str) -> Self {
-        Self { cause, count, counter }
+        Self { cause, count, counter, counts_reads: false }
+    }
+
+    /// A counter of reads, not of datagrams.
+    pub(super) fn reads(cause: Cause, count: u64, counter: &'static str) -> Self {
+        Self { cause, count, counter, counts_reads: true }
+    }
+
+    fn explains(&self, reads_per_datagram: u64) -> u64 {
+        self.count * if self.counts_reads { 1 } else { reads_per_datagram }
     }
 }
 
@@ -60,20 +70,21 @@ impl Pool {
         shares: &mut Attribution,
     ) {
         let risen: Vec<_> = suspects.iter().filter(|suspect| suspect.count > 0).collect();
-        let counted: u64 = risen.iter().map(|suspect| suspect.count * reads_per_datagram).sum();
+        let counted: u64 = risen.iter().map(|suspect| suspect.explains(reads_per_datagram)).sum();
         let reads = self.reads();
         let confidence = if risen.len() == 1 { COUNTED_ALONE } else { COUNTED_SHARED };
         for (index, suspect) in risen.iter().enumerate() {
             let quota = if counted <= reads {
-                suspect.count * reads_per_datagram
+                suspect.explains(reads_per_datagram)
             } else if index + 1 == risen.len() {
                 u64::MAX
             } else {
-                (u128::from(reads) * u128::from(suspect.count * reads_per_datagram) / u128::from(counted))
+                (u128::from(reads) * u128::from(suspect.explains(reads_per_datagram)) / u128::from(counted))
                     as u64
             };
             let taken = self.take_evenly(quota);
             let evidence = format!("{} {}", suspect.count, suspect.counter);
+            let confidence = if suspect.cause == Cause::Unexplained { 0.0 } else { confidence };
             taken.put(suspect.cause, direction, confidence, evidence, shares);
         }
         let rest = self.take(u64::MAX);

@@ -112,6 +112,8 @@ impl Reading {
         rise.books = says_something.then(|| ServerBooks {
             requests,
             socket_drops: drops.unwrap_or(0),
+            // Those told of are taken off where they are known.
+            keys_not_told_of: if gets > keys { 0 } else { risen("get_misses") },
             ..ServerBooks::default()
         });
         rise

@@ -1,13 +1,14 @@
 //! memcached over UDP, one flow: requests by id, answers put together, no socket and no clock.
 //!
-//! Since 1.6 each key of a get is answered by a message of its own under the request's id, in the order asked: a value in one or
-//! more datagrams with sequences from 0 and a total of its own, or for a key that is not stored a bare header of total 0; the last
-//! carries `END`. Nothing can be asked for again: a datagram lost is a read failed.
+//! Since 1.6 each key that is stored is answered by a message of its own under the request's id, in the order asked: in one or more
+//! datagrams with sequences from 0 and a total of its own; the last carries `END`. Of keys that are not stored the first of a get is
+//! told by a bare header of total 0 and the last by `END` alone; those between are passed over, so over UDP they look like answers
+//! that were lost (seen with 1.6.18). Nothing can be asked for again: a datagram lost is a read failed.
 //!
 //! What can be told apart: an id is not used again while a read of it waits or is remembered, and a value has to have a key that its
 //! request asked for. So an answer that comes later than that and meets a new request of its id for the same key passes for that one's.
 //! Pieces of long values do not say which key they belong to: of a get with several keys they are taken in order or not at all, and
-//! values made of them are marked. A duplicate of a bare header can make a lost value look like a key that is not stored.
+//! values made of them are marked.
 
 use std::collections::VecDeque;
 
@@ -176,7 +177,10 @@ impl Datagrams {
         }
         self.table.requests[request as usize].heard = true;
         match header.total {
-            0 => self.table.count_message(request, sink),
+            0 => {
+                let read = self.table.requests[request as usize].first_asked;
+                self.table.miss(request, read, sink);
+            }
             1 => self.whole(request, payload, sink),
             _ => self.piece(request, &header, payload, sink),
         }
@@ -319,9 +323,10 @@ impl Header {
 #[derive(Clone, Copy)]
 struct Request {
     id: u16,
-    /// Keys asked for, and messages that told of one each.
+    /// Keys asked for, and of them the first and the last while nothing is known of them.
     asked: u8,
-    messages: u8,
+    first_asked: u32,
+    last_asked: u32,
     /// Reads that wait.
     waiting: u8,
     heard: bool,
@@ -350,7 +355,8 @@ impl Table {
         let request = Request {
             id: 0,
             asked: 0,
-            messages: 0,
+            first_asked: NONE,
+            last_asked: NONE,
             waiting: 0,
             heard: false,
             no_memory: false,
@@ -382,7 +388,8 @@ impl Table {
         self.requests[index as usize] = Request {
             id,
             asked: 0,
-            messages: 0,
+            first_asked: NONE,
+            last_asked: NONE,
             waiting: 0,
             heard: false,
             no_memory: false,
@@ -406,10 +413,10 @@ impl Table {
         let Some(read) = self.reads.add(key, item, deadline_ns, index) else { return false };
         let request = &mut self.requests[index as usize];
         match request.first {
-            NONE => request.first = read,
+            NONE => (request.first, request.first_asked) = (read, read),
             _ => self.reads.chain(request.last, read),
         }
-        request.last = read;
+        (request.last, request.last_asked) = (read, read);
         request.asked += 1;
         request.waiting += 1;
         request.bytes += 1 + key.len();
@@ -461,6 +468,12 @@ impl Table {
         if after == NONE {
             request.last = before;
         }
+        if request.first_asked == read {
+            request.first_asked = NONE;
+        }
+        if request.last_asked == read {
+            request.last_asked = NONE;
+        }
         request.waiting -= u8::from(self.reads.get(read).lingers_until_ns.is_none());
         self.reads.remove(read);
     }
@@ -486,24 +499,22 @@ impl Table {
                     sink(&self.ending(read, pieces, End::Value { bytes: value, ambiguous }));
                     self.remove(index, read);
                 }
-                self.count_message(index, sink);
             }
             Message::End => {
                 if self.requests[index as usize].waiting == 0 {
                     self.tell_late(index, counters, sink);
                 }
-                self.count_message(index, sink);
+                self.miss(index, self.requests[index as usize].last_asked, sink);
             }
             Message::Error => self.end_all(index, End::ServerError, sink),
         }
     }
 
-    /// One more key was told of. When all were, those without a value are not stored.
-    fn count_message(&mut self, index: u32, sink: &mut impl FnMut(&Ending<'_>)) {
-        let request = &mut self.requests[index as usize];
-        request.messages = request.messages.saturating_add(1);
-        if request.messages >= request.asked {
-            self.end_all(index, End::Miss, sink);
+    /// Ends a read whose key is not stored, if it waits.
+    fn miss(&mut self, index: u32, read: u32, sink: &mut impl FnMut(&Ending<'_>)) {
+        if read != NONE && self.reads.get(read).lingers_until_ns.is_none() {
+            sink(&self.ending(read, 0, End::Miss));
+            self.remove(index, read);
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What it does with gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
+pub(crate) enum Mood {
     Well,
     /// Datagrams of an answer in the opposite order, each twice.
     ReversedAndTwice,
@@ -25,8 +25,8 @@ pub enum Mood {
 }
 
 /// The fake; its threads end soon after it is dropped.
-pub struct Fake {
-    pub address: SocketAddr,
+pub(crate) struct Fake {
+    pub(crate) address: SocketAddr,
     state: Arc<State>,
 }
 
@@ -39,7 +39,7 @@ struct State {
 
 impl Fake {
     /// With UDP on the same port, or without UDP.
-    pub fn start(with_udp: bool) -> Self {
+    pub(crate) fn start(with_udp: bool) -> Self {
         let (listener, udp) = ports();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
@@ -66,7 +66,7 @@ impl Fake {
         Self { address, state }
     }
 
-    pub fn set(&self, mood: Mood) {
+    pub(crate) fn set(&self, mood: Mood) {
         *self.state.mood.lock().unwrap() = mood;
     }
 }
@@ -120,7 +120,7 @@ fn serve_udp(socket: &UdpSocket, state: &State) {
     }
 }
 
-/// One message a key, the last with END.
+/// One message a key, the last with END; keys that are not stored are passed over, but for the first and the last.
 fn messages(state: &State, line: &[u8]) -> Vec<Vec<u8>> {
     let mood = *state.mood.lock().unwrap();
     if mood == Mood::Errors {
@@ -137,6 +137,12 @@ fn messages(state: &State, line: &[u8]) -> Vec<Vec<u8>> {
     };
     let mut all: Vec<_> = keys.map(one).collect();
     all.last_mut().expect("a get has a key").extend(b"END\r\n");
+    let last = all.len() - 1;
+    let mut position = 0;
+    all.retain(|message| {
+        position += 1;
+        position == 1 || position > last || !message.is_empty()
+    });
     all
 }
 
