@@ -167,6 +167,8 @@ fn any_symptom() -> impl Strategy<Value = Symptom> {
         Just(Symptom::NoRoute),
         Just(Symptom::OtherValue),
         Just(Symptom::Refused),
+        Just(Symptom::ServerError),
+        Just(Symptom::ConnectionLost),
         any::<bool>().prop_map(|part_arrived| Symptom::Silent { part_arrived }),
         proptest::option::of(0..200_000_000u64).prop_map(|residence_ns| Symptom::Late { residence_ns }),
     ]
@@ -198,7 +200,8 @@ proptest! {
             },
             server: told.1.then_some(ServerBooks {
                 requests: counters[5], socket_drops: counters[6], checksum_drops: counters[7],
-                kernel_checksum_drops: counters[8], sends_refused: counters[9], busiest_worker_ns: 0,
+                kernel_checksum_drops: counters[8], sends_refused: counters[9], keys_not_told_of: counters[10],
+                busiest_worker_ns: 0,
             }),
             generator_late: false,
         reads_per_datagram: 1,
