@@ -1,4 +1,9 @@
 //! The control plane: updates and administration over TCP, metrics over HTTP, and the server's life, on one thread.
+//!
+//! The thread is not pinned. Where a CPU is idle the scheduler puts it there. On two CPUs, beside a worker on one and a
+//! generator on the other, 100,000 updates/s cost the reads the same (7 to 10 %) on the worker's CPU, on the other, and on
+//! either; an update costs least on the worker's (0.8 us against 1.2 us), whose caches hold what it touches, but there a long
+//! update would keep reads waiting.
 
 mod auth;
 mod connection;
