@@ -18,12 +18,23 @@ impl Ttl {
 
 /// The second from which on an item is a miss; 0 stands for never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Expiry(u32);
+pub(crate) struct Expiry(pub(crate) u32);
 
 impl Expiry {
+    pub(crate) const NEVER: Expiry = Expiry(0);
+
     /// Saturates at the last second there is.
     pub(crate) fn new(ttl: Ttl, now: Seconds) -> Expiry {
         Expiry(if ttl == Ttl::NEVER { 0 } else { now.0.saturating_add(ttl.0) })
+    }
+
+    /// The later of two; never is later than any second.
+    pub(crate) fn later(self, other: Expiry) -> Expiry {
+        if self == Expiry::NEVER || other == Expiry::NEVER {
+            Expiry::NEVER
+        } else {
+            Expiry(self.0.max(other.0))
+        }
     }
 
     pub(crate) fn is_past(self, now: Seconds) -> bool {

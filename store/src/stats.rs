@@ -1,6 +1,6 @@
 //! The store's books: written by writers, readable by anybody at any time without a lock.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the store holds and did since it was made. Each figure is exact; taken while writers run, they may be
 /// an update apart.
@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 pub struct StoreStats {
     /// Items held, expired ones that no writer came by yet included.
     pub items: usize,
-    /// Bytes of keys, values and overhead charged to the budget; never above it.
+    /// Bytes of the records held (header, key and value), of the index and of the store's books; never above the
+    /// budget. What is between the two is free, garbage of updates, or kept ready for the next ones.
     pub bytes_used: usize,
     /// The budget.
     pub budget_bytes: usize,
@@ -25,49 +26,46 @@ pub struct StoreStats {
 /// The counters behind [`StoreStats`]; changed under the writers' mutex only.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    items: AtomicUsize,
-    bytes_used: AtomicUsize,
-    pub(crate) evictions: AtomicU64,
-    pub(crate) expirations: AtomicU64,
-    pub(crate) sets: AtomicU64,
-    pub(crate) deletes: AtomicU64,
+    pub(crate) items: Counter,
+    pub(crate) bytes_used: Counter,
+    pub(crate) evictions: Counter,
+    pub(crate) expirations: Counter,
+    pub(crate) sets: Counter,
+    pub(crate) deletes: Counter,
 }
 
 impl Counters {
-    pub(crate) fn bytes_used(&self) -> usize {
-        self.bytes_used.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn add_item(&self, cost_bytes: usize) {
-        self.items.fetch_add(1, Ordering::Relaxed);
-        self.bytes_used.fetch_add(cost_bytes, Ordering::Relaxed);
-    }
-
-    pub(crate) fn remove_item(&self, cost_bytes: usize) {
-        self.items.fetch_sub(1, Ordering::Relaxed);
-        self.bytes_used.fetch_sub(cost_bytes, Ordering::Relaxed);
-    }
-
-    /// Back to an empty store; returns the items there were.
-    pub(crate) fn clear_items(&self) -> usize {
-        self.bytes_used.store(0, Ordering::Relaxed);
-        self.items.swap(0, Ordering::Relaxed)
-    }
-
     pub(crate) fn snapshot(&self, budget_bytes: usize) -> StoreStats {
         StoreStats {
-            items: self.items.load(Ordering::Relaxed),
-            bytes_used: self.bytes_used.load(Ordering::Relaxed),
+            items: self.items.get(),
+            bytes_used: self.bytes_used.get(),
             budget_bytes,
-            evictions: self.evictions.load(Ordering::Relaxed),
-            expirations: self.expirations.load(Ordering::Relaxed),
-            sets: self.sets.load(Ordering::Relaxed),
-            deletes: self.deletes.load(Ordering::Relaxed),
+            evictions: self.evictions.get() as u64,
+            expirations: self.expirations.get() as u64,
+            sets: self.sets.get() as u64,
+            deletes: self.deletes.get() as u64,
         }
     }
 }
 
-/// Adds one. Relaxed: a counter orders nothing.
-pub(crate) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+/// Written by one thread at a time, read by any. Relaxed: a counter orders nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicUsize);
+
+impl Counter {
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn put(&self, count: usize) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn up(&self) {
+        self.put(self.get() + 1);
+    }
+
+    pub(crate) fn down(&self) {
+        self.put(self.get() - 1);
+    }
 }

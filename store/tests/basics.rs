@@ -1,10 +1,14 @@
 //! Set, get, delete, flush, books, and refusals.
 
-use shingle_store::limits::{BUDGET_BYTES_MAX, ITEM_OVERHEAD_BYTES, KEY_BYTES_MAX};
+use shingle_store::limits::{BUDGET_BYTES_MAX, KEY_BYTES_MAX};
 use shingle_store::{Seconds, Store, StoreConfig, StoreError, StoreStats, Ttl, Version};
 
 const NOW: Seconds = Seconds(1);
 const CONFIG: StoreConfig = StoreConfig { budget_bytes: 1 << 20, value_bytes_max: 1000, instance_nonce: 9 };
+
+/// A record's header, without a TTL and with one.
+const HEADER_BYTES: usize = 10;
+const HEADER_TTL_BYTES: usize = 14;
 
 fn store() -> Store {
     Store::new(CONFIG).unwrap()
@@ -27,11 +31,32 @@ fn a_reader_keeps_the_value_it_found_through_replacement_and_removal() {
 }
 
 #[test]
+fn a_batch_finds_what_single_reads_find() {
+    let store = store();
+    let keys: Vec<[u8; 4]> = (0..1000u32).map(u32::to_be_bytes).collect();
+    for key in keys.iter().step_by(3) {
+        store.set(key, key, Ttl::NEVER, NOW).unwrap();
+    }
+    let reader = store.pin();
+    let hashes: Vec<_> = keys.iter().map(|key| store.hash(key)).collect();
+    hashes.iter().for_each(|hash| reader.prefetch(*hash));
+    hashes.iter().for_each(|hash| reader.prefetch_item(*hash));
+    for (n, (key, hash)) in keys.iter().zip(hashes).enumerate() {
+        assert_eq!(hash, reader.hash(key));
+        let found = reader.get_hashed(key, hash, NOW);
+        assert_eq!(found, reader.get(key, NOW));
+        assert_eq!(found.map(|item| item.value), (n % 3 == 0).then_some(&key[..]));
+    }
+}
+
+#[test]
 fn the_books_follow_every_operation() {
     let store = store();
-    let books = |items, bytes_used, sets, deletes| StoreStats {
+    let empty = store.stats().bytes_used;
+    assert!(empty < CONFIG.budget_bytes / 10, "{empty} B of index and books");
+    let books = |items, record_bytes, sets, deletes| StoreStats {
         items,
-        bytes_used,
+        bytes_used: empty + record_bytes,
         budget_bytes: CONFIG.budget_bytes,
         sets,
         deletes,
@@ -39,13 +64,13 @@ fn the_books_follow_every_operation() {
     };
     assert_eq!(store.stats(), books(0, 0, 0, 0));
     store.set(b"a", &[0; 10], Ttl::NEVER, NOW).unwrap();
-    store.set(b"bb", b"", Ttl::NEVER, NOW).unwrap();
-    assert_eq!(store.stats(), books(2, 13 + 2 * ITEM_OVERHEAD_BYTES, 2, 0));
+    store.set(b"bb", b"", Ttl(5), NOW).unwrap();
+    assert_eq!(store.stats(), books(2, 11 + HEADER_BYTES + 2 + HEADER_TTL_BYTES, 2, 0));
     store.set(b"a", &[0; 20], Ttl::NEVER, NOW).unwrap();
-    assert_eq!(store.stats(), books(2, 23 + 2 * ITEM_OVERHEAD_BYTES, 3, 0));
+    assert_eq!(store.stats(), books(2, 21 + HEADER_BYTES + 2 + HEADER_TTL_BYTES, 3, 0));
     assert!(store.delete(b"a"));
     assert!(!store.delete(b"a"));
-    assert_eq!(store.stats(), books(1, 2 + ITEM_OVERHEAD_BYTES, 3, 1));
+    assert_eq!(store.stats(), books(1, 2 + HEADER_TTL_BYTES, 3, 1));
     store.set(b"c", b"", Ttl::NEVER, NOW).unwrap();
     assert_eq!((store.flush(), store.flush()), (2, 0));
     assert_eq!(store.stats(), books(0, 0, 4, 1));
@@ -74,19 +99,28 @@ fn a_refused_update_changes_nothing() {
 }
 
 #[test]
-fn the_largest_item_fits_the_smallest_budget_and_nothing_smaller_is_taken() {
-    let needed_bytes = KEY_BYTES_MAX + 1000 + ITEM_OVERHEAD_BYTES;
-    let smallest = StoreConfig { budget_bytes: needed_bytes, ..CONFIG };
-    let store = Store::new(smallest).unwrap();
-    for key in [1, 2] {
-        store.set(&[key; KEY_BYTES_MAX], &[key; 1000], Ttl::NEVER, NOW).unwrap();
-        assert_eq!(store.stats().bytes_used, needed_bytes);
-    }
-    assert_eq!(store.stats().evictions, 1);
+fn the_smallest_budget_works_and_nothing_smaller_is_taken() {
+    for value_bytes_max in [0, 1000, 70_000, 1 << 20] {
+        let refused = StoreConfig { budget_bytes: 0, value_bytes_max, ..CONFIG };
+        let Err(StoreError::BudgetTooSmall { needed_bytes, .. }) = Store::new(refused) else {
+            panic!("a budget of nothing was taken");
+        };
+        let budget_bytes = needed_bytes - 1;
+        let error = Store::new(StoreConfig { budget_bytes, value_bytes_max, ..CONFIG }).unwrap_err();
+        assert_eq!(error, StoreError::BudgetTooSmall { budget_bytes, needed_bytes });
 
-    let budget_bytes = needed_bytes - 1;
-    let error = Store::new(StoreConfig { budget_bytes, ..CONFIG }).unwrap_err();
-    assert_eq!(error, StoreError::BudgetTooSmall { budget_bytes, needed_bytes });
+        let smallest = StoreConfig { budget_bytes: needed_bytes, value_bytes_max, ..CONFIG };
+        let store = Store::new(smallest).unwrap();
+        let value = vec![7; value_bytes_max];
+        for n in 0..1000u32 {
+            let mut key = [0; KEY_BYTES_MAX];
+            key[..4].copy_from_slice(&n.to_be_bytes());
+            store.set(&key, &value, Ttl::NEVER, NOW).unwrap();
+            assert_eq!(store.pin().get(&key, NOW).unwrap().value, value);
+            assert!(store.stats().bytes_used <= needed_bytes);
+        }
+        assert!(store.stats().evictions > 0 && store.stats().items > 1);
+    }
 }
 
 #[test]
@@ -95,4 +129,24 @@ fn budgets_beyond_the_limits_are_refused() {
     assert_eq!(error, StoreError::BudgetTooLarge { budget_bytes: BUDGET_BYTES_MAX + 1 });
     let error = Store::new(StoreConfig { value_bytes_max: usize::MAX, ..CONFIG }).unwrap_err();
     assert!(matches!(error, StoreError::BudgetTooSmall { needed_bytes: usize::MAX, .. }));
+}
+
+#[test]
+fn a_writer_does_not_wait_for_ever_for_a_reader_that_stays() {
+    let store = store();
+    let value = [7; 1000];
+    store.set(b"first", &value, Ttl::NEVER, NOW).unwrap();
+    let reader = store.pin();
+    let first = reader.get(b"first", NOW).unwrap();
+    let mut refused =
+        (0..10_000u32).filter_map(|n| store.set(&n.to_be_bytes(), &value, Ttl::NEVER, NOW).err());
+    let error = refused.next().expect("ten times the budget while nothing is given back");
+    assert!(matches!(error, StoreError::HeldByReaders { .. }), "{error}");
+    assert_eq!(first.value, value);
+
+    drop(reader);
+    let kept = store.stats();
+    store.set(b"next", &value, Ttl::NEVER, NOW).unwrap();
+    assert_eq!(store.pin().get(b"next", NOW).unwrap().value, value);
+    assert!(kept.items > 500, "what was not held was not thrown away: {} items", kept.items);
 }
