@@ -12,7 +12,7 @@ use shingle_proto::limits::{
 pub const UDP_PORT: u16 = 7400;
 /// TCP port unless told otherwise.
 pub const TCP_PORT: u16 = 7401;
-/// Memory budget of the store unless told otherwise: 100,000 values of the default workload take about a third.
+/// Memory budget of the store unless told otherwise: 100,000 values of the default workload take less than a third.
 pub const MEMORY_BYTES: usize = 256 << 20;
 /// Largest path MTU used unless told otherwise: what cloud networks carry, so that chunking is exercised on loopback.
 pub const PATH_MTU_BYTES: usize = 9001;

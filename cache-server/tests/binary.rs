@@ -137,7 +137,7 @@ fn bad_usage_is_refused_with_status_2() {
     refused(&["--udp-port=70000"], &["`70000`", "65535"]);
     refused(&["--udp-port=1", "--udp-port=1"], &["udp-port 1 is given twice"]);
     refused(&["--memory=1KiB"], &["memory", "1024 B"]);
-    refused(&["--memory=9999999GiB"], &["memory", "10737417166258176 B", "687194767040 B"]);
+    refused(&["--memory=9999999GiB"], &["memory", "10737417166258176 B", "1099511627776 B"]);
     refused(&["--value-max=17MiB"], &["value-max is 17825792 B", "16777216 B"]);
     refused(&["--path-mtu=1247"], &["path-mtu is 1247 B", "1248 B"]);
     refused(&["--workers-per-port=0"], &["workers-per-port is 0"]);

@@ -34,7 +34,7 @@ pub enum Error {
     )]
     NoSuchStrategy { wanted: String, offered: String },
     #[error(
-        "{server} does not keep all items: its memory is too small for {bytes} B of keys and values (each item costs about 170 B more); start it with more --memory, or use fewer --items"
+        "{server} does not keep all items: its memory is too small for {bytes} B of keys and values (each item costs about 32 B more); start it with more --memory, or use fewer --items"
     )]
     NotKept { server: String, bytes: u64 },
     #[error(

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 
 use shingle_client::control::{Control, Welcome};
-use shingle_proto::limits::{DATAGRAM_BYTES_MAX, VALUE_BYTES_MAX_DEFAULT, datagram_bytes};
+use shingle_proto::limits::{DATAGRAM_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX_DEFAULT, datagram_bytes};
 use shingle_proto::wire::{Port, Strategy};
 use shingle_server::{Config, PortConfig, Server, StartError};
 use shingle_store::StoreError;
@@ -115,12 +115,23 @@ impl Plan {
     }
 }
 
-/// Room for all items with what the store charges beside them (160 B) and the seal (8 B), and a tenth to spare.
+/// Room for all items with what the store takes beside them (some 24 B) and the seal (8 B), and a tenth to spare.
+/// Records do not cross the store's segments, which hold one record of the largest size or a few: large values leave
+/// room unused at the end of each.
 fn memory_for(space: &ItemSpace) -> usize {
-    const BESIDE_BYTES: u64 = 168;
+    const BESIDE_BYTES: u64 = 40;
     const LEAST_BYTES: u64 = 16 << 20;
-    let bytes = space.stored_bytes() + u64::from(space.items()) * BESIDE_BYTES;
-    (bytes + bytes / 10 + LEAST_BYTES) as usize
+    const SEGMENT_BYTES: u64 = VALUE_BYTES_MAX_DEFAULT as u64;
+    let items = u64::from(space.items());
+    let bytes = space.stored_bytes() + items * BESIDE_BYTES;
+    let whole_segments = items * (SEGMENT_BYTES + BESIDE_BYTES + KEY_BYTES_MAX as u64);
+    let largest = (0..space.items()).map(|item| space.value_bytes(item)).max().unwrap_or(0) as u64;
+    let packed = if largest < SEGMENT_BYTES / 2 {
+        bytes + bytes * largest / (SEGMENT_BYTES - largest)
+    } else {
+        whole_segments.min(2 * bytes)
+    };
+    (packed + packed / 10 + LEAST_BYTES) as usize
 }
 
 impl Target {
