@@ -93,6 +93,10 @@ impl Args {
         range("--rounds", self.rounds as u64, (ROUNDS_MIN as u64, ROUNDS_MAX as u64))?;
         range("--round-ms", self.round_ms, ROUND_MS)?;
         let rows = self.rows()?;
+        // Minutes of measuring must not end on a file that cannot be written.
+        let create =
+            |path: &PathBuf| File::create(path).or_else(system(format!("writing {}", path.display())));
+        let json = self.json.as_ref().map(create).transpose()?;
         let span = Duration::from_millis(self.round_ms);
         let setup = Setup::new(self.rounds, span, !self.without_memcached)?;
         if self.short {
@@ -116,7 +120,7 @@ impl Args {
             reports.push(report);
         }
         self.summary(&reports);
-        self.write(&setup, &reports).map(|()| true)
+        json.map_or(Ok(true), |file| self.write(file, &setup, &reports).map(|()| true))
     }
 
     fn rows(&self) -> Result<Vec<&'static Row>, Error> {
@@ -139,13 +143,16 @@ impl Args {
         if !skipped.is_empty() {
             println!("skipped: {skipped}");
         }
+        let disturbed = list(&|row| row.disturbed);
+        if !disturbed.is_empty() {
+            println!("disturbed by others, to be run again on a quiet machine: {disturbed}");
+        }
         if self.without_memcached {
             println!("memcached was left out: its targets were not looked at");
         }
     }
 
-    fn write(&self, setup: &Setup, rows: &[RowReport]) -> Result<(), Error> {
-        let Some(path) = &self.json else { return Ok(()) };
+    fn write(&self, file: File, setup: &Setup, rows: &[RowReport]) -> Result<(), Error> {
         let record = Record {
             schema: "shingle.floors/1",
             rounds: setup.rounds,
@@ -158,8 +165,8 @@ impl Args {
                 .to_owned(),
             rows,
         };
-        let write =
-            || serde_json::to_writer_pretty(File::create(path)?, &record).map_err(std::io::Error::from);
-        write().or_else(system(format!("writing {}", path.display())))
+        serde_json::to_writer_pretty(file, &record)
+            .map_err(std::io::Error::from)
+            .or_else(system("writing the record"))
     }
 }

@@ -22,6 +22,8 @@ pub struct RowReport {
     pub rates: Vec<Rate>,
     /// What one has to know beside.
     pub notes: Vec<String>,
+    /// Somebody else used the CPUs meanwhile.
+    pub disturbed: bool,
     /// Why it was left out, if it was.
     pub skipped: Option<String>,
 }
@@ -67,6 +69,7 @@ impl RowReport {
             control: None,
             rates: Vec::new(),
             notes: Vec::new(),
+            disturbed: false,
             skipped: None,
         }
     }
@@ -114,7 +117,8 @@ impl RowReport {
     /// Says what else the CPUs did, where it is more than ticks cannot tell from nothing.
     pub fn beside(&mut self, beside: Beside) {
         let Beside { others, stolen } = beside;
-        if others.max(stolen) > BESIDE_MAX {
+        self.disturbed = others.max(stolen) > BESIDE_MAX;
+        if self.disturbed {
             self.notes.push(format!(
                 "THE MACHINE WAS NOT QUIET: other processes took {:.0} % of its CPU time, the hypervisor {:.0} %",
                 others * 100.0,
@@ -152,8 +156,13 @@ impl RowReport {
         }
         for Rate { name, reads_per_s, lost, datagrams_per_request, .. } in &self.rates {
             let lost = if *lost > 0 { format!(", {lost} requests lost") } else { String::new() };
+            let datagrams = if *datagrams_per_request > 0.0 {
+                format!(", {datagrams_per_request:.2} datagrams a request")
+            } else {
+                String::new()
+            };
             println!(
-                "    {name:<24} {:>11} reads/s [{}, {}], {datagrams_per_request:.2} datagrams a request{lost}",
+                "    {name:<24} {:>11} reads/s [{}, {}]{datagrams}{lost}",
                 thousands(reads_per_s.median),
                 thousands(reads_per_s.low),
                 thousands(reads_per_s.high),

@@ -40,7 +40,7 @@ pub struct Driver {
 
 /// Longest train of answers: what UDP_GRO may hand over in one piece.
 const SLOT_BYTES: usize = 65_535;
-/// How long a burst is waited for.
+/// How long answers are waited for that must come.
 const BURST_NS: u64 = 5_000_000_000;
 
 impl Driver {
@@ -188,7 +188,18 @@ pub fn closed_loop(drivers: &mut [Driver], span: Duration) -> Result<Measured, E
     load(drivers, monotonic_ns() + WARM_UP.as_nanos() as u64).or_else(system("loading a server"))?;
     let before: Vec<Counts> = drivers.iter().map(Driver::counts).collect();
     let begin_ns = monotonic_ns();
-    load(drivers, begin_ns + span.as_nanos() as u64).or_else(system("loading a server"))?;
+    let mut end_ns = begin_ns + span.as_nanos() as u64;
+    load(drivers, end_ns).or_else(system("loading a server"))?;
+    // A host that stood still for all of the span is waited for: a rate of nothing could not be compared with anything.
+    while drivers.iter().map(|driver| driver.books.answered).sum::<u64>()
+        == before.iter().map(|before| before.answered).sum::<u64>()
+    {
+        if end_ns > begin_ns + BURST_NS {
+            return Err(drivers[0].wrong("no answer comes any more".into()));
+        }
+        end_ns = monotonic_ns() + LOST_AFTER.as_nanos() as u64;
+        load(drivers, end_ns).or_else(system("loading a server"))?;
+    }
     let seconds = (monotonic_ns() - begin_ns) as f64 / 1e9;
     let mut measured = Measured::default();
     for (driver, before) in drivers.iter_mut().zip(before) {

@@ -55,7 +55,11 @@ pub const ROWS: &[Row] = &[
         run: updates::run,
     },
     Row { id: "latency", title: "latency at half of the knee, open loop", run: latency::run },
-    Row { id: "memory", title: "memory: what an item and the process cost beside", run: memory::run },
+    Row {
+        id: "memory",
+        title: "memory: what items cost beside keys and values, the process beside its budget",
+        run: memory::run,
+    },
     Row {
         id: "allocations",
         title: "allocations of the read path, server and generator",
