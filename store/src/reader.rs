@@ -65,12 +65,13 @@ impl<'s> Reader<'s> {
         self.shared.hasher.hash(key)
     }
 
-    /// Asks for the part of the index that a key is in, as the first step of a batch.
+    /// Asks for the two lines of the index that a key may be in, as the first step of a batch.
     #[inline]
     pub fn prefetch(&self, hash: KeyHash) {
         // SAFETY: pinned while `self` lives.
         let table = unsafe { self.shared.table(hash) };
         prefetch(table.first_bucket(&self.shared.arena, hash.tag()));
+        prefetch(table.second_bucket(&self.shared.arena, hash.tag()));
     }
 
     /// Looks into the index, which [`Reader::prefetch`] has asked for, and asks for the record, as the second

@@ -118,6 +118,12 @@ impl Table {
         self.bucket(arena, tag.primary(self.buckets()))
     }
 
+    /// The address of the second bucket of a tag.
+    #[inline]
+    pub(crate) fn second_bucket<'a>(&'a self, arena: &'a Arena, tag: Tag) -> &'a Bucket {
+        self.bucket(arena, tag.secondary(self.buckets()))
+    }
+
     /// The slots with this tag: first bucket, then second. What an update puts there meanwhile is seen or not,
     /// but an item that stays is always among them.
     #[inline]
@@ -172,5 +178,44 @@ impl Table {
     /// Some item in the buckets of a tag.
     pub(crate) fn neighbour<'a>(&'a self, arena: &'a Arena, tag: Tag) -> Option<(&'a Slot, Entry)> {
         self.first_bucket(arena, tag).iter().find_map(|slot| Some((slot, slot.get()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCKS: usize = 16;
+
+    fn tag(n: usize) -> Tag {
+        Tag((n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40)
+    }
+
+    /// Whether the item is there, where a reader looks for it.
+    fn finds(table: &Table, arena: &Arena, n: usize) -> bool {
+        table.candidates(arena, tag(n)).any(|(_, entry)| entry == Entry::new(tag(n), n))
+    }
+
+    #[test]
+    fn a_table_is_full_late_and_loses_nothing_while_items_make_room() {
+        let arena = Arena::new(BLOCKS * BLOCK_BYTES).unwrap();
+        // SAFETY: the arena is the test's, and the blocks lie next to each other in it.
+        let table = unsafe { Table::new((0..BLOCKS).map(|n| Block::at(n * BLOCK_BYTES)).collect(), &arena) };
+        let mut items = 0;
+        while let Some(slot) = table.room(&arena, tag(items)) {
+            slot.put(Entry::new(tag(items), items));
+            items += 1;
+            if items % 100 == 0 {
+                assert!((0..items).all(|n| finds(&table, &arena, n)));
+            }
+        }
+        let slots = BLOCKS * BLOCK_BUCKETS * BUCKET_SLOTS;
+        assert!(items * 100 >= slots * 95, "{items} of {slots}");
+        assert_eq!(table.slots(&arena).filter(|slot| slot.get().is_some()).count(), items);
+        assert!((0..items).all(|n| finds(&table, &arena, n)));
+
+        let (slot, _) = table.candidates(&arena, tag(7)).find(|(_, entry)| entry.location() == 7).unwrap();
+        slot.clear();
+        assert!(!finds(&table, &arena, 7) && finds(&table, &arena, 8));
     }
 }
