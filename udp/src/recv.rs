@@ -148,6 +148,18 @@ impl RecvBatch {
         })
     }
 
+    /// Whether the last receive found nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// Whether the last receive filled every slot, so that more may be waiting.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.filled == self.slots.len()
+    }
+
     /// Datagrams the socket had dropped in all when the latest one received was queued (SO_RXQ_OVFL). `None` before
     /// the first drop, and without [`SocketOptions::drop_counter`](crate::SocketOptions::drop_counter). Use a batch
     /// with one socket only if this is to mean anything.

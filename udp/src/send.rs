@@ -108,6 +108,18 @@ impl<'d> Outgoing<'_, 'd> {
         self.open
     }
 
+    /// As [`Outgoing::begin`], to the peer the socket is connected to: the kernel uses the route it keeps with the socket then,
+    /// where an address makes it look one up for each message.
+    #[must_use]
+    pub fn begin_connected(&mut self) -> bool {
+        self.open = !self.batch.queue.is_full();
+        self.last_in_arena = false;
+        if self.open {
+            self.batch.queue.begin_connected();
+        }
+        self.open
+    }
+
     /// Whether `slices` more slices and `arena_bytes` more copied bytes fit. Each [`Outgoing::borrow`] takes a slice;
     /// [`Outgoing::copy`] takes one unless it follows another copy in the same message.
     #[must_use]

@@ -48,6 +48,33 @@ fn batches_of_every_mixture_arrive_as_sent() {
 }
 
 #[test]
+fn a_connected_socket_needs_no_address_and_a_full_batch_says_so() {
+    for loopback in loopbacks() {
+        let (sender, receiver) = pair(loopback);
+        sender.connect(receiver.local_addr().unwrap()).unwrap();
+        let mut outgoing_memory = SendBatch::new(3, 3, 64);
+        let mut outgoing = outgoing_memory.fill();
+        for segment_bytes in [0, 2, 0] {
+            assert!(outgoing.begin_connected());
+            outgoing.copy(b"four");
+            outgoing.end(segment_bytes).unwrap();
+        }
+        assert!(!outgoing.begin_connected(), "the batch is full");
+        let counts = outgoing.send(&sender, &mut |index, error| panic!("{index}: {error}")).unwrap();
+        assert_eq!((counts.messages, counts.datagrams, counts.system_calls), (3, 4, 1));
+        receiver.wait(true, false, Duration::from_secs(5)).unwrap();
+        let mut incoming = RecvBatch::new(3, 64);
+        let mut received = Vec::new();
+        for (datagrams, full, empty) in [(3, true, false), (1, false, false), (0, false, true)] {
+            assert_eq!(incoming.recv(&receiver).unwrap(), datagrams);
+            assert_eq!((incoming.is_full(), incoming.is_empty()), (full, empty));
+            received.extend(incoming.iter().map(|datagram| datagram.bytes.to_vec()));
+        }
+        assert_eq!(received, [&b"four"[..], b"fo", b"ur", b"four"]);
+    }
+}
+
+#[test]
 fn more_messages_than_one_call_takes_go_in_two() {
     let (sender, receiver) = pair(loopbacks()[0]);
     let to = receiver.local_addr().unwrap();

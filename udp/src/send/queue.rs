@@ -108,6 +108,11 @@ impl Queue {
         self.open(name_bytes);
     }
 
+    /// Opens a message without an address.
+    pub(super) fn begin_connected(&mut self) {
+        self.open(0);
+    }
+
     /// Opens a message to where message `index` of `other` goes.
     pub(super) fn begin_like(&mut self, other: &Queue, index: usize) {
         self.names[self.len] = other.names[index];
@@ -165,7 +170,10 @@ impl Queue {
             let message = self.messages[index];
             self.headers[index].msg_len = 0;
             let header = &mut self.headers[index].msg_hdr;
-            header.msg_name = names.wrapping_add(index).cast();
+            header.msg_name = match message.name_bytes {
+                0 => std::ptr::null_mut(),
+                _ => names.wrapping_add(index).cast(),
+            };
             header.msg_namelen = message.name_bytes;
             header.msg_iov = iovecs.wrapping_add(message.first_slice);
             header.msg_iovlen = message.slices as _;
