@@ -187,7 +187,7 @@ impl Client {
         if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
             return Err(GetError::Key { found: key.len() });
         }
-        if self.slots.first(State::Free).is_none() {
+        if self.slots.is_full() {
             let oldest = self.slots.oldest_lingering();
             self.forget(oldest.ok_or(GetError::Full { in_flight_max: self.config.in_flight_max })?);
         }

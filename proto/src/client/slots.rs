@@ -1,10 +1,11 @@
 //! The table of reads: one slot each, from `get` until the read and its late answers are done with.
 //!
-//! A slot is in the list of its state: free, waiting to be sent, or remembered after its deadline. Slots are reused
-//! oldest first, so that an id comes back as late as possible.
+//! A slot is in the list of its state: waiting to be sent, or remembered after its deadline. The slot freed last is used next: what is
+//! under way stays in the CPU's caches however large the table is. Generations keep the ids of one slot apart.
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::ReadId;
 use crate::limits::KEY_BYTES_MAX;
@@ -14,11 +15,9 @@ use crate::wire::Telemetry;
 /// A time that never comes.
 pub(super) const NEVER: u64 = u64::MAX;
 
-/// Where a read is in its life; all but `Waiting` have a list.
+/// Where a read is in its life; all but `Waiting` and `Free` have a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
-    /// No read.
-    Free,
     /// Has a request to be sent.
     Queued,
     /// Timed out; remembered for late answers.
@@ -29,6 +28,8 @@ pub(super) enum State {
     Blocked,
     /// Sent, waiting for answers.
     Waiting,
+    /// No read.
+    Free,
 }
 
 const LISTS: usize = State::Waiting as usize;
@@ -114,7 +115,7 @@ const EMPTY: Slot = Slot {
     part: NONE,
     corrupt: 0,
     chunks: 0,
-    state: State::Waiting,
+    state: State::Free,
     key_bytes: 0,
     sent: 0,
     attempts: 0,
@@ -147,6 +148,8 @@ pub(super) struct Slots {
     keys: Box<[[u8; KEY_BYTES_MAX]]>,
     links: Links,
     lists: [List; LISTS],
+    /// A stack of the free slots; never longer than there are slots.
+    free: Vec<u32>,
     live: usize,
     index_bits: u32,
     /// Xored with ids, so that they cannot be counted from outside.
@@ -155,22 +158,28 @@ pub(super) struct Slots {
 
 impl Slots {
     pub(super) fn new(count: usize, mask: u32) -> Self {
-        let mut slots = Self {
+        let mut free = Vec::with_capacity(count);
+        free.extend((0..count as u32).rev());
+        Self {
             items: vec![EMPTY; count].into_boxed_slice(),
             keys: vec![[0; KEY_BYTES_MAX]; count].into_boxed_slice(),
             links: Links::new(count),
             lists: [List::EMPTY; LISTS],
-            live: count,
+            free,
+            live: 0,
             index_bits: count.next_power_of_two().trailing_zeros(),
             mask,
-        };
-        (0..count as u32).for_each(|index| slots.move_to(index, State::Free));
-        slots
+        }
     }
 
     /// Bytes [`Slots::new`] takes.
     pub(super) fn memory_bytes(count: usize) -> usize {
-        count * (size_of::<Slot>() + KEY_BYTES_MAX) + Links::memory_bytes(count)
+        count * (size_of::<Slot>() + KEY_BYTES_MAX + size_of::<u32>()) + Links::memory_bytes(count)
+    }
+
+    /// Whether no slot is free.
+    pub(super) fn is_full(&self) -> bool {
+        self.free.is_empty()
     }
 
     /// Reads that have not ended.
@@ -206,36 +215,45 @@ impl Slots {
         heads.into_iter().flatten().min_by_key(|index| self.get(*index).deadline)
     }
 
-    /// Puts a read into the free slot that has been free longest.
+    /// Puts a read into the slot that was freed last.
     pub(super) fn claim(&mut self, key: &[u8], token: u64, deadline: u64) -> Option<u32> {
-        let index = self.first(State::Free)?;
-        self.move_to(index, State::Queued);
-        let generation = self.get(index).generation;
+        let index = self.free.pop()?;
+        let slot = &mut self.items[index as usize];
+        let generation = slot.generation;
         let key_bytes = key.len() as u8;
-        *self.get_mut(index) = Slot { token, deadline, key_bytes, generation, state: State::Queued, ..EMPTY };
+        *slot = Slot { token, deadline, key_bytes, generation, state: State::Queued, ..EMPTY };
         self.keys[index as usize][..key.len()].copy_from_slice(key);
+        self.links.push_back(&mut self.lists[State::Queued as usize], index);
+        self.live += 1;
         Some(index)
     }
 
     /// Ends the use of a slot: its id is not known any more.
     pub(super) fn release(&mut self, index: u32) {
+        self.leave(index, State::Free);
         let slot = self.get_mut(index);
         slot.generation = slot.generation.wrapping_add(1);
-        self.move_to(index, State::Free);
+        self.free.push(index);
     }
 
-    /// Moves a slot to the end of the list of another state; nothing happens if it is in that state.
+    /// Moves a slot to the end of the list of another state than `Free`; nothing happens if it is in that state.
     pub(super) fn move_to(&mut self, index: u32, state: State) {
-        let was = core::mem::replace(&mut self.get_mut(index).state, state);
-        if was == state {
+        debug_assert_ne!(state, State::Free, "released instead");
+        if self.get(index).state == state {
             return;
         }
+        self.leave(index, state);
+        if state != State::Waiting {
+            self.links.push_back(&mut self.lists[state as usize], index);
+        }
+    }
+
+    /// Takes a slot out of the list of its state, which is another one now.
+    fn leave(&mut self, index: u32, state: State) {
+        let was = core::mem::replace(&mut self.get_mut(index).state, state);
         self.live = self.live + usize::from(state.is_live()) - usize::from(was.is_live());
         if was != State::Waiting {
             self.links.unlink(&mut self.lists[was as usize], index);
-        }
-        if state != State::Waiting {
-            self.links.push_back(&mut self.lists[state as usize], index);
         }
     }
 

@@ -28,6 +28,11 @@ pub(crate) struct Intervals {
 impl Intervals {
     pub(crate) const EMPTY: Self = Self { items: [(0, 0); INTERVALS_MAX], count: 0, bytes: 0 };
 
+    /// Forgets all of them.
+    pub(crate) fn clear(&mut self) {
+        (self.count, self.bytes) = (0, 0);
+    }
+
     /// Bytes covered.
     pub(crate) fn bytes(&self) -> u32 {
         self.bytes

@@ -2,10 +2,10 @@
 
 use alloc::boxed::Box;
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::arena::{Arena, Block};
 use super::intervals::{Inserted, Intervals};
-use super::list::{Links, List};
 use crate::limits::SEAL_BYTES;
 
 /// One value on its way.
@@ -39,8 +39,8 @@ impl Part {
 /// All parts of one flow and the arena their bytes are in.
 pub(crate) struct Parts {
     items: Box<[Part]>,
-    links: Links,
-    free: List,
+    /// A stack of the free ones, so that the part used last, which is in the CPU's caches, is used next; never longer than there are parts.
+    free: Vec<u32>,
     arena: Arena,
     holding: usize,
 }
@@ -61,12 +61,10 @@ impl Parts {
             arrived: Intervals::EMPTY,
             block: None,
         };
-        let mut links = Links::new(count);
-        let mut free = List::EMPTY;
-        (0..count as u32).for_each(|index| links.push_back(&mut free, index));
+        let mut free = Vec::with_capacity(count);
+        free.extend((0..count as u32).rev());
         Self {
             items: vec![empty; count].into_boxed_slice(),
-            links,
             free,
             arena: Arena::new(arena_bytes),
             holding: 0,
@@ -75,7 +73,7 @@ impl Parts {
 
     /// Bytes [`Parts::new`] takes.
     pub(crate) fn memory_bytes(count: usize, arena_bytes: usize) -> usize {
-        count * size_of::<Part>() + Links::memory_bytes(count) + Arena::memory_bytes(arena_bytes)
+        count * (size_of::<Part>() + size_of::<u32>()) + Arena::memory_bytes(arena_bytes)
     }
 
     /// Whether no part is free, whatever the arena has.
@@ -102,15 +100,11 @@ impl Parts {
 
     /// Begins a value of which only the books are kept, to know whether all of it arrives; `None` when no part is free.
     pub(crate) fn begin_books(&mut self, version: u64, total: u32) -> Option<u32> {
-        let index = self.links.pop_front(&mut self.free)?;
-        self.items[index as usize] = Part {
-            version,
-            total,
-            expected_end: 0,
-            datagram_bytes: 0,
-            arrived: Intervals::EMPTY,
-            block: None,
-        };
+        let index = self.free.pop()?;
+        let part = &mut self.items[index as usize];
+        (part.version, part.total, part.expected_end, part.datagram_bytes) = (version, total, 0, 0);
+        part.arrived.clear();
+        debug_assert!(part.block.is_none(), "given back with the part");
         Some(index)
     }
 
@@ -149,7 +143,7 @@ impl Parts {
     /// Gives a part back.
     pub(crate) fn release(&mut self, index: u32) {
         self.release_bytes(index);
-        self.links.push_back(&mut self.free, index);
+        self.free.push(index);
     }
 }
 
