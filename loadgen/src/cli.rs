@@ -131,6 +131,10 @@ pub struct Common {
     /// Gets in one request datagram; over TCP, keys in one get.
     #[arg(long, default_value_t = 1, value_parser = parse_gets, help_heading = "Load")]
     pub gets_per_datagram: u8,
+    /// Requests due together that share one send (UDP_SEGMENT), 1 to 64; 1 unless told otherwise. On loopback they reach the server in one piece, which costs it
+    /// less than requests of many clients.
+    #[arg(long, value_parser = parse_train, help_heading = "Load")]
+    pub train: Option<u8>,
     /// Generator threads, each pinned to a CPU from the highest down. Default: half of the CPUs, with --server all but one.
     #[arg(long, help_heading = "Load")]
     pub threads: Option<usize>,
@@ -186,6 +190,10 @@ fn parse_retries(text: &str) -> Result<u8, String> {
 
 fn parse_gets(text: &str) -> Result<u8, String> {
     number(text, 1, 64, "a number of gets")
+}
+
+fn parse_train(text: &str) -> Result<u8, String> {
+    number(text, 1, limits::TRAIN_MAX, "the requests of one send")
 }
 
 /// Parses part of a workload; the flag and the value are named by whoever shows the error.

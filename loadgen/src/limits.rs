@@ -14,8 +14,19 @@ pub const FLOWS_DEFAULT: usize = 8;
 pub const READS_PER_THREAD_MAX: usize = 65_536;
 /// Lost reads one thread lists one by one; beyond it they are only counted (40 B each: 8 MB).
 pub const LOSSES_PER_THREAD_MAX: usize = 200_000;
-/// Reads issued in one turn of a worker's loop before it looks for answers again.
+/// Reads issued in one turn of a worker's loop before it looks for answers again: some 10 us of work.
 pub const BURST_READS_MAX: usize = 64;
+/// Full requests issued in one turn where several reads share one: below it, a burst would often end in one that is not full.
+pub const BURST_REQUESTS_MIN: usize = 4;
+/// Requests handed to the kernel at once: a burst of single reads.
+pub const SEND_REQUESTS_MAX: usize = 64;
+/// Most requests of a train: what kernels before 6.9 cut at most, and all of a burst.
+pub const TRAIN_MAX: u8 = 64;
+/// Requests that share a send by default: none. A train may reach the server's socket in one piece (always on loopback), which
+/// then costs the server less than requests of many clients do, and is dropped whole where its buffer is full.
+pub const TRAIN_DEFAULT: u8 = 1;
+/// Datagrams a flow hands to its core in one turn before other flows and new reads have theirs: some 100 us of work.
+pub const RECV_TURN_DATAGRAMS: usize = 512;
 /// Datagrams received in one system call.
 pub const RECV_SLOTS: usize = 32;
 /// Receive buffer asked of the kernel for each flow. What it grants is read back and reported.

@@ -45,6 +45,8 @@ pub struct Options {
     pub retries: u8,
     /// Gets in one datagram.
     pub gets_per_datagram: u8,
+    /// Most requests that share a send.
+    pub train: u8,
     /// CPUs of the generator threads, one each.
     pub generator_cpus: Vec<usize>,
     /// CPUs left for an embedded server's workers.
@@ -108,6 +110,7 @@ impl Options {
             timeout: typed.timeout,
             retries: typed.retries.unwrap_or(0),
             gets_per_datagram: typed.gets_per_datagram,
+            train: typed.train.unwrap_or(limits::TRAIN_DEFAULT),
             generator_cpus,
             server_cpus,
             flows: typed.flows,
@@ -133,6 +136,7 @@ fn check_protocol(typed: &Common) -> Result<(), Error> {
                 "memcached's datagrams have 1400 bytes at most, whatever the path carries",
             ),
             ("--retries", typed.retries.is_some(), "each read of memcached is sent once"),
+            ("--train", typed.train.is_some(), "each request of memcached is a send of its own"),
             (
                 "--udp-port",
                 typed.udp_port.is_some() && protocol == Protocol::MemcachedTcp,

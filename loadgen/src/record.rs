@@ -109,6 +109,9 @@ pub struct Workload {
     pub value_bytes_mean: f64,
     /// Gets in one request datagram.
     pub gets_per_datagram: usize,
+    /// Most requests that shared a send (UDP_SEGMENT); 0 where nobody said.
+    #[serde(default)]
+    pub train: usize,
     /// Timeout of a read, microseconds from its intended time.
     pub timeout_us: u64,
     /// Whole requests sent again when nothing arrived.

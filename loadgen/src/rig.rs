@@ -278,6 +278,7 @@ impl Rig {
                 .sum::<f64>()
                 / items as f64,
             gets_per_datagram: self.options.gets_per_datagram.into(),
+            train: self.options.train.into(),
             timeout_us: self.options.timeout.as_micros() as u64,
             retries: self.options.retries,
         }
@@ -291,7 +292,8 @@ impl Rig {
             options.strategy.map_or(String::new(), |strategy| format!(" --strategy {}", strategy.name()));
         let (protocol, own) = match options.protocol {
             Protocol::Shingle => {
-                (String::new(), format!(" --retries {} --path-mtu {}", options.retries, options.path_mtu))
+                let Options { train, retries, path_mtu, .. } = options;
+                (String::new(), format!(" --train {train} --retries {retries} --path-mtu {path_mtu}"))
             }
             memcached => {
                 let port = options.udp_port.map_or(String::new(), |port| format!(" --udp-port {port}"));
@@ -367,7 +369,7 @@ fn flow_spec(options: &Options, target: &Target) -> FlowSpec {
         gets_per_datagram_max: options.gets_per_datagram,
         ..ClientConfig::default()
     };
-    FlowSpec { core, cookie: target.welcome().cookie }
+    FlowSpec { core, cookie: target.welcome().cookie, train: options.train.into() }
 }
 
 fn host_facts(options: &Options, load: &Load) -> Host {

@@ -93,6 +93,8 @@ fn figures(facts: &Facts<'_>) -> Stage {
     let valid = disturbed as f64 <= limits::DISTURBED_SHARE_MAX * tally.scheduled as f64
         && longest_stall_ns < spec.timeout_ns / 2
         && !outcome.stalls_overflowed;
+    let mut counters = risen.counters.clone();
+    counters.insert("client.read_path_allocations".to_owned(), tally.allocations);
     let counter = |name: &str| risen.counters.get(name).copied().unwrap_or(0);
     Stage {
         offered_tps: if let Pace::PerSecond(tps) = spec.pace { tps } else { 0.0 },
@@ -130,7 +132,7 @@ fn figures(facts: &Facts<'_>) -> Stage {
         cpu_stolen: risen.host_load.stolen,
         stalls: outcome.stalls.iter().map(|stall| stall_in_stage(stall, outcome.start_ns)).collect(),
         canary: Canary::default(),
-        counters: risen.counters.clone(),
+        counters,
         gaps: risen.gaps.clone(),
     }
 }

@@ -182,7 +182,11 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
         server: to,
         socket,
         core,
+        train: 1,
         datagrams_sent: 0,
+        trains_sent: 0,
+        send_calls: 0,
+        receive_calls: 0,
         sends_refused: 0,
         unroutable: Vec::new(),
     };

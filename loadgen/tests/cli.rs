@@ -70,6 +70,7 @@ fn values_out_of_range_are_named_with_their_range() {
         (&["run", "--threads", "10000"], &["--threads", "10000", "1 to "]),
         (&["run", "--timeout", "61s"], &["--timeout", "61s", "1ms to 60s"]),
         (&["run", "--retries", "11"], &["--retries", "11", "10"]),
+        (&["run", "--train", "65"], &["--train", "65", "64"]),
         (&["run", "--path-mtu", "576"], &["--path-mtu", "576", "1248", "65535"]),
         (&["run", "--gets-per-datagram", "65"], &["--gets-per-datagram", "65", "64"]),
         (&["run", "--rate", "max", "--in-flight", "0"], &["--in-flight", "0", "1 to "]),

@@ -239,11 +239,12 @@ fn without_u_there_is_no_udp() {
 
 #[test]
 fn flags_without_meaning_are_refused() {
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 9] = [
         (&["--protocol", "memcached-udp"], "--server"),
         (&["--protocol", "memcached-udp", "--server", "h:1", "--strategy", "chunked"], "--strategy"),
         (&["--protocol", "memcached-udp", "--server", "h:1", "--path-mtu", "1500"], "--path-mtu"),
         (&["--protocol", "memcached-tcp", "--server", "h:1", "--retries", "0"], "--retries"),
+        (&["--protocol", "memcached-udp", "--server", "h:1", "--train", "2"], "--train"),
         (&["--protocol", "memcached-tcp", "--server", "h:1", "--udp-port", "7"], "--udp-port"),
         (&["--udp-port", "7"], "--udp-port"),
         (&["--protocol", "redis"], "memcached-udp, memcached-tcp"),

@@ -15,7 +15,8 @@ pub(crate) fn event(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: u
     let Stage { spec, space, stalls } = *stage;
     let (flow_index, number) = flow;
     let item = event.token as u32;
-    let residence_ns = event.telemetry.map(|telemetry| u64::from(telemetry.residence_us) * 1000);
+    let residence_us = event.telemetry.map(|telemetry| telemetry.residence_us);
+    let residence_ns = residence_us.map(|us| u64::from(us) * 1000);
     let wrong = match event.end {
         Ended::Late { .. } => return tally.late(number, event.first_sequence, residence_ns),
         Ended::Value(value) => {
@@ -48,9 +49,9 @@ pub(crate) fn event(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: u
         intended_ns,
         ended_ns: now,
         latency_ns: if answered { now.saturating_sub(intended_ns) } else { spec.timeout_ns },
-        service_ns: answered.then(|| now.saturating_sub(event.first_sent_ns)),
-        slip_ns: (event.first_sent_ns > 0).then(|| event.first_sent_ns.saturating_sub(intended_ns)),
-        residence_ns,
+        sent_ns: event.first_sent_ns,
+        residence_us,
+        answered,
     };
     tally.end(&End { flow_index, value_bytes: space.value_bytes(item), sample, loss }, stalls);
 }
@@ -75,9 +76,9 @@ pub(crate) fn failed(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: 
         intended_ns,
         ended_ns: now,
         latency_ns: stage.spec.timeout_ns,
-        service_ns: None,
-        slip_ns: None,
-        residence_ns: None,
+        sent_ns: 0,
+        residence_us: None,
+        answered: false,
     };
     let loss = Some(Loss { flow: flow.1, sequence, failed: true, symptom });
     let end = End { flow_index: flow.0, value_bytes: stage.space.value_bytes(item), sample, loss };

@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use shingle_store::counting::thread_allocations;
 use shingle_udp::{monotonic_ns, pin_thread_to, thread_cpu_time, tighten_timer_slack};
 
 use super::tally::Tally;
@@ -26,8 +27,8 @@ pub trait Flows {
     /// are formed from its start.
     fn read(&mut self, position: usize, intended_ns: u64, stage: &Stage<'_>, tally: &mut Tally);
 
-    /// Lets the next flow have the next burst: bursts, not reads, take turns, so that each is one system call.
-    fn next_turn(&mut self);
+    /// Lets the next flow have the next burst, which begins now: bursts, not reads, take turns, so that each is one system call.
+    fn next_turn(&mut self, now_ns: u64);
 
     /// Sends, receives and lets time pass on every flow once.
     ///
@@ -79,6 +80,7 @@ pub(super) fn drive(
         (Pace::PerSecond(_), None) => unreachable!("an open loop has a schedule"),
     };
     let mut quiet_until = u64::MAX;
+    let allocations_before = thread_allocations();
     loop {
         let now = monotonic_ns();
         let issuing = now >= spec.start_ns && issue(flows, &mut source, stage, now, &mut tally);
@@ -96,6 +98,7 @@ pub(super) fn drive(
     // The stall watch speaks for the last reads a little later; nothing else is to be done meanwhile.
     std::thread::sleep(Duration::from_nanos(limits::HOLD_NS));
     tally.timing.settle(u64::MAX, stalls);
+    tally.allocations = thread_allocations() - allocations_before;
     flows.settle(&mut tally);
     tally.cpu_ns = (thread_cpu_time() - cpu_before).as_nanos() as u64;
     tally.wall_ns = monotonic_ns().saturating_sub(spec.start_ns);
@@ -112,11 +115,13 @@ fn issue(
 ) -> bool {
     let spec = stage.spec;
     let elapsed = now - spec.start_ns;
-    flows.next_turn();
+    let requests = (limits::BURST_READS_MAX / spec.gets_per_datagram).max(limits::BURST_REQUESTS_MIN);
+    let burst = requests * spec.gets_per_datagram;
+    flows.next_turn(now);
     let mut issued = 0;
     match source {
         Source::Schedule(schedule, due) => {
-            while *due < spec.duration_ns && *due <= elapsed && issued < limits::BURST_READS_MAX {
+            while *due < spec.duration_ns && *due <= elapsed && issued < burst {
                 tally.backlog += u64::from(elapsed >= spec.duration_ns);
                 flows.read(issued, spec.start_ns + *due, stage, tally);
                 *due = schedule.next_ns();
@@ -125,9 +130,8 @@ fn issue(
             *due < spec.duration_ns
         }
         Source::InFlight(reads) => {
-            let room = reads.saturating_sub(flows.in_flight()).min(limits::BURST_READS_MAX);
             if elapsed < spec.duration_ns {
-                for issued in 0..room {
+                for issued in 0..room(*reads, flows.in_flight(), spec.gets_per_datagram).min(burst) {
                     flows.read(issued, now, stage, tally);
                 }
             }
@@ -136,15 +140,23 @@ fn issue(
     }
 }
 
+/// Reads a closed loop issues now: full requests, unless not even one fits.
+fn room(reads: usize, in_flight: usize, gets_per_datagram: usize) -> usize {
+    let room = reads.saturating_sub(in_flight);
+    if in_flight == 0 && room < gets_per_datagram { room } else { room - room % gets_per_datagram }
+}
+
 /// How long nothing is due. Below a wake-up's cost it is worth more to look again than to sleep.
 fn pause(flows: &impl Flows, source: &Source, spec: &StageSpec, issuing: bool, quiet_until: u64) -> Duration {
+    let now = monotonic_ns();
     let next_read = match source {
         Source::Schedule(_, due) if issuing => spec.start_ns + due,
-        Source::InFlight(reads) if issuing && flows.in_flight() < *reads => 0,
-        _ if monotonic_ns() < spec.start_ns => spec.start_ns,
+        Source::InFlight(reads) if issuing && room(*reads, flows.in_flight(), spec.gets_per_datagram) > 0 => {
+            0
+        }
+        _ if now < spec.start_ns => spec.start_ns,
         _ => u64::MAX,
     };
-    let now = monotonic_ns();
     let end = if quiet_until == u64::MAX { now + 10_000_000 } else { quiet_until };
     let pause = next_read.min(flows.next_timeout_ns()).min(end).saturating_sub(now);
     if pause < limits::SPIN_NS { Duration::ZERO } else { Duration::from_nanos(pause) }

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use shingle_proto::client::{Client, ClientConfig, Event, ReceiveBuffer, Transmit};
 use shingle_proto::cookie::Cookie;
-use shingle_udp::{RecvBatch, SendBatch, Socket, SocketOptions};
+use shingle_udp::{MtuDiscovery, Outgoing, RecvBatch, SendBatch, Socket, SocketOptions};
 
+use super::train::{Names, Trains};
 use crate::error::Error;
 use crate::limits;
 
@@ -20,8 +21,16 @@ pub struct Flow {
     pub socket: Socket,
     /// The protocol.
     pub core: Client,
+    /// Most requests in one send.
+    pub train: usize,
     /// Request datagrams the kernel took.
     pub datagrams_sent: u64,
+    /// In how many sends.
+    pub trains_sent: u64,
+    /// System calls that sent, or waited for room.
+    pub send_calls: u64,
+    /// System calls that received.
+    pub receive_calls: u64,
     /// Request datagrams the kernel refused.
     pub sends_refused: u64,
     /// Sequences of those it refused for another reason than want of buffers.
@@ -35,6 +44,8 @@ pub struct FlowSpec {
     pub core: ClientConfig,
     /// Cookie from the server's WELCOME.
     pub cookie: Cookie,
+    /// Most requests that share a send (UDP_SEGMENT).
+    pub train: usize,
 }
 
 impl Flow {
@@ -49,6 +60,8 @@ impl Flow {
             send_buffer_bytes: limits::SEND_BUFFER_BYTES,
             recv_error_queue: true,
             gro: true,
+            // By default the kernel would clear DF on the datagrams of a train.
+            mtu_discovery: (spec.train > 1).then_some(MtuDiscovery::Probe),
             ..SocketOptions::default()
         };
         let fail = |error| Error::system(format!("cannot open a UDP socket towards {server}"), error);
@@ -60,57 +73,92 @@ impl Flow {
         let mut core =
             Client::new(config).map_err(|error| Error::system("flow settings", io::Error::other(error)))?;
         core.set_cookie(spec.cookie);
-        Ok(Self { number, server, socket, core, datagrams_sent: 0, sends_refused: 0, unroutable: Vec::new() })
+        Ok(Self {
+            number,
+            server,
+            socket,
+            core,
+            train: spec.train,
+            datagrams_sent: 0,
+            trains_sent: 0,
+            send_calls: 0,
+            receive_calls: 0,
+            sends_refused: 0,
+            unroutable: Vec::new(),
+        })
     }
 
-    /// Sends everything the core has to send, in batches.
-    pub fn send(&mut self, now_ns: u64, batch: &mut SendBatch, scratch: &mut [u8]) -> io::Result<()> {
+    /// Sends everything the core has to send, in batches of trains; true if there was anything.
+    pub fn send(&mut self, now_ns: u64, batch: &mut SendBatch, scratch: &mut [u8]) -> io::Result<bool> {
+        let mut any = false;
         loop {
-            let mut sequences = [0; limits::BURST_READS_MAX];
-            let mut outgoing = batch.fill();
-            while outgoing.len() < sequences.len() && outgoing.has_room(1, scratch.len()) {
+            let mut trains = Trains::new(batch, if self.socket.has_segmentation() { self.train } else { 1 });
+            while !trains.is_full() {
                 let Some(Transmit { bytes, sequence, .. }) = self.core.poll_transmit(now_ns, scratch) else {
                     break;
                 };
-                sequences[outgoing.len()] = sequence;
-                let begun = outgoing.begin(self.server);
-                debug_assert!(begun, "there was room for a message");
-                outgoing.copy(&scratch[..bytes]);
-                outgoing.end(0).expect("a request is one datagram of at most the base size");
+                trains.push(&scratch[..bytes], sequence);
             }
-            if outgoing.is_empty() {
-                return Ok(());
+            let is_last = !trains.is_full();
+            let (outgoing, names) = trains.finish();
+            if names.requests() > 0 {
+                any = true;
+                self.hand_over(outgoing, &names)?;
             }
-            let (core, unroutable) = (&mut self.core, &mut self.unroutable);
-            let counts = outgoing.send(&self.socket, &mut |message, error| {
-                core.transmit_failed(sequences[message]);
-                if !is_want_of_buffers(&error) {
-                    unroutable.push(sequences[message]);
-                }
-            })?;
-            self.datagrams_sent += counts.datagrams;
-            self.sends_refused += counts.failed;
+            if is_last {
+                return Ok(any);
+            }
         }
     }
 
-    /// Hands everything the kernel has for this flow to the core.
+    fn hand_over(&mut self, outgoing: Outgoing<'_, '_>, names: &Names) -> io::Result<()> {
+        let Self { core, unroutable, sends_refused, .. } = self;
+        let counts = outgoing.send(&self.socket, &mut |message, error| {
+            // None of a train left, unless it was the first that the kernel would not cut: then each went by itself.
+            for &sequence in names.of(message) {
+                core.transmit_failed(sequence);
+                *sends_refused += 1;
+                if !is_want_of_buffers(&error) && unroutable.len() < limits::LOSSES_PER_THREAD_MAX {
+                    unroutable.push(sequence);
+                }
+            }
+        })?;
+        self.datagrams_sent += counts.datagrams;
+        self.trains_sent += counts.messages;
+        self.send_calls += counts.system_calls;
+        Ok(())
+    }
+
+    /// Hands what the kernel has for this flow to the core: all of it, or as much as others can wait for. Gives the time of the
+    /// last of it by `clock`; `None` if there was nothing.
     pub fn receive(
         &mut self,
         batch: &mut RecvBatch,
         clock: impl Fn() -> u64,
         sink: &mut impl FnMut(u64, Event<'_>),
-    ) -> io::Result<()> {
-        while batch.recv(&self.socket)? > 0 {
+    ) -> io::Result<Option<u64>> {
+        let (mut last, mut datagrams, mut met_errors) = (None, 0, false);
+        while datagrams < limits::RECV_TURN_DATAGRAMS {
+            datagrams += batch.recv(&self.socket)?;
+            self.receive_calls += 1;
+            met_errors |= batch.met_errors();
+            if batch.is_empty() {
+                break;
+            }
             let now_ns = clock();
+            last = Some(now_ns);
             for datagram in batch.iter() {
                 self.core.handle_datagram(now_ns, datagram.bytes, &mut |event| sink(now_ns, event));
             }
+            if !batch.is_full() {
+                break;
+            }
         }
         // What ICMP says would fill the receive buffer and keep the socket readable; the counters tell it too.
-        if batch.met_errors() {
+        if met_errors {
             self.socket.drain_errors(&mut |_| ())?;
         }
-        Ok(())
+        Ok(last)
     }
 }
 

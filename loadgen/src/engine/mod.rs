@@ -9,6 +9,7 @@ mod flow;
 mod stalls;
 mod tally;
 mod timing;
+mod train;
 mod worker;
 
 use std::io;

@@ -23,6 +23,7 @@ pub struct Stall {
 /// The stalls of a stage, as they are seen: written by the watching threads, read by the workers without a lock.
 pub struct StallLog {
     shortest_ns: u64,
+    longest_ns: AtomicU64,
     taken: AtomicUsize,
     /// Start and length; a length of 0 is not written yet.
     entries: Box<[(AtomicU64, AtomicU64)]>,
@@ -40,13 +41,16 @@ impl StallLog {
     /// An empty log for stalls of at least this length.
     pub fn new(shortest_ns: u64) -> Self {
         let entries = (0..STALLS_MAX).map(|_| Default::default()).collect();
-        Self { shortest_ns, taken: AtomicUsize::new(0), entries }
+        Self { shortest_ns, longest_ns: AtomicU64::new(0), taken: AtomicUsize::new(0), entries }
     }
 
     /// Whether a stall was felt between these times.
     pub fn felt_between(&self, from_ns: u64, to_ns: u64) -> bool {
-        // Newest first; each watcher's entries rise, and a stall far before the read ends the look.
-        let recent = self.iter().rev().take_while(|stall| stall.start_ns + (1 << 32) > from_ns);
+        // Newest first. A stall is noted when it ends and felt until as long again, by those noted before it no later than the
+        // longest of them is: one that ended that long before the read ends the look.
+        let longest_ns = self.longest_ns.load(Ordering::Relaxed) + STALL_WATCH_SLEEP.as_nanos() as u64;
+        let noted_ns = |stall: &Stall| stall.start_ns + stall.length_ns + longest_ns;
+        let recent = self.iter().rev().take_while(|stall| noted_ns(stall) >= from_ns);
         recent.take(RECENT_MAX).any(|stall| stall.felt_between(from_ns, to_ns))
     }
 
@@ -69,6 +73,7 @@ impl StallLog {
     }
 
     pub(super) fn push(&self, stall: Stall) {
+        self.longest_ns.fetch_max(stall.length_ns, Ordering::Relaxed);
         if let Some((start, length)) = self.entries.get(self.taken.fetch_add(1, Ordering::AcqRel)) {
             start.store(stall.start_ns, Ordering::Relaxed);
             length.store(stall.length_ns, Ordering::Release);

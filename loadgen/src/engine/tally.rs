@@ -45,6 +45,8 @@ pub struct Tally {
     pub unlisted: (u64, u64),
     /// Late answers of listed losses: flow and sequence to residence.
     pub late: Vec<(u32, u32, Option<u64>)>,
+    /// Allocations its thread made from the first read to the last; 0 also where nobody counts them.
+    pub allocations: u64,
     /// CPU time the worker used, ns.
     pub cpu_ns: u64,
     /// Time it ran, ns.
@@ -129,6 +131,7 @@ impl Tally {
             losses: Vec::with_capacity(limits::LOSSES_PER_THREAD_MAX),
             unlisted: (0, 0),
             late: Vec::with_capacity(limits::LOSSES_PER_THREAD_MAX),
+            allocations: 0,
             cpu_ns: 0,
             wall_ns: 0,
             start_ns,
@@ -180,6 +183,7 @@ impl Tally {
         self.backlog += other.backlog;
         self.unlisted.0 += other.unlisted.0;
         self.unlisted.1 += other.unlisted.1;
+        self.allocations += other.allocations;
         self.cpu_ns = self.cpu_ns.max(other.cpu_ns);
         self.wall_ns = self.wall_ns.max(other.wall_ns);
         self.timing.merge(&other.timing);

@@ -28,12 +28,12 @@ pub(super) struct Sample {
     pub(super) ended_ns: u64,
     /// From the intended time; for a failed read its timeout.
     pub(super) latency_ns: u64,
-    /// From the send to the answer, if it was answered.
-    pub(super) service_ns: Option<u64>,
-    /// From the intended time to the send, if it was sent.
-    pub(super) slip_ns: Option<u64>,
+    /// When its request was sent; 0 if it never was.
+    pub(super) sent_ns: u64,
     /// Time in the server, if an answer told.
-    pub(super) residence_ns: Option<u64>,
+    pub(super) residence_us: Option<u32>,
+    /// It was answered rightly and in time.
+    pub(super) answered: bool,
 }
 
 /// Distributions of one worker and stage.
@@ -107,15 +107,14 @@ impl Timing {
             return;
         }
         interval.latency.saturating_record(sample.latency_ns);
-        let others = [
-            (&mut self.service, sample.service_ns),
-            (&mut self.slip, sample.slip_ns),
-            (&mut self.residence, sample.residence_ns),
-        ];
-        for (histogram, value) in others {
-            if let Some(ns) = value {
-                histogram.saturating_record(ns);
-            }
+        if sample.answered {
+            self.service.saturating_record(sample.ended_ns.saturating_sub(sample.sent_ns));
+        }
+        if sample.sent_ns > 0 {
+            self.slip.saturating_record(sample.sent_ns.saturating_sub(sample.intended_ns));
+        }
+        if let Some(us) = sample.residence_us {
+            self.residence.saturating_record(u64::from(us) * 1000);
         }
     }
 

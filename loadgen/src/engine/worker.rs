@@ -28,6 +28,10 @@ pub struct Worker {
     scratch: Vec<u8>,
     /// The flow that takes the burst.
     turn: usize,
+    /// When the burst began.
+    now_ns: u64,
+    /// When the first timer of a flow is due.
+    next_timeout_ns: u64,
 }
 
 /// Requests are never longer than the base datagram.
@@ -36,7 +40,7 @@ const REQUEST_BYTES_MAX: usize = 1472;
 impl Worker {
     /// A worker over these flows, drawing keys from this sampler.
     pub fn new(cpu: usize, flows: Vec<Flow>, keys: KeySampler) -> Self {
-        let messages = limits::BURST_READS_MAX;
+        let messages = limits::SEND_REQUESTS_MAX;
         Self {
             cpu,
             poll: PollSet::new(flows.iter().map(|flow| &flow.socket)),
@@ -47,6 +51,8 @@ impl Worker {
             send: SendBatch::new(messages, messages, messages * REQUEST_BYTES_MAX),
             scratch: vec![0; REQUEST_BYTES_MAX],
             turn: 0,
+            now_ns: 0,
+            next_timeout_ns: u64::MAX,
         }
     }
 }
@@ -72,7 +78,7 @@ impl Flows for Worker {
         let join =
             if position.is_multiple_of(spec.gets_per_datagram) { Join::Alone } else { Join::WithPrevious };
         tally.scheduled += 1;
-        let now = monotonic_ns();
+        let now = self.now_ns;
         let flow = &mut self.flows[self.turn];
         if flow.core.get(now, key, u64::from(item), intended_ns + spec.timeout_ns, join).is_err() {
             let failure = Failure { item, intended_ns, sequence: 0, symptom: Symptom::NoRoom };
@@ -80,31 +86,42 @@ impl Flows for Worker {
         }
     }
 
-    fn next_turn(&mut self) {
+    fn next_turn(&mut self, now_ns: u64) {
         self.turn = (self.turn + 1) % self.flows.len();
+        self.now_ns = now_ns;
     }
 
     fn pump(&mut self, stage: &Stage<'_>, tally: &mut Tally) -> io::Result<()> {
-        for index in 0..self.flows.len() {
-            let flow = &mut self.flows[index];
+        // The clock is read when time has gone by: after a burst was made up, and after each system call that did something.
+        let mut now = monotonic_ns();
+        self.next_timeout_ns = u64::MAX;
+        if self.flows[self.turn].send(now, &mut self.send, &mut self.scratch)? {
+            now = monotonic_ns();
+        }
+        for (index, flow) in self.flows.iter_mut().enumerate() {
             let number = flow.number;
-            flow.send(monotonic_ns(), &mut self.send, &mut self.scratch)?;
+            let mut touched = false;
             let mut sink = |now, event: Event<'_>| booking::event(tally, stage, (index, number), now, &event);
-            if self.poll.readable(index) {
-                flow.receive(&mut self.recv, monotonic_ns, &mut sink)?;
+            if self.poll.readable(index)
+                && let Some(last) = flow.receive(&mut self.recv, monotonic_ns, &mut sink)?
+            {
+                (now, touched) = (last, true);
             }
-            let now = monotonic_ns();
             if flow.core.poll_timeout().is_some_and(|due| due <= now) {
                 flow.core.handle_timeout(now, &mut |event| sink(now, event));
+                touched = true;
             }
             // What the answers or the timeouts made due.
-            flow.send(monotonic_ns(), &mut self.send, &mut self.scratch)?;
+            if touched && flow.send(now, &mut self.send, &mut self.scratch)? {
+                now = monotonic_ns();
+            }
+            self.next_timeout_ns = self.next_timeout_ns.min(flow.core.poll_timeout().unwrap_or(u64::MAX));
         }
         Ok(())
     }
 
     fn next_timeout_ns(&self) -> u64 {
-        self.flows.iter().filter_map(|flow| flow.core.poll_timeout()).min().unwrap_or(u64::MAX)
+        self.next_timeout_ns
     }
 
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {

@@ -104,7 +104,7 @@ impl<C: Carrier> Flows for Worker<C> {
         }
     }
 
-    fn next_turn(&mut self) {
+    fn next_turn(&mut self, _now_ns: u64) {
         self.turn = (self.turn + 1) % self.flows.len();
     }
 

@@ -120,11 +120,28 @@ pub fn table(record: &Record) -> String {
             record.workload.items
         );
     }
+    text.push_str(&how_sent(record));
     let _ = writeln!(text);
     for words in &record.verdict.words {
         let _ = writeln!(text, "{words}");
     }
     text
+}
+
+/// How requests left, where they left in trains.
+fn how_sent(record: &Record) -> String {
+    let counters = record.stages.iter().map(|stage| &stage.counters);
+    let sum = |name: &str| counters.clone().filter_map(|all| all.get(name)).sum::<u64>() as f64;
+    let requests = sum("client.flow.datagrams_sent");
+    if record.workload.train < 2 || requests == 0.0 {
+        return String::new();
+    }
+    format!(
+        "\nRequests left in trains of up to {} (UDP_SEGMENT): {:.1} a train, {:.1} a system call.\n",
+        record.workload.train,
+        requests / sum("client.flow.trains_sent").max(1.0),
+        requests / sum("client.flow.send_calls").max(1.0),
+    )
 }
 
 /// Which of several stages the causes speak of.
