@@ -4,6 +4,7 @@
 pub mod floors;
 mod reads;
 mod small;
+pub mod stores;
 
 /// One thing that is measured, many times over, in memory taken when it was made.
 pub trait Scenario {
