@@ -43,6 +43,7 @@ mod recv;
 mod send;
 mod socket;
 mod sockopt;
+mod steering;
 mod wait;
 
 pub use calibrate::receive_charges;

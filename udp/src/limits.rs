@@ -38,12 +38,19 @@ pub const GRO_SLOT_BYTES_MIN: usize = 65_535;
 /// milliseconds.
 pub const CALIBRATION_WAIT_MAX: Duration = Duration::from_millis(500);
 
+/// Most sockets of a group that are steered to by CPU: two instructions each, of the 4096 a program may have (`BPF_MAXINSNS`,
+/// include/uapi/linux/bpf_common.h).
+pub const STEERED_CPUS_MAX: usize = 1024;
+
 /// Control bytes for each received message: timestamp (32), drop count (24) and GRO size (24), rounded up.
 pub(crate) const RECV_CONTROL_BYTES: usize = 96;
 
 /// Control bytes of one error-queue entry: the error with its offender (16 + 16 + 28, rounded up) and whatever the
 /// socket's timestamps and drop counter add.
 pub(crate) const ERROR_CONTROL_BYTES: usize = 256;
+
+/// Cache line of x86_64 and of most aarch64.
+pub(crate) const CACHE_LINE_BYTES: usize = 64;
 
 /// CPUs an affinity mask holds: the highest `CONFIG_NR_CPUS` of x86_64 and aarch64.
 pub(crate) const CPUS_MAX: usize = 8192;

@@ -1,5 +1,7 @@
 //! What a socket is asked to do, decided before it is bound.
 
+use std::time::Duration;
+
 use crate::mtu::MtuDiscovery;
 
 /// Options of a [`Socket`](crate::Socket), applied in [`Socket::bind`](crate::Socket::bind).
@@ -26,6 +28,10 @@ pub struct SocketOptions {
     /// Let the kernel hand over trains of equal datagrams in one slot (UDP_GRO); [`RecvBatch`](crate::RecvBatch)
     /// takes them apart. Silently off where the kernel does not know it.
     pub gro: bool,
+    /// How long the kernel polls the network card for this socket when there is nothing to receive (SO_BUSY_POLL; whole
+    /// microseconds, zero: not at all). Silently off where the process has no right to it (CAP_NET_ADMIN); without effect
+    /// on devices that cannot be polled, such as loopback.
+    pub busy_poll: Duration,
     /// An IPv6 socket takes IPv6 only (IPV6_V6ONLY). Otherwise IPv4 peers reach it too and are shown as IPv4.
     pub only_v6: bool,
 }
@@ -42,6 +48,7 @@ impl Default for SocketOptions {
             timestamps: false,
             drop_counter: true,
             gro: false,
+            busy_poll: Duration::ZERO,
             only_v6: false,
         }
     }

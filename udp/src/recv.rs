@@ -7,26 +7,34 @@ use std::os::fd::AsRawFd;
 use crate::address::RawAddress;
 use crate::cmsg::controls;
 use crate::limits::{
-    GRO_SLOT_BYTES_MIN, MESSAGES_PER_CALL_MAX, PENDING_ERRORS_PER_RECV_MAX, RECV_CONTROL_BYTES,
+    CACHE_LINE_BYTES, GRO_SLOT_BYTES_MIN, MESSAGES_PER_CALL_MAX, PENDING_ERRORS_PER_RECV_MAX,
+    RECV_CONTROL_BYTES,
 };
 use crate::socket::Socket;
 
 /// Memory for receiving many datagrams with one system call.
+///
+/// Its memory is wired once: the headers point into vectors that never grow, whose places do not change when the batch
+/// moves.
 pub struct RecvBatch {
     slot_bytes: usize,
-    buffers: Box<[u8]>,
-    names: Box<[RawAddress]>,
-    controls: Box<[ControlBuffer]>,
-    iovecs: Box<[libc::iovec]>,
-    headers: Box<[libc::mmsghdr]>,
-    slots: Box<[Slot]>,
+    /// From one slot's start to the next one's.
+    stride_bytes: usize,
+    buffers: Vec<u8>,
+    names: Vec<RawAddress>,
+    controls: Vec<ControlBuffer>,
+    /// What the headers point at; never looked at here.
+    _iovecs: Vec<libc::iovec>,
+    headers: Vec<libc::mmsghdr>,
+    slots: Vec<Slot>,
+    /// Slots the last receive filled: those whose headers the kernel wrote to.
     filled: usize,
     drops: Option<u32>,
     met_errors: bool,
 }
 
-// SAFETY: the raw pointers in iovecs and headers point into this batch's own boxes, are written anew by every receive
-// and never followed outside it; nothing else refers to that memory.
+// SAFETY: the raw pointers in iovecs and headers point into this batch's own vectors and are followed by the kernel
+// alone, while RecvBatch::recvmmsg has the batch borrowed mutably; nothing else refers to that memory.
 unsafe impl Send for RecvBatch {}
 // SAFETY: as above; with a shared reference only plain data is read.
 unsafe impl Sync for RecvBatch {}
@@ -88,17 +96,33 @@ impl RecvBatch {
             "receive batch of {slots} slots; allowed are 1 to {MESSAGES_PER_CALL_MAX}"
         );
         assert!(slot_bytes > 0, "receive batch with slots of 0 bytes");
-        let iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        let stride_bytes = stride_bytes(slot_bytes);
+        let iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: slot_bytes };
         // SAFETY: all zeroes is a valid mmsghdr: no name, no slices, no control.
         let header: libc::mmsghdr = unsafe { std::mem::zeroed() };
+        let mut buffers = vec![0; slots * stride_bytes];
+        let mut names = vec![RawAddress::EMPTY; slots];
+        let mut controls = vec![ControlBuffer([0; RECV_CONTROL_BYTES]); slots];
+        let mut iovecs = vec![iovec; slots];
+        let mut headers = vec![header; slots];
+        for index in 0..slots {
+            iovecs[index].iov_base = buffers.as_mut_ptr().wrapping_add(index * stride_bytes).cast();
+            let header = &mut headers[index].msg_hdr;
+            header.msg_name = names.as_mut_ptr().wrapping_add(index).cast();
+            header.msg_iov = iovecs.as_mut_ptr().wrapping_add(index);
+            header.msg_iovlen = 1;
+            header.msg_control = controls.as_mut_ptr().wrapping_add(index).cast();
+            offer(header);
+        }
         RecvBatch {
             slot_bytes,
-            buffers: vec![0; slots * slot_bytes].into(),
-            names: vec![RawAddress::EMPTY; slots].into(),
-            controls: vec![ControlBuffer([0; RECV_CONTROL_BYTES]); slots].into(),
-            iovecs: vec![iovec; slots].into(),
-            headers: vec![header; slots].into(),
-            slots: vec![Slot::EMPTY; slots].into(),
+            stride_bytes,
+            buffers,
+            names,
+            controls,
+            _iovecs: iovecs,
+            headers,
+            slots: vec![Slot::EMPTY; slots],
             filled: 0,
             drops: None,
             met_errors: false,
@@ -115,6 +139,8 @@ impl RecvBatch {
     /// InvalidInput on a socket with GRO and slots shorter than
     /// [`GRO_SLOT_BYTES_MIN`]; otherwise whatever the kernel says.
     pub fn recv(&mut self, socket: &Socket) -> io::Result<usize> {
+        // The kernel wrote over the lengths of the headers it used, and of no others.
+        self.headers[..self.filled].iter_mut().for_each(|header| offer(&mut header.msg_hdr));
         self.filled = 0;
         self.met_errors = false;
         if socket.has_gro() && self.slot_bytes < GRO_SLOT_BYTES_MIN {
@@ -125,7 +151,6 @@ impl RecvBatch {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        self.wire();
         let received = self.recvmmsg(socket)?;
         self.filled = received;
         Ok((0..received).map(|index| self.note(index)).sum())
@@ -133,7 +158,7 @@ impl RecvBatch {
 
     /// The datagrams of the last receive, in the order the kernel gave them.
     pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
-        let buffers = self.buffers.chunks_exact(self.slot_bytes);
+        let buffers = self.buffers.chunks_exact(self.stride_bytes);
         self.slots[..self.filled].iter().zip(buffers).flat_map(|(slot, buffer)| {
             (0..slot.datagrams()).map(move |index| {
                 let start = index * slot.segment_bytes;
@@ -175,35 +200,12 @@ impl RecvBatch {
         self.met_errors
     }
 
-    /// Points every header at its slot: the kernel overwrites lengths, and a moved batch keeps its boxes in place.
-    fn wire(&mut self) {
-        let buffers = self.buffers.as_mut_ptr();
-        let names = self.names.as_mut_ptr();
-        let controls = self.controls.as_mut_ptr();
-        for (index, iovec) in self.iovecs.iter_mut().enumerate() {
-            iovec.iov_base = buffers.wrapping_add(index * self.slot_bytes).cast();
-            iovec.iov_len = self.slot_bytes;
-        }
-        let iovecs = self.iovecs.as_mut_ptr();
-        for (index, header) in self.headers.iter_mut().enumerate() {
-            header.msg_len = 0;
-            let header = &mut header.msg_hdr;
-            header.msg_name = names.wrapping_add(index).cast();
-            header.msg_namelen = RawAddress::BYTES as libc::socklen_t;
-            header.msg_iov = iovecs.wrapping_add(index);
-            header.msg_iovlen = 1;
-            header.msg_control = controls.wrapping_add(index).cast();
-            header.msg_controllen = RECV_CONTROL_BYTES as _;
-            header.msg_flags = 0;
-        }
-    }
-
     fn recvmmsg(&mut self, socket: &Socket) -> io::Result<usize> {
         let count = self.headers.len() as libc::c_uint;
         let mut pending_errors = 0;
         loop {
-            // SAFETY: wire() has pointed the headers at this batch's own memory, with its lengths; none of it is
-            // touched by Rust during the call.
+            // SAFETY: new() has pointed the headers at this batch's own vectors, which never grow, and offer() has set
+            // their lengths; none of it is touched by Rust during the call.
             let received = unsafe {
                 libc::recvmmsg(
                     socket.as_raw_fd(),
@@ -244,6 +246,7 @@ impl RecvBatch {
             truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
             kernel_time_ns: None,
         };
+        // A single datagram before the first drop, without timestamps, brings none.
         for control in controls(&self.controls[index].0[..control_bytes.min(RECV_CONTROL_BYTES)]) {
             match (control.level, control.kind) {
                 (libc::SOL_UDP, libc::UDP_GRO) => {
@@ -272,6 +275,19 @@ impl std::fmt::Debug for RecvBatch {
             .field("filled", &self.filled)
             .finish_non_exhaustive()
     }
+}
+
+/// Sets the lengths of what a header points at to all there is; the kernel lowers them to what it used.
+fn offer(header: &mut libc::msghdr) {
+    header.msg_namelen = RawAddress::BYTES as libc::socklen_t;
+    header.msg_controllen = RECV_CONTROL_BYTES as _;
+    header.msg_flags = 0;
+}
+
+/// Distance between slots: an odd number of cache lines, so that the starts of neighbouring slots, which are all that
+/// short datagrams use, fall into different cache sets and not all into one as they would 64 KiB apart.
+const fn stride_bytes(slot_bytes: usize) -> usize {
+    (slot_bytes.div_ceil(CACHE_LINE_BYTES) | 1) * CACHE_LINE_BYTES
 }
 
 /// Errors that say something about an earlier datagram, not about this receive (icmp_err_convert in

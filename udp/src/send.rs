@@ -27,8 +27,8 @@ unsafe impl Send for SendBatch {}
 // SAFETY: nothing is reachable through a shared reference.
 unsafe impl Sync for SendBatch {}
 
-/// A batch being filled. Each message is begun, given its bytes by [`Outgoing::copy`] and [`Outgoing::borrow`], and
-/// ended; then all are sent. `'d` is the life of the borrowed slices.
+/// A batch being filled. Each message is begun, given its bytes by [`Outgoing::copy`], [`Outgoing::write`] and
+/// [`Outgoing::borrow`], and ended; then all are sent. `'d` is the life of the borrowed slices.
 #[derive(Debug)]
 pub struct Outgoing<'b, 'd> {
     batch: &'b mut SendBatch,
@@ -121,7 +121,7 @@ impl<'d> Outgoing<'_, 'd> {
     }
 
     /// Whether `slices` more slices and `arena_bytes` more copied bytes fit. Each [`Outgoing::borrow`] takes a slice;
-    /// [`Outgoing::copy`] takes one unless it follows another copy in the same message.
+    /// [`Outgoing::copy`] and [`Outgoing::write`] take one unless they follow another copy in the same message.
     #[must_use]
     pub fn has_room(&self, slices: usize, arena_bytes: usize) -> bool {
         slices <= self.batch.queue.slices_left() && arena_bytes <= self.batch.arena.len() - self.arena_used
@@ -131,24 +131,35 @@ impl<'d> Outgoing<'_, 'd> {
     ///
     /// # Panics
     /// If no message has begun or there is no room; ask [`Outgoing::has_room`] first.
+    #[inline]
     pub fn copy(&mut self, bytes: &[u8]) {
+        self.write(bytes.len()).copy_from_slice(bytes);
+    }
+
+    /// Adds `len` bytes to the message and lends them, so that they can be written where they are sent from. They hold
+    /// whatever was there before.
+    ///
+    /// # Panics
+    /// If no message has begun or there is no room; ask [`Outgoing::has_room`] first.
+    #[inline]
+    pub fn write(&mut self, len: usize) -> &mut [u8] {
         assert!(self.open, "bytes for a message that has not begun");
-        if bytes.is_empty() {
-            return;
-        }
         let room = self.batch.arena.len() - self.arena_used;
-        assert!(bytes.len() <= room, "{} bytes to copy, but room for {room}", bytes.len());
+        assert!(len <= room, "{len} bytes to copy, but room for {room}");
         let start = self.arena.wrapping_add(self.arena_used);
-        // SAFETY: the assertion keeps start + len inside the arena, which this value borrows alone; bytes is another
-        // allocation, since the arena is never lent out.
-        unsafe { start.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-        self.arena_used += bytes.len();
-        if self.last_in_arena {
-            self.batch.queue.extend_last(bytes.len());
-        } else {
-            self.batch.queue.push(start, bytes.len());
-            self.last_in_arena = true;
+        if len > 0 {
+            self.arena_used += len;
+            if self.last_in_arena {
+                self.batch.queue.extend_last(len);
+            } else {
+                self.batch.queue.push(start, len);
+                self.last_in_arena = true;
+            }
         }
+        // SAFETY: the assertion keeps start + len inside the arena, which this value borrows alone and whose bytes are
+        // initialised; no two calls lend the same bytes, and the kernel reads them only in Outgoing::send, which ends
+        // the loan by taking self.
+        unsafe { std::slice::from_raw_parts_mut(start, len) }
     }
 
     /// Adds `bytes` to the message without copying: the kernel reads them at the send.

@@ -117,6 +117,14 @@ impl Socket {
         mtu::path_mtu(&self.inner, self.v6)
     }
 
+    /// Switches [`SocketOptions::timestamps`] on or off; those of datagrams that wait already tell when they are received.
+    ///
+    /// # Errors
+    /// Whatever the kernel says.
+    pub fn set_timestamps(&self, on: bool) -> io::Result<()> {
+        sockopt::set_int(&self.inner, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, on.into())
+    }
+
     /// Receive buffer as granted, in the kernel's accounting: twice what was asked for or allowed, charged with the
     /// true size of each buffer rather than its payload.
     ///
@@ -182,6 +190,11 @@ impl Socket {
         switch(options.reuse_port, libc::SO_REUSEPORT)?;
         switch(options.timestamps, libc::SO_TIMESTAMPNS)?;
         switch(options.drop_counter, libc::SO_RXQ_OVFL)?;
+        if !options.busy_poll.is_zero() {
+            let us = libc::c_int::try_from(options.busy_poll.as_micros()).unwrap_or(libc::c_int::MAX);
+            // A matter of speed alone, and mostly of rights.
+            let _ = sockopt::set_int(&self.inner, libc::SOL_SOCKET, libc::SO_BUSY_POLL, us);
+        }
         if options.recv_error_queue {
             self.set_ip(libc::IP_RECVERR, libc::IPV6_RECVERR, 1)?;
         }
