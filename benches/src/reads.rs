@@ -21,7 +21,7 @@ pub(crate) fn send<'a, 'd>(
     workspace: &mut Workspace<'a, 'd>,
     out: &mut [u8],
 ) -> usize {
-    let answer = Answer::new(request, &PORT, &FACTS, workspace, |_| Found::Value { sealed, version: 1 });
+    let answer = Answer::new(request, &PORT, &FACTS, workspace, |_, _| Found::Value { sealed, version: 1 });
     let mut bytes = 0;
     for datagram in answer {
         bytes += datagram.write(&mut out[bytes..]);

@@ -11,7 +11,9 @@ use shingle_proto::cookie::{Cookie, CookieKeys, CookieState, Proof};
 use shingle_proto::limits::{
     CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, RANGE_BYTES, RANGES_MAX, SEGMENTS_MAX,
 };
-use shingle_proto::server::{self, AnswerSummary, Facts, Found, PortLimits, Workspace, answer_over_tcp};
+use shingle_proto::server::{
+    self, AnswerSummary, Facts, Found, PortLimits, Train, Workspace, answer_over_tcp,
+};
 use shingle_proto::wire::{
     Answer, AnswerHeader, Carrier, DatagramWriter, Frame, Get, Probe, Ranges, Request, RequestHeader,
     Rerequest, Telemetry, next_message,
@@ -162,7 +164,7 @@ fn as_long_as_its_answer(
     let facts = Facts { proof: Proof::Valid, draining: false, telemetry: Some(TELEMETRY) };
     let mut workspace = Workspace::new();
     let summary =
-        server::Answer::new(&request, port, &facts, &mut workspace, |key| store.find(key)).summary();
+        server::Answer::new(&request, port, &facts, &mut workspace, |_, key| store.find(key)).summary();
     let wanted = summary.bytes.saturating_add_signed(input.int_in_range(-2..=2)?) as usize;
     bytes.resize(wanted.clamp(bytes.len(), DATAGRAM_BYTES_MAX.max(bytes.len())), 0);
     Ok(repaired(&bytes))
@@ -205,13 +207,14 @@ impl Case<'_> {
     fn check(&self) {
         let mut workspace = Workspace::new();
         let mut lookups = Vec::new();
-        let find = |key: &[u8]| {
+        let find = |number: usize, key: &[u8]| {
+            assert_eq!(number, lookups.len(), "reads are numbered in order");
             lookups.push(key.to_vec());
             self.store.find(key)
         };
         let planned = server::Answer::new(&self.request, &self.port, &self.facts, &mut workspace, find);
         let summary = planned.summary();
-        let out = Datagrams::take(planned);
+        let out = Datagrams::take(planned, &self.port);
         assert!(self.request.keys().eq(lookups.iter().map(Vec::as_slice)), "one look-up a read, in order");
         let bytes: usize = out.datagrams.iter().map(Vec::len).sum();
         assert_eq!((summary.datagrams as usize, summary.bytes as usize), (out.datagrams.len(), bytes));
@@ -349,7 +352,7 @@ fn answers_read(id: u32, found: Found<'_>, again: Option<(u64, Ranges<'_>)>, fra
 /// Over TCP nothing is left out.
 fn check_tcp(request: &Request<'_>, store: &Store) {
     let mut stream = Vec::new();
-    let summary = answer_over_tcp(request, false, |key| store.find(key), &mut stream);
+    let summary = answer_over_tcp(request, false, |_, key| store.find(key), &mut stream);
     let mut rest = stream.as_slice();
     let mut messages = 0;
     while let Some((taken, message)) = next_message(rest).expect("not too long") {
@@ -369,7 +372,8 @@ struct Datagrams {
 }
 
 impl Datagrams {
-    fn take(planned: server::Answer<'_, '_>) -> Self {
+    fn take(planned: server::Answer<'_, '_>, port: &PortLimits) -> Self {
+        let mut open = Train::new(port);
         let mut datagrams: Vec<Vec<u8>> = Vec::with_capacity(planned.len());
         let stated = planned.len();
         // Of the open train: size of its first datagram, of its last, how many, their bytes.
@@ -377,11 +381,12 @@ impl Datagrams {
         for datagram in planned {
             let mut bytes = vec![0xEE; datagram.len()];
             assert_eq!(datagram.write(&mut bytes), bytes.len());
-            train = if datagram.continues_train() {
+            train = if open.join(&datagram) {
                 let (first, last, count, sum) = train;
                 assert!(count > 0 && last == first && bytes.len() <= first, "equal segments but the last");
                 (first, bytes.len(), count + 1, sum + bytes.len())
             } else {
+                open.begin(&datagram);
                 (bytes.len(), bytes.len(), 1, bytes.len())
             };
             assert!(train.2 <= SEGMENTS_MAX && train.3 <= DATAGRAM_BYTES_MAX, "{train:?}");

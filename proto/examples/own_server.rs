@@ -64,7 +64,7 @@ pub(crate) fn serve(socket: &UdpSocket, values: &Values) -> io::Result<()> {
         let proof = keys.prove(request.cookie.as_ref(), from.ip(), unix_s());
         let facts = Facts { proof, draining: false, telemetry: None };
         let mut workspace = Workspace::new();
-        for datagram in Answer::new(&request, &PORT, &facts, &mut workspace, |key| find(values, key)) {
+        for datagram in Answer::new(&request, &PORT, &facts, &mut workspace, |_, key| find(values, key)) {
             let length = datagram.write(&mut out);
             // What one client's address makes of a send is no other client's business.
             let _ = socket.send_to(&out[..length], from);

@@ -21,6 +21,10 @@ pub const DATAGRAM_BYTES_MAX: usize = 65_507;
 /// Most datagrams one UDP_SEGMENT send carries (Linux, UDP_MAX_SEGMENTS since 6.9).
 pub const SEGMENTS_MAX: usize = 128;
 
+/// Most padding that makes the last chunk of a value as long as the others, so that chunks of several answers share one UDP_SEGMENT
+/// send: balanced chunks differ by less than their number, and this much is about 1 % of the base datagram.
+pub const LEVEL_BYTES_MAX: usize = 16;
+
 /// Header of a request.
 pub const REQUEST_HEADER_BYTES: usize = 24;
 /// Header of an answer.

@@ -38,7 +38,8 @@ fn exchange(
     };
     let facts = Facts { proof, draining: false, telemetry: Some(Telemetry::default()) };
     let mut workspace = Workspace::new();
-    let answer = Answer::new(&request, port, &facts, &mut workspace, |_| Found::Value { sealed, version: 9 });
+    let answer =
+        Answer::new(&request, port, &facts, &mut workspace, |_, _| Found::Value { sealed, version: 9 });
     let summary = answer.summary();
     let credit = request.header.credit as usize;
     assert!(
@@ -118,7 +119,7 @@ fn a_port_that_answers_in_one_datagram_is_read_in_one() {
     let request = Request::parse(&out[..transmit.bytes], Carrier::Udp).expect("valid");
     let facts = Facts { proof: Proof::Valid, draining: false, telemetry: None };
     let (mut workspace, found) = (Workspace::new(), Found::Value { sealed: &sealed, version: 1 });
-    let mut answer = Answer::new(&request, &port, &facts, &mut workspace, |_| found);
+    let mut answer = Answer::new(&request, &port, &facts, &mut workspace, |_, _| found);
     assert_eq!(answer.len(), 1);
     let mut bytes = vec![0; DATAGRAM_BYTES_MAX];
     let length = answer.next().expect("one datagram").write(&mut bytes);

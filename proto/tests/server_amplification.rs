@@ -108,7 +108,7 @@ fn check(bytes: &[u8], found: Found<'_>, port: &PortLimits, draining: bool) -> R
     }
     let facts = Facts { proof, draining, telemetry: Some(TELEMETRY) };
     let mut workspace = Workspace::new();
-    let answer = Answer::new(&request, port, &facts, &mut workspace, |_| found);
+    let answer = Answer::new(&request, port, &facts, &mut workspace, |_, _| found);
     let (stated, count) = (answer.summary().bytes as usize, answer.len());
     let sent: usize = answer.map(|datagram| datagram.len()).sum();
     if sent != stated || sent > bytes.len() || sent == 0 || count != 1 {

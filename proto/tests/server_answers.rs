@@ -222,7 +222,7 @@ fn over_tcp_reads_have_no_credit_and_messages_of_their_own() {
     let bytes = gets(&RequestHeader { credit: 0, datagram_max: 0, telemetry: true, ..HEADER }, [0, 1, 2], 0);
     let request = Request::parse(&bytes, Carrier::Tcp).unwrap();
     let mut stream = b"before".to_vec();
-    let summary = answer_over_tcp(&request, true, |key| store.find(key), &mut stream);
+    let summary = answer_over_tcp(&request, true, |_, key| store.find(key), &mut stream);
     assert_eq!((summary.hits, summary.misses, summary.left_out), (2, 1, 0));
     let (mut at, mut value, mut others) = (6, Vec::new(), 0);
     while let Some((consumed, message)) = next_message(&stream[at..]).unwrap() {

@@ -40,11 +40,14 @@ class Answers:
 def ask(*frames, **more): return Message("request", frames, **{**ECHO, **more})
 
 
-def cut(id, data, room, version=VERSION, before=(), ranges=None):
-    """The datagrams of a value cut into balanced chunks, or of ranges of it."""
-    ranges = [(0, len(data))] if ranges is None else ranges
-    places = [place for offset, length in ranges for place in balanced(offset, length, room)]
-    return [[*before, chunk(id, version, len(data), at, data[at:at + length])] for at, length in places]
+def cut(id, data, room, version=VERSION, before=(), ranges=None, level=True):
+    """The datagrams of a value cut into balanced chunks, or of ranges of it. Over UDP the last chunk of a whole value is levelled."""
+    places = [place for offset, length in ranges or [(0, len(data))] for place in balanced(offset, length, room)]
+    out = [[*before, chunk(id, version, len(data), at, data[at:at + length])] for at, length in places]
+    short_by = places[0][1] - places[-1][1]
+    if level and ranges is None and 1 <= short_by <= 16:
+        out[-1] = (out[-1], short_by)
+    return out
 
 
 def answer_vectors():
@@ -73,12 +76,17 @@ def chunking(out):
     out.add("no telemetry where none was asked for", "5", ask(get(7, b"a")), [[value(7, stored(9))]], [item(b"a", 9)], **telemetry)
     out.add("draining", "11.1", ask(get(7, b"a")), [[value(7, stored(9))]], [item(b"a", 9)], draining=True)
     data = stored(10_000)
-    every = cut(7, data, room - 24)
+    every = cut(7, data, room - 24, level=False)
     whole = sum(16 + len(frame.bytes()) for (frame,) in every)
     for name, credit, count in [("no credit: one datagram", 0, 1), ("credit for one chunk less a byte", 1469, 1), ("credit for two chunks", 2 * 1470, 2),
                                 ("credit for two chunks and a byte", 2 * 1470 + 1, 2), ("credit for all but a byte", whole - 1, 6), ("credit for all", whole, 7)]:
         assert len(every) == 7 and 16 + len(every[0][0].bytes()) == 1470
         out.add(name, "4.2", ask(get(7, b"a"), credit=credit), every[:count], [item(b"a", 10_000)])
+    levelled = cut(7, data, room - 24)
+    assert levelled[6][1] == 2
+    for name, credit, datagrams in [("credit for all and a byte of the two that level them", whole + 1, every), ("credit for all, levelled", whole + 2, levelled)]:
+        out.add(name, "3.3", ask(get(7, b"a"), credit=credit), datagrams, [item(b"a", 10_000)])
+    out.add("a last chunk too short to be levelled", "3.3", ask(get(7, b"a"), datagram_max=1200), cut(7, stored(20 * 1160 - 17 - 8), 1160), [item(b"a", 20 * 1160 - 17 - 8)])
     huge = cut(7, stored(300_000), room - 24)
     per_datagram = 16 + len(huge[0][0].bytes())
     out.add("credit is capped at 256 KiB", "4.2", ask(get(7, b"a"), credit=0xFFFFFFFF), huge[:(256 << 10) // per_datagram], [item(b"a", 300_000)])
@@ -169,5 +177,5 @@ def over_tcp(out):
     store = [item(b"a", 100), item(b"big", 70_000)]
     out.add("TCP: a value and a miss", "8", asked(get(1, b"a"), get(2, b"-")), [[value(1, stored(100)), miss(2)]], store, carrier="tcp")
     out.add("TCP: chunks without credit, telemetry or datagram_max", "8", asked(get(1, b"big"), credit=0, datagram_max=0, flag=True),
-            cut(1, stored(70_000, b"big"), 65507 - 40), store, carrier="tcp")
+            cut(1, stored(70_000, b"big"), 65507 - 40, level=False), store, carrier="tcp")
     out.add("TCP: ranges", "8", asked(rerequest(1, VERSION, [(10, 20)], b"big")), cut(1, stored(70_000, b"big"), 65507 - 40, ranges=[(10, 20)]), store, carrier="tcp")

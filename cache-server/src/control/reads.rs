@@ -30,7 +30,7 @@ pub(super) fn answer_one(shared: &Shared, request: &Request<'_>, read: &Frame<'_
             None => Found::Unreadable,
         },
     };
-    answer_over_tcp(&request, shared.is_draining(), |_| found, out);
+    answer_over_tcp(&request, shared.is_draining(), |_, _| found, out);
 }
 
 /// A sealed value without encoding, as over every port but `compressed`.

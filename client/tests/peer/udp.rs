@@ -64,7 +64,7 @@ impl Server {
                 let Some(request) = connection.next() else { return };
                 let request = Request::parse(&request, Carrier::Tcp).unwrap();
                 let mut out = Vec::new();
-                let summary = answer_over_tcp(&request, false, |key| find(&stored, key), &mut out);
+                let summary = answer_over_tcp(&request, false, |_, key| find(&stored, key), &mut out);
                 count.fetch_add(summary.gets.into(), Ordering::Relaxed);
                 std::io::Write::write_all(&mut connection.stream, &out).unwrap();
             }
@@ -104,7 +104,7 @@ fn serve_udp(
         let proof = cookies.prove(request.cookie.as_ref(), client.ip(), unix_s);
         let facts = Facts { proof, draining: true, telemetry: None };
         let mut workspace = Workspace::new();
-        for datagram in Answer::new(&request, limits, &facts, &mut workspace, |key| find(values, key)) {
+        for datagram in Answer::new(&request, limits, &facts, &mut workspace, |_, key| find(values, key)) {
             let mut bytes = vec![0; datagram.len()];
             datagram.write(&mut bytes);
             if pass(request.header.attempt, &mut bytes) {

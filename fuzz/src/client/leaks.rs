@@ -107,7 +107,7 @@ fn read_largest(
 fn answer(request: &Request<'_>, stored: &[Vec<u8>], mut deliver: impl FnMut(&[u8])) {
     let facts = Facts { proof: Proof::Valid, draining: false, telemetry: None };
     let mut workspace = Workspace::new();
-    let find = |key: &[u8]| Found::Value { sealed: &stored[usize::from(key[1])], version: VERSION };
+    let find = |_, key: &[u8]| Found::Value { sealed: &stored[usize::from(key[1])], version: VERSION };
     for datagram in server::Answer::new(request, &PORT, &facts, &mut workspace, find) {
         let mut bytes = vec![0; datagram.len()];
         datagram.write(&mut bytes);

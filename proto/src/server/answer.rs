@@ -1,4 +1,4 @@
-//! The datagrams of an answer, one after the other, and the trains they leave in.
+//! The datagrams of an answer, one after the other.
 
 use core::iter::FusedIterator;
 
@@ -8,7 +8,6 @@ use super::datagram::Datagram;
 use super::frames::{Piece, Prefix};
 use super::plan::Reply;
 use super::terms::Terms;
-use crate::limits::DATAGRAM_BYTES_MAX;
 
 /// The answer to one request: its datagrams, packed frames first, then the chunks of each read.
 #[derive(Clone, Debug)]
@@ -22,7 +21,6 @@ pub struct Answer<'a, 'd> {
     /// The chunks being sent.
     open: Option<Open<'a, 'd>>,
     left: u32,
-    train: Train,
     summary: AnswerSummary,
 }
 
@@ -49,7 +47,6 @@ impl<'a, 'd> Answer<'a, 'd> {
             cut: replies,
             open: None,
             left: summary.datagrams,
-            train: Train { datagrams_max: terms.train_datagrams, datagrams: 0, segment_bytes: 0, bytes: 0 },
             summary,
         }
     }
@@ -68,10 +65,11 @@ impl<'a, 'd> Answer<'a, 'd> {
         first: Piece<'d>,
         more: &'a [Option<Reply<'a, 'd>>],
         more_bytes: usize,
+        padding: usize,
     ) -> Datagram<'a, 'd> {
-        let bytes = self.prefix.len() + first.len() + more_bytes;
+        let bytes = self.prefix.len() + first.len() + more_bytes + padding;
         self.left -= 1;
-        Datagram { prefix: self.prefix, first, more, bytes, continues_train: self.train.take(bytes) }
+        Datagram { prefix: self.prefix, first, more, bytes, padding }
     }
 
     /// The next datagram of packed frames: as many as [`super::budget::Budget::pack`] put into it.
@@ -93,7 +91,7 @@ impl<'a, 'd> Answer<'a, 'd> {
             }
             let (more, behind) = self.packed.split_at(count);
             self.packed = behind;
-            return Some(self.datagram(first.piece(), more, all_room - room));
+            return Some(self.datagram(first.piece(), more, all_room - room, 0));
         }
         None
     }
@@ -107,8 +105,9 @@ impl<'a, 'd> Answer<'a, 'd> {
                 && let Some(range) = open.chunks.next()
             {
                 open.left -= 1;
+                let padding = if open.cut.level { open.chunks.short_by(range) } else { 0 };
                 let piece = Piece::chunk(&open.cut.chunk(range));
-                return Some(self.datagram(piece, &[], 0));
+                return Some(self.datagram(piece, &[], 0, padding));
             }
             let (reply, rest) = self.cut.split_first()?;
             self.cut = rest;
@@ -139,32 +138,3 @@ impl<'a, 'd> Iterator for Answer<'a, 'd> {
 
 impl ExactSizeIterator for Answer<'_, '_> {}
 impl FusedIterator for Answer<'_, '_> {}
-
-/// What one UDP_SEGMENT send carries so far.
-#[derive(Clone, Debug)]
-struct Train {
-    datagrams_max: usize,
-    datagrams: usize,
-    segment_bytes: usize,
-    bytes: usize,
-}
-
-impl Train {
-    /// Takes a datagram in; whether it joins those before it, or else begins a train.
-    #[inline]
-    fn take(&mut self, bytes: usize) -> bool {
-        let all_equal = self.bytes == self.datagrams * self.segment_bytes;
-        let joins = self.datagrams > 0
-            && all_equal
-            && bytes <= self.segment_bytes
-            && self.datagrams < self.datagrams_max
-            && self.bytes + bytes <= DATAGRAM_BYTES_MAX;
-        if joins {
-            self.datagrams += 1;
-            self.bytes += bytes;
-        } else {
-            (self.datagrams, self.segment_bytes, self.bytes) = (1, bytes, bytes);
-        }
-        joins
-    }
-}

@@ -9,6 +9,7 @@ pub(super) struct Budget {
     datagram_bytes: usize,
     credit_bytes: usize,
     prefix_bytes: usize,
+    levels: bool,
     /// Datagrams so far.
     pub(super) datagrams: u32,
     /// Bytes of all datagrams so far.
@@ -24,6 +25,7 @@ impl Budget {
             datagram_bytes: terms.datagram_bytes,
             credit_bytes: terms.credit_bytes,
             prefix_bytes,
+            levels: terms.levels,
             datagrams: 0,
             spent: 0,
             open: 0,
@@ -58,6 +60,16 @@ impl Budget {
         let fits = self.affords(bytes);
         if fits {
             self.datagrams += count;
+            self.spent += bytes;
+        }
+        fits
+    }
+
+    /// Takes padding for a datagram that was taken already.
+    #[inline]
+    pub(super) fn pad(&mut self, bytes: usize) -> bool {
+        let fits = self.levels && self.affords(bytes);
+        if fits {
             self.spent += bytes;
         }
         fits

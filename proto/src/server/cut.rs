@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use crate::chunk::{Chunks, Range};
-use crate::limits::CHUNK_BYTES;
+use crate::limits::{CHUNK_BYTES, LEVEL_BYTES_MAX};
 use crate::wire::{Chunk, Ranges};
 
 /// The chunks of a value, or of ranges of it.
@@ -15,6 +15,8 @@ pub(super) struct Cut<'a, 'd> {
     pub(super) ranges: Option<Ranges<'a>>,
     /// How many chunks are sent, from the first on.
     pub(super) send: usize,
+    /// The last chunk is padded to the length of the others.
+    pub(super) level: bool,
 }
 
 impl<'a, 'd> Cut<'a, 'd> {
@@ -38,10 +40,21 @@ impl<'a, 'd> Cut<'a, 'd> {
                 chunks.current = Chunks::new(0, 1);
             }
             if !chunks.next().is_some_and(|chunk| budget.chunk(chunk)) {
-                return;
+                break;
             }
             self.send += 1;
         }
+        self.level = self.ranges.is_none() && self.fit_level(capacity, budget);
+    }
+
+    /// Takes the padding that levels the chunks of a whole value, where all of them are sent, it is little, and the budget
+    /// allows.
+    #[inline]
+    fn fit_level(&self, capacity: u32, budget: &mut Budget) -> bool {
+        let chunks = self.chunks(capacity).current;
+        let (count, bytes) = chunks.left();
+        let padding = (count * chunks.chunk_bytes() - bytes) as usize;
+        self.send == count as usize && (1..=LEVEL_BYTES_MAX).contains(&padding) && budget.pad(padding)
     }
 
     /// All chunks, none longer than `capacity`. Each range is balanced by itself; what lies past the value is left out.
@@ -78,6 +91,14 @@ pub(super) struct CutChunks<'a> {
     ranges: Option<Ranges<'a>>,
     total: u32,
     capacity: u32,
+}
+
+impl CutChunks<'_> {
+    /// By how many bytes this chunk is shorter than the others of its range.
+    #[inline]
+    pub(super) const fn short_by(&self, chunk: Range) -> usize {
+        (self.current.chunk_bytes() - chunk.length) as usize
+    }
 }
 
 impl Iterator for CutChunks<'_> {

@@ -3,11 +3,14 @@
 use super::frames::{PREFIX_BYTES_MAX, Packed, Piece, Prefix};
 use super::plan::Reply;
 use crate::checksum::{Crc32c, crc32c};
-use crate::limits::CHUNK_BYTES;
+use crate::limits::{CHUNK_BYTES, LEVEL_BYTES_MAX};
 
 /// Longest datagram whose checksum is computed in one call where it was written. Of a longer one the start and the value bytes
 /// are taken one by one, the latter where they are borrowed: they were not stored just now.
 const ONE_CALL_BYTES_MAX: usize = 256;
+
+/// What levels the last chunk of a value.
+static LEVEL_ZEROES: [u8; LEVEL_BYTES_MAX] = [0; LEVEL_BYTES_MAX];
 
 /// One datagram of an answer.
 #[derive(Clone, Debug)]
@@ -17,7 +20,8 @@ pub struct Datagram<'a, 'd> {
     /// Packed frames behind the first.
     pub(super) more: &'a [Option<Reply<'a, 'd>>],
     pub(super) bytes: usize,
-    pub(super) continues_train: bool,
+    /// Of these, zeroes at the end.
+    pub(super) padding: usize,
 }
 
 /// A part of a datagram.
@@ -38,12 +42,11 @@ impl<'a, 'd> Datagram<'a, 'd> {
         self.bytes
     }
 
-    /// Whether it may leave in the same UDP_SEGMENT send as the datagram before it: all of a train have equal sizes but the last,
-    /// which may be shorter, and there are at most 128 of them and at most 65,507 bytes together.
+    /// Whether it has one frame (beside TELEMETRY and COOKIE), whose value bytes may be worth borrowing: packed values are short.
     #[inline]
     #[must_use]
-    pub const fn continues_train(&self) -> bool {
-        self.continues_train
+    pub const fn is_one_frame(&self) -> bool {
+        self.more.is_empty()
     }
 
     /// Writes it and gives its length.
@@ -60,13 +63,14 @@ impl<'a, 'd> Datagram<'a, 'd> {
             );
         };
         let rest = self.first.write(self.prefix.write(out));
-        packed(self.more).fold(rest, |rest, piece| piece.write(rest));
+        packed(self.more).fold(rest, |rest, piece| piece.write(rest)).fill(0);
         let start_bytes = self.prefix.len() + self.first.head_bytes;
         let checksum = if self.bytes <= ONE_CALL_BYTES_MAX || !self.more.is_empty() {
             crc32c(&out[4..])
         } else {
             let mut crc = Crc32c::of(&out[4..start_bytes]);
             crc.update(self.first.body);
+            crc.update(self.padding());
             crc.finish()
         };
         out[..4].copy_from_slice(&checksum.to_be_bytes());
@@ -85,6 +89,7 @@ impl<'a, 'd> Datagram<'a, 'd> {
             crc.update(&piece.head()[..piece.head_bytes]);
             crc.update(piece.body);
         }
+        crc.update(self.padding());
         start[..4].copy_from_slice(&crc.finish().to_be_bytes());
         take(Part::Copied(&start[..start_bytes]));
         if !self.first.body.is_empty() {
@@ -96,6 +101,15 @@ impl<'a, 'd> Datagram<'a, 'd> {
                 take(Part::Borrowed(piece.body));
             }
         }
+        if self.padding > 0 {
+            take(Part::Copied(self.padding()));
+        }
+    }
+
+    /// The zeroes at the end.
+    #[inline]
+    fn padding(&self) -> &'static [u8] {
+        &LEVEL_ZEROES[..self.padding]
     }
 }
 

@@ -19,39 +19,50 @@ static ZEROES: [u8; DATAGRAM_BYTES_MAX] = [0; DATAGRAM_BYTES_MAX];
 /// it, so that segments are equal and the loss of one does not take the cookie along.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Prefix {
-    bytes: [u8; PREFIX_BYTES_MAX],
-    length: usize,
+    /// The header in words: see [`Piece`].
+    header: [u64; ANSWER_HEADER_BYTES / 8],
+    frames: [u8; TELEMETRY_BYTES + COOKIE_FRAME_BYTES],
+    frames_bytes: usize,
 }
 
 impl Prefix {
     /// Of no answer.
-    pub(super) const EMPTY: Self = Prefix { bytes: [0; PREFIX_BYTES_MAX], length: 0 };
+    pub(super) const EMPTY: Self = Prefix {
+        header: [0; ANSWER_HEADER_BYTES / 8],
+        frames: [0; TELEMETRY_BYTES + COOKIE_FRAME_BYTES],
+        frames_bytes: 0,
+    };
 
+    /// Makes it that of another answer, where it is.
     #[inline]
-    pub(super) fn new(header: &AnswerHeader, telemetry: Option<&Telemetry>, cookie: Option<&Cookie>) -> Self {
-        let mut bytes = [0; PREFIX_BYTES_MAX];
-        bytes[..ANSWER_HEADER_BYTES].copy_from_slice(&header.to_bytes());
-        let mut length = ANSWER_HEADER_BYTES;
+    pub(super) fn set(
+        &mut self,
+        header: &AnswerHeader,
+        telemetry: Option<&Telemetry>,
+        cookie: Option<&Cookie>,
+    ) {
+        self.header = header.to_words().map(u64::to_be);
+        self.frames_bytes = 0;
         if let Some(telemetry) = telemetry {
-            bytes[length..][..TELEMETRY_BYTES].copy_from_slice(&telemetry.to_bytes());
-            length += TELEMETRY_BYTES;
+            self.frames[..TELEMETRY_BYTES].copy_from_slice(&telemetry.to_bytes());
+            self.frames_bytes = TELEMETRY_BYTES;
         }
         if let Some(cookie) = cookie {
-            bytes[length..][..COOKIE_FRAME_BYTES].copy_from_slice(&cookie_bytes(frame_type::COOKIE, cookie));
-            length += COOKIE_FRAME_BYTES;
+            self.frames[self.frames_bytes..][..COOKIE_FRAME_BYTES]
+                .copy_from_slice(&cookie_bytes(frame_type::COOKIE, cookie));
+            self.frames_bytes += COOKIE_FRAME_BYTES;
         }
-        Prefix { bytes, length }
     }
 
     /// Leaves the header alone.
     pub(super) const fn drop_frames(&mut self) {
-        self.length = ANSWER_HEADER_BYTES;
+        self.frames_bytes = 0;
     }
 
     /// Bytes every datagram begins with.
     #[inline]
     pub(super) const fn len(&self) -> usize {
-        self.length
+        ANSWER_HEADER_BYTES + self.frames_bytes
     }
 
     /// Writes it to the front of `out` and gives what is behind it.
@@ -60,13 +71,16 @@ impl Prefix {
     /// If `out` is shorter.
     #[inline]
     pub(super) fn write<'b>(&self, out: &'b mut [u8]) -> &'b mut [u8] {
-        let (front, behind) = out.split_at_mut(self.length);
-        // Mostly it is the header alone, whose length is known.
-        let (header, frames) = front.split_at_mut(ANSWER_HEADER_BYTES);
-        header.copy_from_slice(&self.bytes[..ANSWER_HEADER_BYTES]);
-        if !frames.is_empty() {
-            frames.copy_from_slice(&self.bytes[ANSWER_HEADER_BYTES..self.length]);
+        let (header, behind) = out.split_at_mut(ANSWER_HEADER_BYTES);
+        for (bytes, word) in header.as_chunks_mut().0.iter_mut().zip(self.header) {
+            *bytes = word.to_ne_bytes();
         }
+        // Mostly it is the header alone.
+        if self.frames_bytes == 0 {
+            return behind;
+        }
+        let (frames, behind) = behind.split_at_mut(self.frames_bytes);
+        frames.copy_from_slice(&self.frames[..self.frames_bytes]);
         behind
     }
 }

@@ -16,7 +16,7 @@
 //!     let proof = keys.prove(request.cookie.as_ref(), from.ip(), now_s);
 //!     let facts = Facts { proof, draining: false, telemetry: None };
 //!     let mut workspace = Workspace::new();
-//!     let answer = Answer::new(&request, port, &facts, &mut workspace, |key| match values.get(key) {
+//!     let answer = Answer::new(&request, port, &facts, &mut workspace, |_, key| match values.get(key) {
 //!         Some(sealed) => Found::Value { sealed, version: 1 },
 //!         None => Found::Nothing,
 //!     });
@@ -37,6 +37,7 @@ mod frames;
 mod plan;
 mod stream;
 mod terms;
+mod train;
 
 use core::net::SocketAddr;
 
@@ -48,6 +49,7 @@ pub use datagram::{Datagram, Part};
 pub use plan::Workspace;
 pub use stream::answer_over_tcp;
 pub use terms::PortLimits;
+pub use train::Train;
 
 /// What the server knows besides the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use super::terms::{PortLimits, Terms};
 use super::{AnswerSummary, Facts, Found};
 use crate::cookie::{Cookie, Proof};
 use crate::limits::{DATAGRAM_BYTES_MAX, GETS_PER_DATAGRAM_MAX, PROBE_BYTES, VALUE_BYTES};
-use crate::wire::{AnswerHeader, Frame, Probe, Refusal, Refused, Request, Rerequest, Value};
+use crate::wire::{AnswerHeader, Frame, Probe, Read, Refusal, Refused, Request, Rerequest, Value};
 
 /// Memory in which one answer is planned, to be used again for the next; 4 KiB.
 #[derive(Clone, Debug)]
@@ -45,14 +45,15 @@ impl Default for Workspace<'_, '_> {
 impl<'p, 'd> Answer<'p, 'd> {
     /// Plans the answer to a request that came in a datagram.
     ///
-    /// `lookup` is called once for every read, in the order of the request ([`Request::keys`]).
+    /// `lookup` is called once for every read, in the order of the request ([`Request::keys`]), with its number in the request,
+    /// from 0, and its key: who hashed the keys beforehand finds each hash by the number.
     #[inline]
     pub fn new<'a: 'p>(
         request: &Request<'a>,
         port: &PortLimits,
         facts: &Facts,
         workspace: &'p mut Workspace<'a, 'd>,
-        lookup: impl FnMut(&[u8]) -> Found<'d>,
+        lookup: impl FnMut(usize, &[u8]) -> Found<'d>,
     ) -> Self {
         let header = AnswerHeader::to(&request.header, facts.draining);
         let telemetry = facts.telemetry.as_ref().filter(|_| request.header.telemetry);
@@ -61,7 +62,8 @@ impl<'p, 'd> Answer<'p, 'd> {
             Proof::Valid | Proof::Missing(_) => None,
         };
         let terms = Terms::over_udp(request, port, &facts.proof);
-        let mut plan = Plan::new(request, Prefix::new(&header, telemetry, renewed), workspace);
+        workspace.prefix.set(&header, telemetry, renewed);
+        let mut plan = Plan::new(request, workspace);
         if request.reads > 0 {
             plan.read(request, &terms, lookup);
         } else {
@@ -78,10 +80,10 @@ impl<'p, 'd> Answer<'p, 'd> {
         request: &Request<'a>,
         draining: bool,
         workspace: &'p mut Workspace<'a, 'd>,
-        lookup: impl FnMut(&[u8]) -> Found<'d>,
+        lookup: impl FnMut(usize, &[u8]) -> Found<'d>,
     ) -> Self {
-        let prefix = Prefix::new(&AnswerHeader::to(&request.header, draining), None, None);
-        let mut plan = Plan::new(request, prefix, workspace);
+        workspace.prefix.set(&AnswerHeader::to(&request.header, draining), None, None);
+        let mut plan = Plan::new(request, workspace);
         plan.read(request, &Terms::TCP, lookup);
         plan.finish(&Terms::TCP)
     }
@@ -97,8 +99,7 @@ struct Plan<'p, 'a, 'd> {
 
 impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
     #[inline]
-    fn new(request: &Request<'_>, prefix: Prefix, workspace: &'p mut Workspace<'a, 'd>) -> Self {
-        workspace.prefix = prefix;
+    fn new(request: &Request<'_>, workspace: &'p mut Workspace<'a, 'd>) -> Self {
         let summary = AnswerSummary { gets: u16::from(request.reads), ..AnswerSummary::default() };
         Plan { workspace, count: 0, summary }
     }
@@ -111,17 +112,22 @@ impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
 
     /// Looks every read up and fits the answers into the credit.
     #[inline]
-    fn read(&mut self, request: &Request<'a>, terms: &Terms, mut lookup: impl FnMut(&[u8]) -> Found<'d>) {
+    fn read(
+        &mut self,
+        request: &Request<'a>,
+        terms: &Terms,
+        mut lookup: impl FnMut(usize, &[u8]) -> Found<'d>,
+    ) {
         let prefix_bytes = self.workspace.prefix.len();
         let capacity = capacity(terms.datagram_bytes, prefix_bytes);
         let mut budget = Budget::new(terms, prefix_bytes);
         let mut cuts = false;
         // The credit goes to one datagram for every read first.
-        for frame in request.frames() {
-            let mut reply = match frame {
-                Frame::Get(get) => reply_to_get(get.id, lookup(get.key), terms, prefix_bytes),
-                Frame::Rerequest(again) => reply_to_rerequest(&again, lookup(again.key)),
-                _ => continue,
+        for read in request.reads() {
+            let number = self.count + usize::from(self.summary.left_out);
+            let mut reply = match read {
+                Read::Get(get) => reply_to_get(get.id, lookup(number, get.key), terms, prefix_bytes),
+                Read::Rerequest(again) => reply_to_rerequest(&again, lookup(number, again.key)),
             };
             self.summary.count(&reply);
             let fits = match &mut reply {
@@ -217,7 +223,9 @@ fn reply_to_get<'a, 'd>(id: u32, found: Found<'d>, terms: &Terms, prefix_bytes: 
             Reply::Packed(Packed::Value(Value { id, sealed }))
         }
         Found::Value { .. } if terms.whole_values => refuse(id, Refusal::TooBig, terms.datagram_bytes as u32),
-        Found::Value { sealed, version } => Reply::Cut(Cut { id, version, sealed, ranges: None, send: 0 }),
+        Found::Value { sealed, version } => {
+            Reply::Cut(Cut { id, version, sealed, ranges: None, send: 0, level: false })
+        }
     }
 }
 
@@ -231,7 +239,7 @@ fn reply_to_rerequest<'a, 'd>(again: &Rerequest<'a>, found: Found<'d>) -> Reply<
         Found::Value { sealed, version: stored }
             if stored == version && ranges.iter().any(|range| (range.offset as usize) < sealed.len()) =>
         {
-            Reply::Cut(Cut { id, version, sealed, ranges: Some(ranges), send: 0 })
+            Reply::Cut(Cut { id, version, sealed, ranges: Some(ranges), send: 0, level: false })
         }
         Found::Value { .. } => refuse(id, Refusal::VersionGone, 0),
     }

@@ -8,11 +8,11 @@ use crate::wire::Request;
 
 /// Answers the reads of a request that came over TCP: appends complete messages, each with its length, to `out`.
 ///
-/// `lookup` is called once for every read, in the order of the request. A request without reads appends nothing.
+/// `lookup` is called once for every read, in the order of the request, with its number and its key. A request without reads appends nothing.
 pub fn answer_over_tcp<'d>(
     request: &Request<'_>,
     draining: bool,
-    lookup: impl FnMut(&[u8]) -> Found<'d>,
+    lookup: impl FnMut(usize, &[u8]) -> Found<'d>,
     out: &mut Vec<u8>,
 ) -> AnswerSummary {
     let mut workspace = Workspace::new();

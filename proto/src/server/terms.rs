@@ -2,7 +2,7 @@
 
 use super::AnswerSummary;
 use crate::cookie::{Cookie, Proof};
-use crate::limits::{CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, SEGMENTS_MAX};
+use crate::limits::{CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX};
 use crate::wire::Request;
 
 /// What a port may send.
@@ -19,6 +19,15 @@ pub struct PortLimits {
     pub probes_served: bool,
 }
 
+impl PortLimits {
+    /// Whether a value is never cut: what does not fit one datagram is refused, or left to the kernel's fragments.
+    #[inline]
+    #[must_use]
+    pub const fn sends_whole_values(&self) -> bool {
+        self.one_datagram_answers || self.too_big_is_refused
+    }
+}
+
 /// What one answer must keep to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
@@ -26,8 +35,8 @@ pub(super) struct Terms {
     pub(super) datagram_bytes: usize,
     /// All datagrams together, unless there is only one.
     pub(super) credit_bytes: usize,
-    /// Most datagrams of one UDP_SEGMENT send.
-    pub(super) train_datagrams: usize,
+    /// Datagrams may be padded to equal lengths.
+    pub(super) levels: bool,
     /// A value that does not fit one datagram is refused, not cut.
     pub(super) whole_values: bool,
     /// Without a proven address: length of the request, which the answer must not exceed, and the cookie of the challenge.
@@ -39,7 +48,7 @@ impl Terms {
     pub(super) const TCP: Self = Terms {
         datagram_bytes: DATAGRAM_BYTES_MAX,
         credit_bytes: usize::MAX,
-        train_datagrams: 1,
+        levels: false,
         whole_values: false,
         unproven: None,
     };
@@ -47,7 +56,6 @@ impl Terms {
     #[inline]
     pub(super) fn over_udp(request: &Request<'_>, port: &PortLimits, proof: &Proof) -> Self {
         let port_bytes = usize::from(port.datagram_max);
-        let whole_values = port.one_datagram_answers || port.too_big_is_refused;
         let datagram_bytes = if port.too_big_is_refused {
             port_bytes
         } else if port.one_datagram_answers {
@@ -58,9 +66,8 @@ impl Terms {
         Terms {
             datagram_bytes: datagram_bytes.min(DATAGRAM_BYTES_MAX),
             credit_bytes: CREDIT_BYTES_MAX.min(request.header.credit as usize),
-            // A segment that the kernel would have to fragment is refused, or loses its DF (UDP_SEGMENT with IP_PMTUDISC_WANT).
-            train_datagrams: if whole_values { 1 } else { SEGMENTS_MAX },
-            whole_values,
+            levels: true,
+            whole_values: port.sends_whole_values(),
             unproven: match *proof {
                 Proof::Missing(cookie) => Some((request.message_bytes, cookie)),
                 Proof::Valid | Proof::Stale(_) => None,

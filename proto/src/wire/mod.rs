@@ -30,4 +30,5 @@ pub use telemetry::Telemetry;
 pub use write::{DatagramWriter, Full};
 
 pub(crate) use frame::{cookie_bytes, frame_type};
+pub(crate) use message::Read;
 pub(crate) use reads::miss_bytes;

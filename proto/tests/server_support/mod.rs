@@ -6,7 +6,7 @@ use shingle_proto::chunk::Range;
 use shingle_proto::cookie::{Cookie, Proof};
 use shingle_proto::limits::{DATAGRAM_BYTES_MAX, RANGE_BYTES, RANGES_MAX, SEGMENTS_MAX};
 use shingle_proto::seal::{open, seal};
-use shingle_proto::server::{self, AnswerSummary, Facts, Found, Part, PortLimits, Workspace};
+use shingle_proto::server::{self, AnswerSummary, Facts, Found, Part, PortLimits, Train, Workspace};
 use shingle_proto::wire::{
     Answer, Carrier, DatagramWriter, Frame, Get, Ranges, Request, RequestHeader, Rerequest, Telemetry,
 };
@@ -132,8 +132,9 @@ pub(crate) struct Datagrams {
 impl Datagrams {
     /// Takes an answer, and checks that its datagrams are as many as stated, that both ways to send them give the same bytes,
     /// and that every train is one that UDP_SEGMENT sends.
-    fn take(answer: server::Answer<'_, '_>) -> Self {
+    fn take(answer: server::Answer<'_, '_>, port: &PortLimits) -> Self {
         let (mut out, mut train) = (Datagrams::default(), Vec::<usize>::new());
+        let mut open = Train::new(port);
         let stated = answer.len();
         for (index, datagram) in answer.clone().enumerate() {
             assert_eq!(answer.clone().skip(index).len(), stated - index);
@@ -141,11 +142,13 @@ impl Datagrams {
             assert_eq!(datagram.write(&mut written), datagram.len());
             assert_eq!(written.pop(), Some(0xA5), "nothing is written past the datagram");
             assert_eq!(out.gather(&datagram), written);
-            if !datagram.continues_train() {
+            if !open.join(&datagram) {
+                open.begin(&datagram);
                 train.clear();
                 out.trains += 1;
             }
             train.push(written.len());
+            assert_eq!(open.segment_bytes(), if train.len() > 1 { train[0] } else { 0 });
             let (last, all) = train.split_last().expect("just pushed");
             assert!(
                 all.iter().all(|size| *size == all[0] && size >= last),
@@ -179,9 +182,9 @@ pub(crate) fn ask(
 ) -> (AnswerSummary, Datagrams) {
     let request = Request::parse(request, Carrier::Udp).expect("a good request");
     let mut workspace = Workspace::new();
-    let answer = server::Answer::new(&request, port, facts, &mut workspace, |key| store.find(key));
+    let answer = server::Answer::new(&request, port, facts, &mut workspace, |_, key| store.find(key));
     let summary = answer.summary();
-    let out = Datagrams::take(answer);
+    let out = Datagrams::take(answer, port);
     assert_eq!(summary.datagrams as usize, out.datagrams.len());
     assert_eq!(summary.bytes as usize, out.datagrams.iter().map(Vec::len).sum::<usize>());
     let read = summary.hits + summary.misses + summary.refused;

@@ -102,10 +102,11 @@ impl Replies {
         };
         let store = &self.store;
         let mut workspace = Workspace::new();
-        let answer = Answer::new(&request, &self.port, &facts, &mut workspace, |key| match store.get(key) {
-            Some((sealed, version)) => Found::Value { sealed, version: *version },
-            None => Found::Nothing,
-        });
+        let answer =
+            Answer::new(&request, &self.port, &facts, &mut workspace, |_, key| match store.get(key) {
+                Some((sealed, version)) => Found::Value { sealed, version: *version },
+                None => Found::Nothing,
+            });
         let challenged = answer.summary().challenged;
         self.challenges += u64::from(challenged);
         self.cookies_refused += u64::from(challenged && request.cookie.is_some());

@@ -110,7 +110,7 @@ pub(crate) fn of(vector: &AnswerVector) -> Vec<Hex> {
             let (mut workspace, mut room) = (Workspace::new(), vec![0; DATAGRAM_BYTES_MAX]);
             let limits = vector.limits();
             let planned =
-                Answer::new(&request, &limits, &vector.facts(), &mut workspace, |key| vector.find(key));
+                Answer::new(&request, &limits, &vector.facts(), &mut workspace, |_, key| vector.find(key));
             planned
                 .map(|datagram| {
                     let length = datagram.write(&mut room);
@@ -122,7 +122,7 @@ pub(crate) fn of(vector: &AnswerVector) -> Vec<Hex> {
             let (_, message) = next_message(&vector.request.0).expect(&vector.name).expect("a whole message");
             let request = Request::parse(message, Carrier::Tcp).expect(&vector.name);
             let mut stream = Vec::new();
-            answer_over_tcp(&request, vector.draining, |key| vector.find(key), &mut stream);
+            answer_over_tcp(&request, vector.draining, |_, key| vector.find(key), &mut stream);
             let mut rest = stream.as_slice();
             let mut out = Vec::new();
             while let Some((bytes, _)) = next_message(rest).expect("not too long") {
