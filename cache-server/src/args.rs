@@ -12,7 +12,7 @@ use clap::Parser;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use crate::config::units::{ByteSize, Span};
-use crate::config::{Config, ConfigError, Pause, PortConfig, Token};
+use crate::config::{Config, ConfigError, Pause, PortConfig, Steer, Token};
 use crate::limits::FILE_BYTES_MAX;
 
 /// A UDP read cache that never relies on IP fragmentation.
@@ -49,6 +49,10 @@ struct Settings {
     /// Threads for each UDP port [default: 1]
     #[arg(long, value_name = "N")]
     workers_per_port: Option<usize>,
+    /// Which thread of a port takes a datagram: flow (a hash of addresses and ports) or cpu (the one that handles it; for
+    /// cards with a queue a CPU) [default: flow]
+    #[arg(long, value_name = "BY")]
+    steer: Option<Typed<Steer>>,
     /// Caps the path MTU in bytes of an IP packet [default: the interface's MTU, at most 9001]
     #[arg(long, value_name = "N")]
     path_mtu: Option<usize>,
@@ -67,6 +71,9 @@ struct Settings {
     /// How long to announce leaving before going [default: 1s]
     #[arg(long, value_name = "DURATION")]
     drain_for: Option<Typed<Span>>,
+    /// How long idle workers look for requests before they sleep, such as 50us [default: 0s]
+    #[arg(long, value_name = "DURATION")]
+    busy_poll: Option<Typed<Span>>,
 }
 
 impl Args {
@@ -90,12 +97,14 @@ impl Settings {
             memory: self.memory.or(other.memory),
             value_max: self.value_max.or(other.value_max),
             workers_per_port: self.workers_per_port.or(other.workers_per_port),
+            steer: self.steer.or(other.steer),
             path_mtu: self.path_mtu.or(other.path_mtu),
             receipts: self.receipts.or(other.receipts),
             metrics: self.metrics.or(other.metrics),
             token_file: self.token_file.or(other.token_file),
             inject_pause: self.inject_pause.or(other.inject_pause),
             drain_for: self.drain_for.or(other.drain_for),
+            busy_poll: self.busy_poll.or(other.busy_poll),
         }
     }
 
@@ -109,12 +118,14 @@ impl Settings {
             memory_bytes: self.memory.map_or(default.memory_bytes, |size| size.0.0),
             value_bytes_max: self.value_max.map_or(default.value_bytes_max, |size| size.0.0),
             workers_per_port: self.workers_per_port.unwrap_or(default.workers_per_port),
+            steer: self.steer.map_or(default.steer, |steer| steer.0),
             path_mtu_bytes: self.path_mtu,
             receipts: self.receipts.unwrap_or(default.receipts),
             metrics: self.metrics,
             token: self.token_file.as_deref().map(Token::read).transpose()?,
             inject_pause: self.inject_pause.map(|pause| pause.0),
             drain_for: self.drain_for.map_or(default.drain_for, |span| span.0.0),
+            busy_poll: self.busy_poll.map_or(default.busy_poll, |span| span.0.0),
         })
     }
 }
@@ -198,11 +209,13 @@ mod tests {
             "--memory=64MiB",
             "--value-max=2MiB",
             "--workers-per-port=3",
+            "--steer=cpu",
             "--path-mtu=8500",
             "--receipts",
             "--metrics=127.0.0.1:9100",
             "--inject-pause=1ms/1s",
             "--drain-for=50ms",
+            "--busy-poll=20us",
         ])
         .unwrap();
         assert_eq!(config.listen.to_string(), "::1");
@@ -210,10 +223,11 @@ mod tests {
         assert_eq!(config.udp_ports, [PortConfig::new(0, Strategy::Chunked), capped]);
         assert_eq!((config.tcp_port, config.memory_bytes, config.value_bytes_max), (9, 64 << 20, 2 << 20));
         assert_eq!((config.workers_per_port, config.path_mtu_bytes, config.receipts), (3, Some(8500), true));
+        assert_eq!(config.steer, Steer::Cpu);
         assert_eq!(config.metrics, "127.0.0.1:9100".parse().ok());
         assert_eq!(
-            (config.inject_pause.unwrap().duration, config.drain_for),
-            (Duration::from_millis(1), Duration::from_millis(50))
+            (config.inject_pause.unwrap().duration, config.drain_for, config.busy_poll),
+            (Duration::from_millis(1), Duration::from_millis(50), Duration::from_micros(20))
         );
     }
 
@@ -236,6 +250,7 @@ mod tests {
             ("memroy = \"1GiB\"", "memroy"),
             ("memory = \"lots\"", "`lots`"),
             ("tcp-port = 70000", "tcp-port"),
+            ("steer = \"queue\"", "`queue`"),
             ("udp-port = [\"7400=fast\"]", "`fast`"),
             ("memory", "memory"),
         ] {

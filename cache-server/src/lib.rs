@@ -34,7 +34,7 @@ pub mod stats;
 mod strategy;
 mod worker;
 
-pub use config::{Config, ConfigError, Pause, PortConfig, Token};
+pub use config::{Config, ConfigError, Pause, PortConfig, Steer, Token};
 pub use error::StartError;
 pub use failure::Failure;
 pub use server::{ServedPort, Server};

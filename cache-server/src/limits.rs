@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use shingle_proto::limits::{
-    ANSWER_HEADER_BYTES, CHUNK_BYTES, COOKIE_FRAME_BYTES, CREDIT_BYTES_MAX, DATAGRAM_BYTES_MIN,
-    GETS_PER_DATAGRAM_MAX, RANGES_MAX, TCP_LENGTH_BYTES, TCP_MESSAGE_BYTES_MAX, TELEMETRY_BYTES,
-    VALUE_BYTES_LIMIT,
+    CREDIT_BYTES_MAX, DATAGRAM_BYTES_MAX, DATAGRAM_BYTES_MIN, GETS_PER_DATAGRAM_MAX, RANGES_MAX,
+    TCP_LENGTH_BYTES, TCP_MESSAGE_BYTES_MAX, VALUE_BYTES_LIMIT,
 };
 
 /// UDP port unless told otherwise.
@@ -29,17 +28,27 @@ pub const DRAIN_INTERRUPTED: Duration = Duration::from_millis(100);
 /// How long a server of which a thread failed still tells its clients, from the threads that are left: some hundred reads of
 /// a busy client, and soon enough for a supervisor to start another.
 pub const DRAIN_FAILED: Duration = Duration::from_millis(200);
+/// Longest busy polling that can be asked for: a worker idle for longer has nothing to gain.
+pub const BUSY_POLL_MAX: Duration = Duration::from_secs(1);
 /// Shortest interval of injected pauses: below it workers would do nothing else.
 pub const PAUSE_INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// Longest token: its length travels in one byte.
 pub const TOKEN_BYTES_MAX: usize = 255;
 
-/// Datagrams one system call receives: at 1 million reads a second a batch is 64 microseconds, well under the
-/// millisecond of the service level, and the call's own cost is spread over 64.
+/// Slots one system call fills, each with a datagram or (UDP_GRO) a train of one client's: at 1 million reads a second a batch
+/// of single ones is 64 microseconds, well under the millisecond of the service level, and the call's own cost is spread
+/// over 64.
 pub(crate) const RECV_SLOTS: usize = 64;
-/// Least bytes of a receive slot: requests as long as the largest path MTU of cloud networks. A port with a larger cap has
-/// larger slots; what is longer still is dropped as oversized.
-pub(crate) const RECV_SLOT_BYTES: usize = 9216;
+/// Bytes of a receive slot: the longest train UDP_GRO hands over. Memory that no datagram ever touched is not backed by the
+/// kernel.
+pub(crate) const RECV_SLOT_BYTES: usize = shingle_udp::limits::GRO_SLOT_BYTES_MIN;
+/// Longest request looked at on ports whose path MTU is smaller: requests as long as the largest path MTU of cloud networks.
+pub(crate) const REQUEST_BYTES_MAX: usize = 9216;
+/// Keys that are hashed and fetched ahead together: about as many cache lines as the CPU's first-level cache can take in beside
+/// the requests themselves, and more than it can wait for at once (10 to 16 line fill buffers).
+pub(crate) const GROUP_KEYS: usize = 64;
+/// How long the kernel goes on stamping what it receives after telemetry was last wanted.
+pub(crate) const STAMPS_KEPT_NS: u64 = 1_000_000_000;
 /// Receive buffer asked for, in payload bytes; the kernel grants twice that, if it may: a worker that stalls for 100 ms at
 /// 100,000 requests/s, each charged 832 B, loses nothing. What was granted is in the statistics.
 pub(crate) const RECV_BUFFER_BYTES: usize = 4 << 20;
@@ -51,17 +60,21 @@ const CHUNKS_PER_REQUEST: usize =
     GETS_PER_DATAGRAM_MAX * RANGES_MAX + 2 * CREDIT_BYTES_MAX / DATAGRAM_BYTES_MIN;
 /// Messages in the answer to one request: each chunk may be a train of its own, and each read of other kinds a datagram.
 pub(crate) const MESSAGES_PER_REQUEST: usize = CHUNKS_PER_REQUEST + GETS_PER_DATAGRAM_MAX;
-/// Slices in the answer to one request: one copied and one borrowed for each.
-pub(crate) const SLICES_PER_REQUEST: usize = 2 * MESSAGES_PER_REQUEST;
-/// Bytes copied for the answer to one request: header, telemetry, cookie and the longest frame head for each.
-pub(crate) const COPIED_PER_REQUEST_BYTES: usize =
-    MESSAGES_PER_REQUEST * (ANSWER_HEADER_BYTES + TELEMETRY_BYTES + COOKIE_FRAME_BYTES + CHUNK_BYTES);
-/// Messages in a send batch. One request more always finds room, else the batch is sent first.
-pub(crate) const SEND_MESSAGES: usize = MESSAGES_PER_REQUEST + 4 * RECV_SLOTS;
-/// Slices in a send batch.
-pub(crate) const SEND_SLICES: usize = SLICES_PER_REQUEST + 16 * RECV_SLOTS;
-/// Bytes copied in a send batch.
-pub(crate) const SEND_ARENA_BYTES: usize = COPIED_PER_REQUEST_BYTES + 1024 * RECV_SLOTS;
+/// Longest datagram that is put together in the send batch's own memory; of a longer one with a single value the kernel reads the
+/// value bytes where they are stored. A slice of its own costs the kernel about as much as copying 1 KiB costs here, where the
+/// bytes have just been read for the checksum (docs/performance.md).
+pub(crate) const COPIED_DATAGRAM_BYTES_MAX: usize = 1024;
+/// Datagrams in a send batch, unless a single answer has more: a batch this long takes well under a millisecond, and the first
+/// answers do not wait for many more.
+pub(crate) const SEND_DATAGRAMS: usize = 512;
+/// Messages in a send batch: each datagram may be one.
+pub(crate) const SEND_MESSAGES: usize = MESSAGES_PER_REQUEST + SEND_DATAGRAMS;
+/// Slices in a send batch: one copied and one borrowed a datagram.
+pub(crate) const SEND_SLICES: usize = 2 * SEND_MESSAGES;
+/// Bytes copied in a send batch: as much as the send buffer takes, and more than the largest answer has.
+pub(crate) const SEND_ARENA_BYTES: usize = 512 << 10;
+const _: () =
+    assert!(CREDIT_BYTES_MAX + DATAGRAM_BYTES_MAX <= SEND_ARENA_BYTES, "any answer fits an empty batch");
 /// Receipts a worker keeps: 32 MiB, a stage of 3 s at 350,000 requests/s.
 pub(crate) const RECEIPTS_PER_WORKER: usize = 1 << 20;
 /// How often a busy worker publishes what costs a system call to learn: its CPU time and its socket's drops.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use shingle_udp::{Socket, SocketOptions};
 use socket2::{Domain, SockRef, Type};
 
-use crate::config::{Config, PortConfig};
+use crate::config::{Config, PortConfig, Steer};
 use crate::error::StartError;
 use crate::limits::{RECV_BUFFER_BYTES, SEND_BUFFER_BYTES};
 use crate::strategy;
@@ -16,11 +16,15 @@ const BACKLOG: i32 = 128;
 /// The sockets of a UDP port, one for each worker, all on the number the first one got.
 ///
 /// The first one is bound alone: only so does the kernel say that somebody else has the port, or pick one that nobody
-/// has. It lets the others join it afterwards (SO_REUSEPORT).
+/// has. It lets the others join it afterwards (SO_REUSEPORT). `worker_cpus`: where their workers will be pinned.
 ///
 /// # Errors
 /// The port is in use, or whatever else the kernel says.
-pub(crate) fn udp(config: &Config, port: &PortConfig) -> Result<Vec<Socket>, StartError> {
+pub(crate) fn udp(
+    config: &Config,
+    port: &PortConfig,
+    worker_cpus: &[usize],
+) -> Result<Vec<Socket>, StartError> {
     let addr = SocketAddr::new(config.listen, port.port);
     let alone = SocketOptions {
         recv_buffer_bytes: RECV_BUFFER_BYTES,
@@ -28,9 +32,11 @@ pub(crate) fn udp(config: &Config, port: &PortConfig) -> Result<Vec<Socket>, Sta
         mtu_discovery: Some(strategy::mtu_discovery(port.strategy)),
         reuse_port: false,
         recv_error_queue: true,
-        timestamps: true,
+        // Without receipts workers switch them on while telemetry is wanted.
+        timestamps: config.receipts,
         drop_counter: true,
-        gro: false,
+        gro: true,
+        busy_poll: config.busy_poll,
         only_v6: false,
     };
     let failed = |addr| move |error| StartError::bind("UDP", addr, error);
@@ -43,8 +49,21 @@ pub(crate) fn udp(config: &Config, port: &PortConfig) -> Result<Vec<Socket>, Sta
         for _ in 1..config.workers_per_port {
             sockets.push(Socket::bind(bound, &sharing).map_err(failed(bound))?);
         }
+        if config.steer == Steer::Cpu {
+            steer_by_cpu(&sockets[0], worker_cpus)?;
+        }
     }
     Ok(sockets)
+}
+
+fn steer_by_cpu(socket: &Socket, worker_cpus: &[usize]) -> Result<(), StartError> {
+    let cpus: Vec<u32> = worker_cpus.iter().map(|&cpu| cpu as u32).collect();
+    if cpus.iter().enumerate().any(|(index, cpu)| cpus[..index].contains(cpu)) {
+        tracing::warn!(
+            "steer cpu: of workers that share a CPU only the first gets what the CPU handles; use fewer"
+        );
+    }
+    socket.steer_by_cpu(&cpus).map_err(StartError::system("steering datagrams by CPU"))
 }
 
 /// A TCP listener; on `::` it takes IPv4 as well.

@@ -67,6 +67,7 @@ impl Server {
             secrets: SharedSecrets::random().map_err(StartError::system("reading /dev/urandom"))?,
             token: config.token,
             pause: config.inject_pause,
+            busy_poll: config.busy_poll,
             drain_for: config.drain_for,
             ports,
         }));
@@ -148,7 +149,7 @@ impl Server {
         let (running, runs) = mpsc::channel();
         let count = workers.len();
         for (number, worker) in workers.into_iter().enumerate() {
-            let cpu = cpus.get(number % cpus.len().max(1)).copied();
+            let cpu = cpu_of(number, &cpus);
             let running = running.clone();
             let label = format!("worker {number} (UDP port {})", worker.port());
             self.spawn(format!("worker-{number}"), label, move || {
@@ -224,13 +225,22 @@ struct Seed {
     poll: Poll,
 }
 
+/// The CPU a worker is pinned to, from the lowest up; `None` where the kernel does not tell which there are.
+fn cpu_of(number: usize, cpus: &[usize]) -> Option<usize> {
+    cpus.get(number % cpus.len().max(1)).copied()
+}
+
 fn bind_ports(config: &Config) -> Result<(Vec<PortState>, Vec<Seed>), StartError> {
     let interface_mtu = listen::interface_mtu(config.listen);
+    let cpus = allowed_cpus().unwrap_or_default();
     let (mut ports, mut seeds) = (Vec::new(), Vec::new());
     for (port_index, port) in config.udp_ports.iter().enumerate() {
         let mut workers = Vec::new();
         let mut bound = port.port;
-        for (index, socket) in listen::udp(config, port)?.into_iter().map(Arc::new).enumerate() {
+        let numbers = seeds.len()..seeds.len() + config.workers_per_port;
+        let worker_cpus: Vec<_> = numbers.filter_map(|number| cpu_of(number, &cpus)).collect();
+        for (index, socket) in listen::udp(config, port, &worker_cpus)?.into_iter().map(Arc::new).enumerate()
+        {
             bound = socket.local_addr().map_err(StartError::system("address of a UDP port"))?.port();
             let poll = Poll::new().map_err(StartError::system("making a worker's poll"))?;
             workers.push(worker_state(config, seeds.len(), &socket, &poll)?);

@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) secrets: SharedSecrets,
     pub(crate) token: Option<Token>,
     pub(crate) pause: Option<Pause>,
+    /// How long workers look for requests before they sleep.
+    pub(crate) busy_poll: Duration,
     pub(crate) drain_for: Duration,
     pub(crate) ports: Vec<PortState>,
     pub(crate) control: ControlCounters,
@@ -81,6 +83,8 @@ pub(crate) struct Parts {
     pub(crate) secrets: SharedSecrets,
     pub(crate) token: Option<Token>,
     pub(crate) pause: Option<Pause>,
+    /// How long workers look for requests before they sleep.
+    pub(crate) busy_poll: Duration,
     pub(crate) drain_for: Duration,
     pub(crate) ports: Vec<PortState>,
 }
@@ -96,6 +100,7 @@ impl Shared {
             secrets: parts.secrets,
             token: parts.token,
             pause: parts.pause,
+            busy_poll: parts.busy_poll,
             drain_for: parts.drain_for,
             ports: parts.ports,
             control: ControlCounters::default(),

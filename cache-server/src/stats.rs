@@ -106,7 +106,8 @@ pub struct WorkerReport {
     pub socket_errors: u64,
     /// Datagrams not answered, by reason, as in [`StatsReport::drops`].
     pub drops: BTreeMap<String, u64>,
-    /// Datagrams the kernel dropped at this worker's socket, for want of buffer or for a wrong checksum.
+    /// Datagrams the kernel dropped at this worker's socket, for want of buffer or for a wrong checksum. A train that reached the
+    /// socket as one (UDP_GRO) counts once, as the kernel counts it: the datagrams lost are at least as many.
     pub socket_drops: u64,
     /// The socket's receive buffer as granted, in the kernel's accounting.
     pub recv_buffer_granted_bytes: u64,

@@ -2,6 +2,7 @@
 
 mod pause;
 mod port;
+mod steer;
 mod token;
 pub(crate) mod units;
 
@@ -14,10 +15,12 @@ use shingle_proto::wire::Strategy;
 
 pub use pause::Pause;
 pub use port::PortConfig;
+pub use steer::Steer;
 pub use token::Token;
 
 use crate::limits::{
-    DRAIN, DRAIN_MAX, MEMORY_BYTES, PATH_MTU_BYTES_MAX, PAUSE_INTERVAL_MIN, TCP_PORT, UDP_PORT, WORKERS_MAX,
+    BUSY_POLL_MAX, DRAIN, DRAIN_MAX, MEMORY_BYTES, PATH_MTU_BYTES_MAX, PAUSE_INTERVAL_MIN, TCP_PORT,
+    UDP_PORT, WORKERS_MAX,
 };
 
 /// Everything a server is started with.
@@ -35,6 +38,8 @@ pub struct Config {
     pub value_bytes_max: usize,
     /// Threads that serve each UDP port; of all ports together at most 256.
     pub workers_per_port: usize,
+    /// Which of the threads of a port takes a datagram.
+    pub steer: Steer,
     /// Caps the path MTU, in bytes of an IP packet; `None`: the smaller of the interface's MTU and 9001.
     pub path_mtu_bytes: Option<usize>,
     /// Keep receipts of every request datagram, 32 MiB a worker.
@@ -47,6 +52,9 @@ pub struct Config {
     pub inject_pause: Option<Pause>,
     /// How long a draining server tells everybody before it goes.
     pub drain_for: Duration,
+    /// How long a worker that finds no request looks again before it sleeps, and network cards are polled for it
+    /// (SO_BUSY_POLL) where they can be; at most 1 s, zero: not at all.
+    pub busy_poll: Duration,
 }
 
 impl Default for Config {
@@ -59,12 +67,14 @@ impl Default for Config {
             memory_bytes: MEMORY_BYTES,
             value_bytes_max: VALUE_BYTES_MAX_DEFAULT,
             workers_per_port: 1,
+            steer: Steer::Flow,
             path_mtu_bytes: None,
             receipts: false,
             metrics: None,
             token: None,
             inject_pause: None,
             drain_for: DRAIN,
+            busy_poll: Duration::ZERO,
         }
     }
 }
@@ -151,13 +161,17 @@ impl Config {
         {
             return Err(ConfigError::Pause { duration, interval });
         }
-        if self.drain_for > DRAIN_MAX {
-            let [found, min, max] =
-                [self.drain_for, Duration::ZERO, DRAIN_MAX].map(|span| format!("{span:?}"));
-            return Err(ConfigError::Range { name: "drain-for", found, min, max });
-        }
-        Ok(())
+        at_most("drain-for", self.drain_for, DRAIN_MAX)?;
+        at_most("busy-poll", self.busy_poll, BUSY_POLL_MAX)
     }
+}
+
+fn at_most(name: &'static str, found: Duration, max: Duration) -> Result<(), ConfigError> {
+    if found <= max {
+        return Ok(());
+    }
+    let [found, min, max] = [found, Duration::ZERO, max].map(|span| format!("{span:?}"));
+    Err(ConfigError::Range { name, found, min, max })
 }
 
 fn range(name: &'static str, found: usize, min: usize, max: usize, unit: &str) -> Result<(), ConfigError> {
@@ -203,6 +217,10 @@ mod tests {
         assert_eq!(
             error_of(|c| c.drain_for = Duration::from_secs(601)),
             "drain-for is 601s: allowed are 0ns to 600s"
+        );
+        assert_eq!(
+            error_of(|c| c.busy_poll = Duration::from_millis(1001)),
+            "busy-poll is 1.001s: allowed are 0ns to 1s"
         );
         assert!(error_of(|c| c.udp_ports.push(c.udp_ports[0])).starts_with("udp-port 7400 is given twice"));
         let pause =

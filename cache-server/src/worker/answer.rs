@@ -1,19 +1,20 @@
-//! One batch of answers: requests parsed, looked up and answered into a send batch, and what became of each.
+//! One batch of answers: requests looked up and answered into a send batch, and what became of each.
 
 use std::io;
-use std::net::SocketAddr;
 
 use shingle_proto::cookie::CookieKeys;
 use shingle_proto::limits::DATAGRAM_BYTES_MIN;
-use shingle_proto::server::{self, Answer, Facts, Found, Part, PortLimits, Workspace};
+use shingle_proto::server::{self, Answer, Found, PortLimits, Workspace};
 use shingle_proto::wire::{DropReason, Request, Telemetry};
-use shingle_store::{Reader, Seconds};
-use shingle_udp::{Datagram, Outgoing, Socket, realtime_ns};
+use shingle_store::{KeyHash, Reader, Seconds};
+use shingle_udp::{Datagram, Socket, realtime_ns};
 
 use super::Counters;
 use super::decode::Decoder;
+use super::departures::Departures;
+use super::group::{Checked, Group};
+use super::proofs::Proofs;
 use super::queued::{Queued, note_refusal, residence_us};
-use crate::limits::{COPIED_PER_REQUEST_BYTES, MESSAGES_PER_REQUEST, SEND_MESSAGES, SLICES_PER_REQUEST};
 
 /// What a worker knows that no request changes.
 pub(super) struct Place {
@@ -29,12 +30,15 @@ pub(super) struct Place {
     pub(super) as_stored: bool,
     /// The server's own UDP ports: whoever sends from one of these is not a client.
     pub(super) own_ports: Vec<u16>,
+    /// Longest request looked at.
+    pub(super) request_bytes_max: usize,
 }
 
 /// What the worker looks up once a batch.
 pub(super) struct Moment {
     pub(super) now: Seconds,
-    pub(super) unix_s: u32,
+    /// When the batch was received, on the clock of the kernel's timestamps.
+    pub(super) received_ns: u64,
     pub(super) draining: bool,
     pub(super) keys: CookieKeys,
 }
@@ -57,101 +61,99 @@ pub(super) struct Answers<'a, 'r, 'b, 'd> {
     pub(super) counters: &'a Counters,
     pub(super) reader: &'d Reader<'d>,
     pub(super) decoder: Decoder<'d>,
-    pub(super) outgoing: Outgoing<'b, 'd>,
+    pub(super) departures: Departures<'b, 'd>,
     pub(super) queued: &'a mut Vec<Queued>,
     pub(super) workspace: Workspace<'r, 'd>,
-    /// Datagrams queued so far.
-    pub(super) datagrams: u64,
+    pub(super) proofs: Proofs<'a>,
+    /// When the first answer of the group with telemetry was planned: those behind it are sent together with it. `None`: none wanted
+    /// any yet.
+    pub(super) telemetry_ns: Option<u64>,
 }
 
-/// Whether a request was dealt with, or needs an empty batch.
-#[derive(PartialEq, Eq)]
-pub(super) enum Room {
-    Enough,
-    SendFirst,
+/// Checks a datagram; counts what is dropped.
+pub(super) fn check<'r>(place: &Place, counters: &Counters, datagram: &Datagram<'r>) -> Option<Request<'r>> {
+    let checked = if datagram.truncated || datagram.bytes.len() > place.request_bytes_max {
+        Err(DropReason::Oversized)
+    } else {
+        server::accept(datagram.bytes, datagram.source, &place.own_ports)
+    };
+    let dropped = |reason| {
+        counters.requests.add(1);
+        counters.drop(reason);
+    };
+    checked.map_err(dropped).ok()
 }
 
 impl<'a, 'r, 'd> Answers<'a, 'r, '_, 'd> {
-    /// Answers the datagram at this place of the receive batch, or drops and counts it.
-    pub(super) fn take(&mut self, index: usize, datagram: &Datagram<'r>) -> Room {
-        if !self.has_room() {
-            return Room::SendFirst;
+    /// Answers the requests of a group in order; false when the batch is full before all are answered.
+    pub(super) fn take(&mut self, group: &mut Group<'r, '_>) -> bool {
+        self.telemetry_ns = None;
+        while let Some((checked, hashes)) = group.next() {
+            if !self.answer(checked, hashes) {
+                return false;
+            }
+            group.answered();
         }
-        match self.check(datagram) {
-            Ok(request) if !self.decoder.has_room(self.place.as_stored, request.reads) => {
-                return Room::SendFirst;
-            }
-            Ok(request) => {
-                self.counters.requests.add(u64::from(self.pass == Pass::First));
-                self.answer(index, datagram, &request);
-            }
-            Err(reason) => {
-                self.counters.requests.add(1);
-                self.counters.drop(reason);
-            }
-        }
-        Room::Enough
+        true
     }
 
-    fn has_room(&self) -> bool {
-        self.outgoing.len() + MESSAGES_PER_REQUEST <= SEND_MESSAGES
-            && self.outgoing.has_room(SLICES_PER_REQUEST, COPIED_PER_REQUEST_BYTES)
-    }
-
-    fn check(&self, datagram: &Datagram<'r>) -> Result<Request<'r>, DropReason> {
-        if datagram.truncated {
-            return Err(DropReason::Oversized);
+    /// Answers one request, unless the batch has to be sent first.
+    fn answer(&mut self, checked: &Checked<'r>, hashes: &[KeyHash]) -> bool {
+        let request = &checked.request;
+        if self.queued.len() == self.queued.capacity()
+            || !self.decoder.has_room(self.place.as_stored, request.reads)
+        {
+            return false;
         }
-        server::accept(datagram.bytes, datagram.source, &self.place.own_ports)
-    }
-
-    fn answer(&mut self, index: usize, datagram: &Datagram<'_>, request: &Request<'r>) {
-        let ip = datagram.source.ip();
-        let arrival_ns = datagram.kernel_time_ns.unwrap_or_else(realtime_ns);
-        let facts = Facts {
-            proof: self.moment.keys.prove(request.cookie.as_ref(), ip, self.moment.unix_s),
-            draining: self.moment.draining,
-            telemetry: request.header.telemetry.then(|| self.telemetry(arrival_ns)),
-        };
+        let ip = checked.source.ip();
+        let arrival_ns = checked.kernel_time_ns.unwrap_or(self.moment.received_ns);
+        let telemetry = request.header.telemetry.then(|| self.telemetry(arrival_ns));
+        let facts = self.proofs.facts(request.cookie.as_ref(), ip, telemetry);
         let mut limits = self.place.limits[usize::from(ip.to_canonical().is_ipv6())];
         if self.pass == Pass::Again {
             limits.datagram_max = DATAGRAM_BYTES_MIN as u16;
         }
         let (reader, now, as_stored) = (self.reader, self.moment.now, self.place.as_stored);
         let decoder = &mut self.decoder;
-        let lookup = |key: &[u8]| match reader.get(key, now) {
+        let lookup = |number: usize, key: &[u8]| match reader.get_hashed(key, hashes[number], now) {
             None => Found::Nothing,
             Some(item) if as_stored => Found::Value { sealed: item.value, version: item.version.0 },
             Some(item) => decoder.decode(item),
         };
-        let answer = Answer::new(request, &limits, &facts, &mut self.workspace, lookup);
+        let answer = Answer::new(request, &limits, facts, &mut self.workspace, lookup);
         let summary = answer.summary();
-        queue(&mut self.outgoing, datagram.source, answer);
-        self.datagrams += u64::from(summary.datagrams);
-        let messages_end = self.outgoing.len();
-        self.queued.push(Queued::new(request, index, arrival_ns, self.place.port, summary, messages_end));
+        if !self.departures.has_room(&summary) {
+            return false;
+        }
+        let messages = self.departures.push(checked.source, answer);
+        self.counters.requests.add(u64::from(self.pass == Pass::First));
+        self.queued.push(Queued::new(request, checked.index, arrival_ns, summary, messages));
+        true
     }
 
-    fn telemetry(&self, arrival_ns: u64) -> Telemetry {
+    fn telemetry(&mut self, arrival_ns: u64) -> Telemetry {
+        let now_ns = *self.telemetry_ns.get_or_insert_with(realtime_ns);
+        // This request is counted when it is answered.
+        let received = self.counters.requests.get() + u64::from(self.pass == Pass::First);
         Telemetry {
             worker: self.place.worker,
             port_index: self.place.port_index,
             nonce: self.place.nonce,
-            received: self.counters.requests.get() as u32,
-            sent: (self.counters.answers.get() + self.datagrams) as u32,
+            received: received as u32,
+            sent: (self.counters.answers.get() + self.departures.datagrams()) as u32,
             dropped: self.counters.socket_drops.get() as u32,
-            residence_us: residence_us(arrival_ns, realtime_ns()),
+            residence_us: residence_us(arrival_ns, now_ns),
         }
     }
 
-    /// Sends everything and says what there is to settle. What the kernel refuses costs no other answer.
+    /// Sends everything and says what there is to settle. What the kernel refuses costs no other client's answer.
     ///
     /// # Errors
     /// Only what makes the socket useless.
     pub(super) fn send(self, socket: &Socket) -> io::Result<&'a mut Vec<Queued>> {
         let queued = self.queued;
-        let counts =
-            self.outgoing.send(socket, &mut |message, error| note_refusal(queued, message, &error))?;
+        let refused = |message, error| note_refusal(queued, message, &error);
+        let counts = self.departures.send(socket, refused)?;
         self.counters.answers.add(counts.datagrams);
         self.counters.answer_bytes.add(counts.bytes);
         self.counters.send_system_calls.add(counts.system_calls);
@@ -159,34 +161,5 @@ impl<'a, 'r, 'd> Answers<'a, 'r, '_, 'd> {
         self.counters.send_failed.add(counts.failed);
         self.counters.socket_errors.add(counts.errors_drained);
         Ok(queued)
-    }
-}
-
-/// Puts an answer into the send batch, each train as one message.
-#[inline]
-fn queue<'d>(outgoing: &mut Outgoing<'_, 'd>, to: SocketAddr, answer: Answer<'_, 'd>) {
-    // Of the message that is open: size of its first datagram, and how many there are.
-    let (mut segment_bytes, mut datagrams) = (0, 0);
-    for datagram in answer {
-        if !datagram.continues_train() {
-            end(outgoing, segment_bytes, datagrams);
-            assert!(outgoing.begin(to), "Answers::has_room left room for every train of a request");
-            (segment_bytes, datagrams) = (datagram.len(), 0);
-        }
-        datagrams += 1;
-        datagram.gather(|part| match part {
-            Part::Copied(bytes) => outgoing.copy(bytes),
-            Part::Borrowed(bytes) => outgoing.borrow(bytes),
-        });
-    }
-    end(outgoing, segment_bytes, datagrams);
-}
-
-/// Ends a message of so many datagrams, if one is open.
-#[inline]
-fn end(outgoing: &mut Outgoing<'_, '_>, segment_bytes: usize, datagrams: usize) {
-    if datagrams > 0 {
-        let segment_bytes = if datagrams == 1 { 0 } else { segment_bytes };
-        outgoing.end(segment_bytes).expect("trains keep to the limits of UDP_SEGMENT");
     }
 }

@@ -3,9 +3,13 @@
 mod answer;
 mod counters;
 mod decode;
+mod departures;
+mod group;
+mod proofs;
 mod queued;
 mod receipts;
 mod serve;
+mod stamps;
 
 use std::sync::{Arc, OnceLock};
 

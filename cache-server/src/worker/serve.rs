@@ -3,23 +3,30 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use shingle_proto::limits::SEGMENTS_MAX;
 use shingle_proto::server::Workspace;
 use shingle_proto::wire::Strategy;
+use shingle_store::KeyHash;
 use shingle_store::counting::thread_allocations;
 use shingle_udp::{RecvBatch, SendBatch, Socket, monotonic_ns, pin_thread_to, realtime_ns, thread_cpu_time};
 
-use super::answer::{Answers, Moment, Pass, Place, Room};
+use super::answer::{Answers, Moment, Pass, Place, check};
 use super::decode::{Decoder, scratch};
+use super::departures::Departures;
+use super::group::{self, Group};
+use super::proofs::Proofs;
 use super::queued::Queued;
+use super::stamps::Stamps;
 use super::{Counters, WorkerState, growth};
 use crate::cookies::WorkerKeys;
 use crate::limits::{
-    IDLE, PUBLISH_NS, RECV_FAILING_NS_MAX, RECV_SLOT_BYTES, RECV_SLOTS, SEND_ARENA_BYTES, SEND_MESSAGES,
-    SEND_SLICES,
+    IDLE, PUBLISH_NS, RECV_FAILING_NS_MAX, RECV_SLOT_BYTES, RECV_SLOTS, REQUEST_BYTES_MAX, SEND_ARENA_BYTES,
+    SEND_DATAGRAMS, SEND_MESSAGES, SEND_SLICES,
 };
 use crate::shared::{PortState, Shared};
 use crate::strategy;
@@ -28,10 +35,6 @@ use crate::strategy;
 const SOCKET: Token = Token(0);
 /// The token of the worker's waker.
 pub(crate) const WAKER: Token = Token(1);
-
-/// A set of datagrams of one receive batch, a bit for each.
-type Datagrams = u64;
-const _: () = assert!(RECV_SLOTS <= Datagrams::BITS as usize);
 
 /// A worker before and while it runs. Everything it needs is allocated by [`Worker::new`].
 pub(crate) struct Worker {
@@ -47,7 +50,14 @@ pub(crate) struct Worker {
     incoming: RecvBatch,
     outgoing: SendBatch,
     queued: Vec<Queued>,
+    /// Datagrams of the receive batch whose answers were too long, in order.
+    too_long: Vec<usize>,
+    hashes: Vec<KeyHash>,
     scratch: Vec<u8>,
+    stamps: Stamps,
+    busy_poll: Duration,
+    /// When the socket was first found empty, if it was the last time.
+    idle_since_ns: Option<u64>,
     published_ns: u64,
     /// Since when every receive has failed.
     failing_since_ns: Option<u64>,
@@ -75,9 +85,14 @@ impl Worker {
             poll,
             events: Events::with_capacity(8),
             keys: shared.secrets.keys(),
-            incoming: RecvBatch::new(RECV_SLOTS, port.datagram_bytes_carried(false).max(RECV_SLOT_BYTES)),
+            incoming: RecvBatch::new(RECV_SLOTS, RECV_SLOT_BYTES),
             outgoing: SendBatch::new(SEND_MESSAGES, SEND_SLICES, SEND_ARENA_BYTES),
-            queued: Vec::with_capacity(RECV_SLOTS),
+            queued: Vec::with_capacity(SEND_DATAGRAMS),
+            too_long: Vec::with_capacity(RECV_SLOTS * SEGMENTS_MAX),
+            hashes: group::hashes(),
+            stamps: Stamps::new(port.workers[index].receipts.is_some()),
+            busy_poll: shared.busy_poll,
+            idle_since_ns: None,
             scratch: if place.as_stored { Vec::new() } else { scratch(shared.value_bytes_max) },
             place,
             published_ns: 0,
@@ -107,38 +122,51 @@ impl Worker {
         // A thread's first pin registers it with the store, which takes memory.
         drop(shared.store.pin());
         running();
-        let mut more = false;
         while !shared.is_stopping() {
             let allocations = thread_allocations();
-            more = self.turn(state, more)?;
+            self.turn(state)?;
             state.counters.allocations.add(thread_allocations() - allocations);
         }
         Ok(())
     }
 
-    /// One batch. `more`: the last one was full, so that there is no need to sleep; returns the same for the next.
-    fn turn(&mut self, state: &WorkerState, more: bool) -> io::Result<bool> {
-        if !more {
-            match self.poll.poll(&mut self.events, Some(IDLE)) {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                _ => {}
-            }
-            if self.events.iter().any(Event::is_error) {
-                self.drain_errors(&state.counters);
-            }
-        }
-        self.pause();
+    /// One batch, or a sleep where there is none.
+    fn turn(&mut self, state: &WorkerState) -> io::Result<()> {
         let counters = &state.counters;
+        self.pause();
         counters.recv_system_calls.add(1);
         let received = self.receive(state.number)?;
         if let Some(drops) = self.incoming.drops() {
             set_drops(counters, drops);
         }
         if received > 0 {
+            self.idle_since_ns = None;
             self.answer(state)?;
+        } else {
+            self.idle(counters)?;
         }
         self.publish(counters);
-        Ok(received == RECV_SLOTS)
+        Ok(())
+    }
+
+    /// Sleeps until there is something to do; where busy polling was asked for, looks again for that long first.
+    fn idle(&mut self, counters: &Counters) -> io::Result<()> {
+        if !self.busy_poll.is_zero() {
+            let now_ns = monotonic_ns();
+            let since_ns = *self.idle_since_ns.get_or_insert(now_ns);
+            if u128::from(now_ns - since_ns) < self.busy_poll.as_nanos() {
+                std::hint::spin_loop();
+                return Ok(());
+            }
+        }
+        match self.poll.poll(&mut self.events, Some(IDLE)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        if self.events.iter().any(Event::is_error) {
+            self.drain_errors(counters);
+        }
+        Ok(())
     }
 
     /// Receives a batch. A receive that fails is tried again at the next turn, as what waits is still there: most likely the
@@ -170,30 +198,30 @@ impl Worker {
     fn answer(&mut self, state: &WorkerState) -> io::Result<()> {
         let moment = Moment {
             now: self.shared.now(),
-            unix_s: (realtime_ns() / 1_000_000_000) as u32,
+            received_ns: realtime_ns(),
             draining: self.shared.is_draining(),
             keys: *self.keys.refresh(&self.shared.secrets),
         };
-        let too_long = self.pass(state, &moment, Pass::First, Datagrams::MAX)?;
-        if too_long != 0 {
-            self.pass(state, &moment, Pass::Again, too_long)?;
+        self.too_long.clear();
+        self.pass(state, &moment, Pass::First, &[])?;
+        if !self.too_long.is_empty() {
+            let again = std::mem::take(&mut self.too_long);
+            self.pass(state, &moment, Pass::Again, &again)?;
+            self.too_long = again;
         }
+        self.stamps.apply(&self.socket, moment.received_ns);
         Ok(())
     }
 
-    /// Answers these datagrams of the receive batch in as many send batches as it takes. Returns those that are to be
-    /// answered again, and are not settled yet.
-    fn pass(
-        &mut self,
-        state: &WorkerState,
-        moment: &Moment,
-        pass: Pass,
-        wanted: Datagrams,
-    ) -> io::Result<Datagrams> {
-        let mut too_long = 0;
+    /// Answers the datagrams of the receive batch in as many send batches as it takes: all of them, or those at the places
+    /// `again`, whose answers were too long and are not settled yet.
+    fn pass(&mut self, state: &WorkerState, moment: &Moment, pass: Pass, again: &[usize]) -> io::Result<()> {
         let received = self.incoming.iter().enumerate();
-        let mut datagrams = received.filter(|(index, _)| wanted >> index & 1 == 1).peekable();
-        while datagrams.peek().is_some() {
+        let mut datagrams =
+            received.filter(|(index, _)| pass == Pass::First || again.binary_search(index).is_ok());
+        let mut group = Group::new(&mut self.hashes);
+        let mut more = true;
+        while more {
             let reader = self.shared.store.pin();
             self.queued.clear();
             let mut answers = Answers {
@@ -203,28 +231,35 @@ impl Worker {
                 counters: &state.counters,
                 reader: &reader,
                 decoder: Decoder::new(&mut self.scratch, self.shared.value_bytes_max),
-                outgoing: self.outgoing.fill(),
+                departures: Departures::new(self.outgoing.fill(), &self.place.limits[0]),
                 queued: &mut self.queued,
                 workspace: Workspace::new(),
-                datagrams: 0,
+                proofs: Proofs::new(
+                    &moment.keys,
+                    (moment.received_ns / 1_000_000_000) as u32,
+                    moment.draining,
+                ),
+                telemetry_ns: None,
             };
-            while let Some((index, datagram)) = datagrams.peek() {
-                if answers.take(*index, datagram) == Room::SendFirst {
-                    break;
-                }
-                datagrams.next();
+            // What is left of a group when the batch is full is answered into the next one.
+            while more && answers.take(&mut group) {
+                self.stamps.wanted |= answers.telemetry_ns.is_some();
+                let check = |datagram: &_| check(&self.place, &state.counters, datagram);
+                more = group.fill(&mut datagrams, &reader, check);
             }
+            self.stamps.wanted |= answers.telemetry_ns.is_some();
             let queued = answers.send(&self.socket)?;
             let sent_ns = realtime_ns();
             for queued in queued {
-                if queued.is_too_long() && self.place.refuses && pass == Pass::First {
-                    too_long |= 1 << queued.datagram;
+                let too_long = queued.is_too_long() && self.place.refuses && pass == Pass::First;
+                if too_long && self.too_long.len() < self.too_long.capacity() {
+                    self.too_long.push(queued.datagram);
                 } else {
-                    queued.settle(&state.counters, state.receipts.as_ref(), sent_ns);
+                    queued.settle(&state.counters, state.receipts.as_ref(), self.place.port, sent_ns);
                 }
             }
         }
-        Ok(too_long)
+        Ok(())
     }
 
     /// Stands still where a pause was asked for.
@@ -275,5 +310,6 @@ fn place(shared: &Shared, port_index: usize, index: usize) -> Place {
         limits: [false, true].map(|ipv6| strategy::limits(port.strategy, port.datagram_bytes_max(ipv6))),
         as_stored: !shared.compress || port.strategy == Strategy::Compressed,
         own_ports: shared.ports.iter().map(|port| port.port).collect(),
+        request_bytes_max: port.datagram_bytes_carried(false).max(REQUEST_BYTES_MAX),
     }
 }
