@@ -44,7 +44,10 @@ impl Epochs {
     }
 
     /// Begins a reader's stay. Waits for nobody: a slot that is taken is passed by, and when all are, the
-    /// thread joins the readers of its own.
+    /// thread joins the readers of the latest epoch.
+    ///
+    /// # Panics
+    /// When 65,535 readers share a slot already: more would be counted as an epoch.
     #[inline]
     pub(crate) fn pin(&self) -> Pin<'_> {
         // Acquire, paired with the Release in `advance`: a reader of the new epoch sees what was unlinked
@@ -75,14 +78,19 @@ impl Epochs {
                 return arrive(slot);
             }
         }
-        // Sharing keeps the epoch found, mostly an earlier one. Should it be a later one, then who took the slot
-        // had seen all that was unlinked before it; the exchange takes that over (SeqCst acquires as well).
-        let slot = &self.slots[first];
-        slot.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |found| {
-            let emptied = found & COUNT_MASK == 0;
-            Some(if emptied { epoch << COUNT_BITS | 1 } else { found + 1 })
+        // Sharing keeps the epoch found. The latest is joined, of equals the first one: so the others empty as their
+        // readers leave, and are taken in a new epoch, which is joined from then on. Readers without end could
+        // otherwise keep an old epoch alive for ever.
+        // Should the epoch found be later than ours, then who took the slot had seen all that was unlinked before
+        // it; the exchange takes that over (SeqCst acquires as well).
+        let by_epoch = |slot: &&CachePadded<AtomicU64>| slot.load(Ordering::Relaxed) >> COUNT_BITS;
+        let slot = self.slots.iter().rev().max_by_key(by_epoch).expect("there are slots");
+        slot.fetch_update(Ordering::SeqCst, Ordering::Relaxed, |found| match found & COUNT_MASK {
+            0 => Some(epoch << COUNT_BITS | 1),
+            COUNT_MASK => None,
+            _ => Some(found + 1),
         })
-        .expect("the update is never refused");
+        .expect("fewer than 65,536 readers share a slot");
         arrive(slot)
     }
 
@@ -149,6 +157,8 @@ fn thread_number() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     #[test]
@@ -179,5 +189,30 @@ mod tests {
         drop(pins);
         assert!(unlinked < epochs.oldest());
         assert!(epochs.slots.iter().all(|slot| slot.load(Ordering::Relaxed) & COUNT_MASK == 0));
+    }
+
+    #[test]
+    fn readers_without_end_keep_no_epoch_alive() {
+        let epochs = Epochs::new(3);
+        let mut pins: VecDeque<_> = (0..10).map(|_| epochs.pin()).collect();
+        for _ in 0..1000 {
+            let unlinked = epochs.advance();
+            // Each of those who are here leaves, but never before the next has come; twice, as the first of the
+            // next may have joined those before.
+            for _ in 0..2 * pins.len() {
+                pins.push_back(epochs.pin());
+                pins.pop_front();
+            }
+            assert!(unlinked < epochs.oldest());
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "share a slot")]
+    fn readers_are_never_counted_as_an_epoch() {
+        let epochs = Epochs::new(1);
+        for _ in 0..=COUNT_MASK {
+            std::mem::forget(epochs.pin());
+        }
     }
 }
