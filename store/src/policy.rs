@@ -101,7 +101,8 @@ impl Sampled {
         if bits as usize & (one_in - 1) != 0 {
             return None;
         }
-        let fingerprint = (bits >> 24) as u32 & FINGERPRINT_BITS | FINGERPRINT_LOWEST;
+        // Bits 25 to 39: neither those that chose the sample nor those of the index.
+        let fingerprint = (bits >> 8) as u32 & FINGERPRINT_BITS | FINGERPRINT_LOWEST;
         let index = (bits >> 48) as usize % ghosts;
         Some(Sampled { index, fingerprint, one_in, soon: soon / one_in })
     }
@@ -134,6 +135,19 @@ mod tests {
         for class in [Class::Small, Class::Main] {
             assert!((share_after(class, false) - 0.5).abs() < 0.02);
         }
+    }
+
+    /// As many strangers as there are items, beside a full list of ghosts.
+    #[test]
+    fn keys_that_never_were_here_say_nothing() {
+        const ITEMS: u32 = 1_000_000;
+        let (hasher, mut policy) = (KeyHasher::random(), Policy::new(1 << 14));
+        policy.small_share = 0.5;
+        for n in 0..ITEMS {
+            policy.evicted(hasher.hash(&n.to_be_bytes()), Class::Small, ITEMS as usize);
+            policy.inserted(hasher.hash(&(ITEMS + n).to_be_bytes()), ITEMS as usize);
+        }
+        assert!((policy.small_share - 0.5).abs() < 0.005, "{}", policy.small_share);
     }
 
     #[test]
