@@ -119,11 +119,6 @@ impl Segments {
         self.live_bytes.iter().sum()
     }
 
-    /// Whether nothing in a segment is linked.
-    pub(crate) fn is_dead(&self, segment: u32) -> bool {
-        self.all[segment as usize].live_bytes == 0
-    }
-
     /// Bytes of the segments that are the index's.
     pub(crate) fn index_bytes(&self) -> usize {
         self.index_segments * self.segment_bytes
@@ -164,10 +159,10 @@ impl Segments {
             .is_some_and(|segment| self.written_bytes(segment) + bytes <= self.segment_bytes)
     }
 
-    /// Seals the open segment of a class and opens a free one; false when there is none.
+    /// Opens a free segment for a class whose last one is sealed; false when there is none.
     pub(crate) fn open(&mut self, class: Class) -> bool {
+        assert!(self.open[class as usize].is_none(), "sealed before");
         let Some(segment) = self.free.pop() else { return false };
-        self.seal(class);
         self.sequence += 1;
         self.all[segment as usize] = Segment {
             state: State::Open,
@@ -182,11 +177,13 @@ impl Segments {
         true
     }
 
-    /// Seals the open segment of a class, so that it can be cleaned.
-    pub(crate) fn seal(&mut self, class: Class) {
-        if let Some(sealed) = self.open[class as usize].take() {
-            self.all[sealed as usize].state = State::Sealed;
-        }
+    /// Seals the open segment of a class, so that it can be cleaned; returns it if nothing in it is linked, for
+    /// [`Segments::retire`].
+    pub(crate) fn seal(&mut self, class: Class) -> Option<u32> {
+        let number = self.open[class as usize].take()?;
+        let segment = &mut self.all[number as usize];
+        segment.state = State::Sealed;
+        (segment.live_bytes == 0).then_some(number)
     }
 
     /// Takes so many bytes of the open segment of a class, which [`Segments::has_room`]; returns their place.
@@ -286,5 +283,33 @@ impl Segments {
 
     fn sealed(&self) -> impl Iterator<Item = (u32, &Segment)> {
         (0..).zip(&self.all).filter(|(_, segment)| segment.state == State::Sealed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_handed_back_when_its_last_record_goes_or_when_it_is_sealed_after_that() {
+        let mut segments = Segments::new(8, 4096);
+        for sealed_first in [false, true] {
+            assert!(segments.open(Class::Small));
+            let location = segments.append(Class::Small, 100, Expiry::NEVER);
+            segments.add_live(location, 100);
+            let (sealed, removed) = if sealed_first {
+                (segments.seal(Class::Small), segments.remove_live(location, 100))
+            } else {
+                let removed = segments.remove_live(location, 100);
+                (segments.seal(Class::Small), removed)
+            };
+            let number = segments.of(location);
+            assert_eq!(
+                (sealed, removed),
+                if sealed_first { (None, Some(number)) } else { (Some(number), None) }
+            );
+            segments.retire(number, Epoch::default());
+        }
+        assert_eq!((segments.free(), segments.ready(), segments.live_bytes()), (6, 8, 0));
     }
 }

@@ -70,10 +70,27 @@ impl Writer {
     ) -> Result<(), StoreError> {
         while !self.segments.has_room(class, bytes) {
             self.reclaim(shared, now)?;
-            self.segments.open(class);
+            self.open(shared, class);
             self.cleaning.spared_bytes = 0;
         }
         Ok(())
+    }
+
+    /// Seals the open segment of a class and opens a free one; false when there is none.
+    fn open(&mut self, shared: &Shared, class: Class) -> bool {
+        if self.segments.free() == 0 {
+            return false;
+        }
+        self.seal(shared, class);
+        self.segments.open(class)
+    }
+
+    /// Seals the open segment of a class. Retired at once if nothing in it is left, so that an update never finds
+    /// many such segments to go through.
+    fn seal(&mut self, shared: &Shared, class: Class) {
+        if let Some(dead) = self.segments.seal(class) {
+            self.retire(shared, dead);
+        }
     }
 
     /// Cleans in proportion to what was stored, if less is ready than should be.
@@ -159,7 +176,7 @@ impl Writer {
             Why::Room | Why::RoomAtOnce => None,
         };
         let room =
-            kept.filter(|(class, _)| self.segments.has_room(*class, bytes) || self.segments.open(*class));
+            kept.filter(|(class, _)| self.segments.has_room(*class, bytes) || self.open(shared, *class));
         if let Some((class, read)) = room {
             let location = self.segments.append(class, bytes, record.expiry());
             // SAFETY: these bytes of the open segment were never handed out since it was opened, and no reader
@@ -194,12 +211,8 @@ impl Writer {
             Some(Candidate::Garbage { segment, garbage_bytes }) if garbage_bytes >= least_bytes => {
                 (segment, Why::Garbage)
             }
-            _ => (self.next_in_turn()?, self.why_room()),
+            _ => (self.next_in_turn(shared)?, self.why_room()),
         };
-        if self.segments.is_dead(segment) {
-            self.retire(shared, segment);
-            return self.choose(shared, now);
-        }
         Some(Victim { segment, next: 0, why })
     }
 
@@ -209,7 +222,7 @@ impl Writer {
     }
 
     /// The segment that was filled first, of the log that pays; an open one where there are few segments.
-    fn next_in_turn(&mut self) -> Option<u32> {
+    fn next_in_turn(&mut self, shared: &Shared) -> Option<u32> {
         let (small, main) =
             (self.segments.live_bytes_of(Class::Small), self.segments.live_bytes_of(Class::Main));
         let pays = self.policy.pays(small, main);
@@ -217,8 +230,8 @@ impl Writer {
         let oldest =
             |segments: &crate::segments::Segments| segments.oldest(pays).or_else(|| segments.oldest(other));
         oldest(&self.segments).or_else(|| {
-            self.segments.seal(pays);
-            self.segments.seal(other);
+            self.seal(shared, pays);
+            self.seal(shared, other);
             oldest(&self.segments)
         })
     }
