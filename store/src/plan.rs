@@ -31,15 +31,16 @@ impl Plan {
     /// Checks the budget against the largest item and the memory available (unknown: not checked).
     pub(crate) fn new(config: &StoreConfig, available_bytes: Option<u64>) -> Result<Plan, StoreError> {
         let StoreConfig { budget_bytes, value_bytes_max, .. } = *config;
+        // First, as what it would need may be more than any budget.
+        if value_bytes_max > VALUE_BYTES_MAX {
+            return Err(StoreError::ValueLimitTooLarge { value_bytes_max });
+        }
         let needed_bytes = needed_bytes(value_bytes_max);
         if budget_bytes < needed_bytes {
             return Err(StoreError::BudgetTooSmall { budget_bytes, needed_bytes });
         }
         if budget_bytes > BUDGET_BYTES_MAX {
             return Err(StoreError::BudgetTooLarge { budget_bytes });
-        }
-        if value_bytes_max > VALUE_BYTES_MAX {
-            return Err(StoreError::ValueLimitTooLarge { value_bytes_max });
         }
         if let Some(available_bytes) = available_bytes.filter(|available| budget_bytes as u64 > *available) {
             return Err(StoreError::BudgetAboveAvailable { budget_bytes, available_bytes });
@@ -141,8 +142,12 @@ mod tests {
 
     #[test]
     fn limits_are_refused_by_name() {
-        let error = plan(BUDGET_BYTES_MAX, VALUE_BYTES_MAX + 1).unwrap_err();
-        assert_eq!(error, StoreError::ValueLimitTooLarge { value_bytes_max: VALUE_BYTES_MAX + 1 });
+        for (budget_bytes, value_bytes_max) in
+            [(BUDGET_BYTES_MAX, VALUE_BYTES_MAX + 1), (1 << 20, usize::MAX)]
+        {
+            let error = plan(budget_bytes, value_bytes_max).unwrap_err();
+            assert_eq!(error, StoreError::ValueLimitTooLarge { value_bytes_max });
+        }
         let config = StoreConfig { budget_bytes: 1 << 20, value_bytes_max: 100, instance_nonce: 1 };
         assert!(Plan::new(&config, Some(1 << 20)).is_ok());
         let error = Plan::new(&config, Some((1 << 20) - 1)).unwrap_err();
