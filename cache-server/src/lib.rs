@@ -5,7 +5,7 @@
 //! use shingle_server::{Config, PortConfig, Server, Strategy};
 //!
 //! let udp_ports = vec![PortConfig::new(0, Strategy::Chunked)];
-//! let server = Server::start(Config { udp_ports, tcp_port: 0, memory_bytes: 8 << 20, ..Config::default() })?;
+//! let server = Server::start(Config { udp_ports, tcp_port: 0, memory_bytes: 16 << 20, ..Config::default() })?;
 //! assert_ne!(server.ports()[0].port, 0);
 //! server.stop();
 //! # Ok::<(), shingle_server::StartError>(())
