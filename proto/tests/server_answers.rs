@@ -247,3 +247,27 @@ fn over_tcp_reads_have_no_credit_and_messages_of_their_own() {
     );
     store.assert_opens(0, &value);
 }
+
+#[test]
+fn the_last_chunk_is_padded_where_little_is_missing_and_the_credit_pays_for_it() {
+    // Sealed bytes and chunks at 1472 B: nothing missing, two, sixteen, seventeen bytes.
+    for (sealed_bytes, chunks, padding) in
+        [(4008, 3, 0), (4009, 3, 2), (32 * 1400 - 16, 32, 16), (32 * 1400 - 17, 32, 0)]
+    {
+        let store = Store::of(&[sealed_bytes - 8]);
+        let plain = sealed_bytes + chunks * (16 + CHUNK_BYTES);
+        for (credit, padding) in
+            [(plain + padding, padding), (plain + padding - padding.min(1), 0), (plain, 0)]
+        {
+            let header = RequestHeader { credit: credit as u32, ..HEADER };
+            let (summary, out) = ask(&store, &gets(&header, [0], 0), &CHUNKED, &PROVEN);
+            assert_eq!(
+                (summary.datagrams as usize, summary.bytes as usize),
+                (chunks, plain + padding),
+                "{sealed_bytes}"
+            );
+            assert_eq!(out.datagrams.iter().map(Vec::len).sum::<usize>(), plain + padding);
+            store.assert_opens(0, &assemble(&out, 0));
+        }
+    }
+}

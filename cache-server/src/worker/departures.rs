@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use shingle_proto::limits::DATAGRAM_BYTES_MIN;
 use shingle_proto::server::{Answer, AnswerSummary, Datagram, Part, PortLimits, Train};
 use shingle_udp::{Outgoing, SendCounts, Socket};
 
@@ -15,6 +16,8 @@ pub(super) struct Departures<'b, 'd> {
     outgoing: Outgoing<'b, 'd>,
     /// Where the open message goes.
     open: Option<SocketAddr>,
+    /// Length of the open message's first datagram, than which none in it is longer.
+    longest_bytes: usize,
     train: Train,
     /// Datagrams in the batch.
     datagrams: u64,
@@ -22,7 +25,7 @@ pub(super) struct Departures<'b, 'd> {
 
 impl<'b, 'd> Departures<'b, 'd> {
     pub(super) fn new(outgoing: Outgoing<'b, 'd>, port: &PortLimits) -> Self {
-        Departures { outgoing, open: None, train: Train::new(port), datagrams: 0 }
+        Departures { outgoing, open: None, longest_bytes: 0, train: Train::new(port), datagrams: 0 }
     }
 
     /// Whether an answer fits, each datagram a message of its own, of a copied slice and a borrowed one. Any fits an empty batch.
@@ -48,7 +51,7 @@ impl<'b, 'd> Departures<'b, 'd> {
         }
         let mut first = None;
         for datagram in answer {
-            if !self.train.join(&datagram) {
+            if (first.is_none() && self.may_be_refused_for_others(&datagram)) || !self.train.join(&datagram) {
                 self.end();
                 self.begin(to, &datagram);
             }
@@ -73,9 +76,16 @@ impl<'b, 'd> Departures<'b, 'd> {
         self.outgoing.send(socket, &mut refused)
     }
 
+    /// Whether the kernel might find the open message too long for the path where it would let this datagram pass alone.
+    #[inline]
+    fn may_be_refused_for_others(&self, datagram: &Datagram<'_, '_>) -> bool {
+        self.longest_bytes > DATAGRAM_BYTES_MIN && datagram.len() < self.longest_bytes
+    }
+
     /// Begins a message with this datagram.
     fn begin(&mut self, to: SocketAddr, first: &Datagram<'_, '_>) {
         self.train.begin(first);
+        self.longest_bytes = first.len();
         assert!(self.outgoing.begin(to), "has_room left room for every datagram");
         self.open = Some(to);
     }
@@ -106,7 +116,6 @@ impl<'b, 'd> Departures<'b, 'd> {
 #[cfg(test)]
 mod tests {
     use shingle_proto::cookie::Proof;
-    use shingle_proto::limits::DATAGRAM_BYTES_MIN;
     use shingle_proto::server::{Facts, Found, Workspace};
     use shingle_proto::wire::{Carrier, DatagramWriter, Frame, Get, Request, RequestHeader, Strategy};
     use shingle_udp::{SendBatch, SocketOptions};
@@ -114,9 +123,11 @@ mod tests {
     use super::*;
     use crate::strategy;
 
-    /// Sends an answer of so many value bytes to each of `to`, and returns the messages that carried each, and what was sent.
+    /// Sends an answer of so many value bytes to each of `to`, in datagrams of the size given, and returns the messages that
+    /// carried each, and what was sent.
     fn sent(
         strategy: Strategy,
+        datagram_max: usize,
         answers: &[(usize, usize)],
         to: &[&Socket],
     ) -> (Vec<Range<usize>>, SendCounts) {
@@ -125,7 +136,7 @@ mod tests {
             flow: 1,
             sequence: 1,
             telemetry: false,
-            datagram_max: DATAGRAM_BYTES_MIN as u16,
+            datagram_max: datagram_max as u16,
             credit: 1 << 20,
         };
         let mut bytes = [0; 100];
@@ -158,12 +169,23 @@ mod tests {
         // 1160 B, which are longer, and three more of these.
         let answers =
             [(0, 100), (0, 100), (0, 90), (0, 90), (1, 90), (0, 90), (0, 4 * 1136), (0, 3480), (0, 3480)];
-        let (messages, counts) = sent(Strategy::Chunked, &answers, &to);
+        let (messages, counts) = sent(Strategy::Chunked, DATAGRAM_BYTES_MIN, &answers, &to);
         assert_eq!(messages, [0..1, 0..1, 0..1, 1..2, 2..3, 3..4, 4..5, 5..6, 5..6]);
         assert_eq!((counts.messages, counts.datagrams, counts.failed), (6, 6 + 4 + 6, 0));
         assert_eq!(counts.system_calls, 1);
         // Where the kernel may fragment, every datagram is a message.
-        let (messages, counts) = sent(Strategy::DfOff, &[(0, 100), (0, 100), (0, 3480)], &to);
+        let (messages, counts) =
+            sent(Strategy::DfOff, DATAGRAM_BYTES_MIN, &[(0, 100), (0, 100), (0, 3480)], &to);
         assert_eq!((messages, counts.datagrams), (vec![0..1, 1..2, 2..3], 3));
+    }
+    #[test]
+    fn an_answer_is_not_refused_with_longer_ones_before_it() {
+        let to = Socket::bind("127.0.0.1:0".parse().unwrap(), &SocketOptions::default()).unwrap();
+        // Longer than every path carries, as long, shorter; then two chunks and one of which 72 bytes are missing, which is of the
+        // same answer, so that it is lost with the others anyway.
+        let answers = [(0, 2000), (0, 2000), (0, 1900), (0, 100), (0, 20_008), (0, 100)];
+        let (messages, counts) = sent(Strategy::Chunked, 8972, &answers, &[&to]);
+        assert_eq!(messages, [0..1, 0..1, 1..2, 2..3, 3..4, 4..5]);
+        assert_eq!((counts.messages, counts.datagrams), (5, 5 + 3));
     }
 }
