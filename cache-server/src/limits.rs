@@ -45,7 +45,8 @@ pub(crate) const RECV_SLOT_BYTES: usize = shingle_udp::limits::GRO_SLOT_BYTES_MI
 /// Longest request looked at on ports whose path MTU is smaller: requests as long as the largest path MTU of cloud networks.
 pub(crate) const REQUEST_BYTES_MAX: usize = 9216;
 /// Keys that are hashed and fetched ahead together: about as many cache lines as the CPU's first-level cache can take in beside
-/// the requests themselves, and more than it can wait for at once (10 to 16 line fill buffers).
+/// the requests themselves, and more than it can wait for at once (10 to 16 line fill buffers). It is what is sent together, too: a client
+/// with 128 reads in flight is busy with the first half while the server answers the second.
 pub(crate) const GROUP_KEYS: usize = 64;
 /// How long the kernel goes on stamping what it receives after telemetry was last wanted.
 pub(crate) const STAMPS_KEPT_NS: u64 = 1_000_000_000;

@@ -7,7 +7,7 @@ use siphasher::sip::SipHasher13;
 use crate::limits::HASH_BITS;
 
 /// A key's hash in one store, made by [`Store::hash`](crate::Store::hash) and of no use in another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct KeyHash(u64);
 
 impl KeyHash {

@@ -112,6 +112,10 @@ pub(crate) const GHOSTS: std::ops::RangeInclusive<usize> = 1 << 8..=1 << 14;
 /// itself from there.
 pub(crate) const RECORD_LINES_PREFETCHED: usize = 3;
 
+/// Lines of a value that are asked for at most: 64 values of 4 KiB are an eighth of a second-level cache of 2 MiB, and what
+/// follows is read in order, which the CPU foresees.
+pub(crate) const VALUE_LINES_PREFETCHED_MAX: usize = 64;
+
 const _: () = assert!(BLOCK_BYTES.is_multiple_of(LINE_BYTES) && BUCKET_SLOTS == 8);
 const _: () =
     assert!(BUDGET_BYTES_MAX / BLOCK_UNIT_BYTES <= 1 << 32 && BLOCK_BYTES.is_multiple_of(BLOCK_UNIT_BYTES));

@@ -3,7 +3,7 @@
 use crate::epoch::Pin;
 use crate::expiry::Seconds;
 use crate::hash::KeyHash;
-use crate::limits::RECORD_LINES_PREFETCHED;
+use crate::limits::{LINE_BYTES, RECORD_LINES_PREFETCHED, VALUE_LINES_PREFETCHED_MAX};
 use crate::prefetch::{prefetch, prefetch_lines};
 use crate::shared::Shared;
 use crate::version::{Version, restore};
@@ -44,6 +44,18 @@ pub struct Item<'g> {
     pub value: &'g [u8],
     /// Their version.
     pub version: Version,
+}
+
+impl Item<'_> {
+    /// Asks for the rest of a long value, as the last step of a batch: the CPU goes on by itself from what
+    /// [`Reader::prefetch_item`] asked for only once somebody reads there.
+    #[inline]
+    pub fn prefetch(&self) {
+        let lines = self.value.len().div_ceil(LINE_BYTES);
+        if lines > RECORD_LINES_PREFETCHED {
+            prefetch_lines(self.value.as_ptr(), lines.min(VALUE_LINES_PREFETCHED_MAX));
+        }
+    }
 }
 
 impl<'s> Reader<'s> {

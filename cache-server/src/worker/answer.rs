@@ -6,7 +6,7 @@ use shingle_proto::cookie::CookieKeys;
 use shingle_proto::limits::DATAGRAM_BYTES_MIN;
 use shingle_proto::server::{self, Answer, Found, PortLimits, Workspace};
 use shingle_proto::wire::{DropReason, Request, Telemetry};
-use shingle_store::{KeyHash, Reader, Seconds};
+use shingle_store::{Item, Seconds};
 use shingle_udp::{Datagram, Socket, realtime_ns};
 
 use super::Counters;
@@ -59,7 +59,6 @@ pub(super) struct Answers<'a, 'r, 'b, 'd> {
     pub(super) place: &'a Place,
     pub(super) moment: &'a Moment,
     pub(super) counters: &'a Counters,
-    pub(super) reader: &'d Reader<'d>,
     pub(super) decoder: Decoder<'d>,
     pub(super) departures: Departures<'b, 'd>,
     pub(super) queued: &'a mut Vec<Queued>,
@@ -86,10 +85,10 @@ pub(super) fn check<'r>(place: &Place, counters: &Counters, datagram: &Datagram<
 
 impl<'a, 'r, 'd> Answers<'a, 'r, '_, 'd> {
     /// Answers the requests of a group in order; false when the batch is full before all are answered.
-    pub(super) fn take(&mut self, group: &mut Group<'r, '_>) -> bool {
+    pub(super) fn take<'i: 'd>(&mut self, group: &mut Group<'r, 'i>) -> bool {
         self.telemetry_ns = None;
-        while let Some((checked, hashes)) = group.next() {
-            if !self.answer(checked, hashes) {
+        while let Some((checked, items)) = group.next() {
+            if !self.answer(checked, items) {
                 return false;
             }
             group.answered();
@@ -98,7 +97,7 @@ impl<'a, 'r, 'd> Answers<'a, 'r, '_, 'd> {
     }
 
     /// Answers one request, unless the batch has to be sent first.
-    fn answer(&mut self, checked: &Checked<'r>, hashes: &[KeyHash]) -> bool {
+    fn answer(&mut self, checked: &Checked<'r>, items: &[Option<Item<'d>>]) -> bool {
         let request = &checked.request;
         if self.queued.len() == self.queued.capacity()
             || !self.decoder.has_room(self.place.as_stored, request.reads)
@@ -113,9 +112,8 @@ impl<'a, 'r, 'd> Answers<'a, 'r, '_, 'd> {
         if self.pass == Pass::Again {
             limits.datagram_max = DATAGRAM_BYTES_MIN as u16;
         }
-        let (reader, now, as_stored) = (self.reader, self.moment.now, self.place.as_stored);
-        let decoder = &mut self.decoder;
-        let lookup = |number: usize, key: &[u8]| match reader.get_hashed(key, hashes[number], now) {
+        let (decoder, as_stored) = (&mut self.decoder, self.place.as_stored);
+        let lookup = |number: usize, _: &[u8]| match items[number] {
             None => Found::Nothing,
             Some(item) if as_stored => Found::Value { sealed: item.value, version: item.version.0 },
             Some(item) => decoder.decode(item),

@@ -11,14 +11,13 @@ use mio::{Events, Interest, Poll, Token};
 use shingle_proto::limits::SEGMENTS_MAX;
 use shingle_proto::server::Workspace;
 use shingle_proto::wire::Strategy;
-use shingle_store::KeyHash;
 use shingle_store::counting::thread_allocations;
 use shingle_udp::{RecvBatch, SendBatch, Socket, monotonic_ns, pin_thread_to, realtime_ns, thread_cpu_time};
 
 use super::answer::{Answers, Moment, Pass, Place, check};
 use super::decode::{Decoder, scratch};
 use super::departures::Departures;
-use super::group::{self, Group};
+use super::group::Group;
 use super::proofs::Proofs;
 use super::queued::Queued;
 use super::stamps::Stamps;
@@ -52,7 +51,6 @@ pub(crate) struct Worker {
     queued: Vec<Queued>,
     /// Datagrams of the receive batch whose answers were too long, in order.
     too_long: Vec<usize>,
-    hashes: Vec<KeyHash>,
     scratch: Vec<u8>,
     stamps: Stamps,
     busy_poll: Duration,
@@ -89,7 +87,6 @@ impl Worker {
             outgoing: SendBatch::new(SEND_MESSAGES, SEND_SLICES, SEND_ARENA_BYTES),
             queued: Vec::with_capacity(SEND_DATAGRAMS),
             too_long: Vec::with_capacity(RECV_SLOTS * SEGMENTS_MAX),
-            hashes: group::hashes(),
             stamps: Stamps::new(port.workers[index].receipts.is_some()),
             busy_poll: shared.busy_poll,
             idle_since_ns: None,
@@ -213,53 +210,54 @@ impl Worker {
         Ok(())
     }
 
-    /// Answers the datagrams of the receive batch in as many send batches as it takes: all of them, or those at the places
-    /// `again`, whose answers were too long and are not settled yet.
+    /// Answers the datagrams of the receive batch: all of them, or those at the places `again`, whose answers were too long and
+    /// are not settled yet. Each group is sent before the next is looked at, so that clients go on with the first answers while the
+    /// rest of a long batch is dealt with.
     fn pass(&mut self, state: &WorkerState, moment: &Moment, pass: Pass, again: &[usize]) -> io::Result<()> {
         let received = self.incoming.iter().enumerate();
         let mut datagrams =
             received.filter(|(index, _)| pass == Pass::First || again.binary_search(index).is_ok());
-        let mut group = Group::new(&mut self.hashes);
-        let mut more = true;
-        while more {
+        let check = |datagram: &_| check(&self.place, &state.counters, datagram);
+        loop {
             let reader = self.shared.store.pin();
-            self.queued.clear();
-            let mut answers = Answers {
-                pass,
-                place: &self.place,
-                moment,
-                counters: &state.counters,
-                reader: &reader,
-                decoder: Decoder::new(&mut self.scratch, self.shared.value_bytes_max),
-                departures: Departures::new(self.outgoing.fill(), &self.place.limits[0]),
-                queued: &mut self.queued,
-                workspace: Workspace::new(),
-                proofs: Proofs::new(
-                    &moment.keys,
-                    (moment.received_ns / 1_000_000_000) as u32,
-                    moment.draining,
-                ),
-                telemetry_ns: None,
-            };
-            // What is left of a group when the batch is full is answered into the next one.
-            while more && answers.take(&mut group) {
-                self.stamps.wanted |= answers.telemetry_ns.is_some();
-                let check = |datagram: &_| check(&self.place, &state.counters, datagram);
-                more = group.fill(&mut datagrams, &reader, check);
+            let mut group = Group::new();
+            if !group.fill(&mut datagrams, check, &reader, moment.now) {
+                return Ok(());
             }
-            self.stamps.wanted |= answers.telemetry_ns.is_some();
-            let queued = answers.send(&self.socket)?;
-            let sent_ns = realtime_ns();
-            for queued in queued {
-                let too_long = queued.is_too_long() && self.place.refuses && pass == Pass::First;
-                if too_long && self.too_long.len() < self.too_long.capacity() {
-                    self.too_long.push(queued.datagram);
-                } else {
-                    queued.settle(&state.counters, state.receipts.as_ref(), self.place.port, sent_ns);
+            let mut more = true;
+            while more {
+                self.queued.clear();
+                let mut answers = Answers {
+                    pass,
+                    place: &self.place,
+                    moment,
+                    counters: &state.counters,
+                    decoder: Decoder::new(&mut self.scratch, self.shared.value_bytes_max),
+                    departures: Departures::new(self.outgoing.fill(), &self.place.limits[0]),
+                    queued: &mut self.queued,
+                    workspace: Workspace::new(),
+                    proofs: Proofs::new(
+                        &moment.keys,
+                        (moment.received_ns / 1_000_000_000) as u32,
+                        moment.draining,
+                    ),
+                    telemetry_ns: None,
+                };
+                // What finds no room in the batch goes with the next one.
+                more = !answers.take(&mut group);
+                self.stamps.wanted |= answers.telemetry_ns.is_some();
+                let queued = answers.send(&self.socket)?;
+                let sent_ns = realtime_ns();
+                for queued in queued {
+                    let too_long = queued.is_too_long() && self.place.refuses && pass == Pass::First;
+                    if too_long && self.too_long.len() < self.too_long.capacity() {
+                        self.too_long.push(queued.datagram);
+                    } else {
+                        queued.settle(&state.counters, state.receipts.as_ref(), self.place.port, sent_ns);
+                    }
                 }
             }
         }
-        Ok(())
     }
 
     /// Stands still where a pause was asked for.
