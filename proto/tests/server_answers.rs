@@ -2,7 +2,7 @@
 
 use shingle_proto::cookie::Proof;
 use shingle_proto::limits::{CHUNK_BYTES, DATAGRAM_BYTES_MAX};
-use shingle_proto::server::{AnswerSummary, Facts, answer_over_tcp};
+use shingle_proto::server::{Answer as Answers, AnswerSummary, Facts, Workspace, answer_over_tcp};
 use shingle_proto::wire::{
     Answer, Carrier, Frame, Get, Probe, Refusal, Refused, Request, RequestHeader, next_message,
 };
@@ -270,4 +270,19 @@ fn the_last_chunk_is_padded_where_little_is_missing_and_the_credit_pays_for_it()
             store.assert_opens(0, &assemble(&out, 0));
         }
     }
+}
+
+#[test]
+fn lookups_know_the_number_of_their_read_whatever_the_credit_leaves_out() {
+    let store = Store::of(&[100, 1400, 1400, 50, 1400, 50]);
+    let header = RequestHeader { credit: 1472, ..HEADER };
+    let bytes = gets(&header, 0..6, 0);
+    let request = Request::parse(&bytes, Carrier::Udp).unwrap();
+    let (mut workspace, mut numbers) = (Workspace::new(), Vec::new());
+    let answer = Answers::new(&request, &CHUNKED, &PROVEN, &mut workspace, |number, key| {
+        numbers.push((number, key.to_vec()));
+        store.find(key)
+    });
+    assert_eq!((answer.summary().hits, answer.summary().left_out), (6, 3));
+    assert_eq!(numbers, (0..6).map(|number| (number, server_support::key(number))).collect::<Vec<_>>());
 }

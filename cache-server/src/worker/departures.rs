@@ -188,4 +188,16 @@ mod tests {
         assert_eq!(messages, [0..1, 0..1, 1..2, 2..3, 3..4, 4..5]);
         assert_eq!((counts.messages, counts.datagrams), (5, 5 + 3));
     }
+    #[test]
+    fn trains_end_at_what_one_send_carries() {
+        let to = Socket::bind("127.0.0.1:0".parse().unwrap(), &SocketOptions::default()).unwrap();
+        // By datagrams: 128. By bytes: 57 of 1132 B are 64,524.
+        for (value_bytes, in_one) in [(100, 128), (1108, 57)] {
+            let (messages, _) =
+                sent(Strategy::Chunked, DATAGRAM_BYTES_MIN, &vec![(0, value_bytes); 2 * in_one + 1], &[&to]);
+            for (number, message) in messages.into_iter().enumerate() {
+                assert_eq!(message, number / in_one..number / in_one + 1, "{value_bytes} B");
+            }
+        }
+    }
 }
