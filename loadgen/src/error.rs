@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use shingle_client::control::ControlError;
-use shingle_server::StartError;
+use shingle_server::{Failure, StartError};
 
 use crate::protocol::Protocol;
 use crate::workload::WorkloadError;
@@ -29,6 +29,10 @@ pub enum Error {
     Control(#[from] ControlError),
     #[error("the server inside this process did not start: {0}")]
     Embedded(#[from] StartError),
+    #[error(
+        "the server inside this process stopped, {0}: what was read of it since says nothing about this machine, so there is no result"
+    )]
+    EmbeddedFailed(Failure),
     #[error(
         "the server has no UDP port with strategy {wanted}; it has {offered}: leave --strategy out, or start the server with --udp-port PORT={wanted}"
     )]

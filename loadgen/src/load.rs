@@ -120,6 +120,17 @@ impl Load {
         }
     }
 
+    /// Whether the server still serves, where that is known.
+    ///
+    /// # Errors
+    /// Those of [`Target::check_alive`].
+    pub(crate) fn check_alive(&self) -> Result<(), Error> {
+        match self {
+            Self::Shingle(target, _) => target.check_alive(),
+            Self::MemcachedUdp(..) | Self::MemcachedTcp(..) => Ok(()),
+        }
+    }
+
     /// Both hosts' counters now.
     pub(crate) fn reading(&mut self) -> Reading {
         fn counters<C: Carrier>(workers: &[Worker<C>]) -> impl Iterator<Item = (&'static str, u64)> {

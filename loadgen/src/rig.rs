@@ -203,7 +203,7 @@ impl Rig {
     /// Runs a stage and puts both hosts' books to it.
     ///
     /// # Errors
-    /// A generator thread that could not go on.
+    /// A generator thread that could not go on, or a server in this process that lost a thread.
     pub fn stage(
         &mut self,
         pace: Pace,
@@ -230,6 +230,7 @@ impl Rig {
         let tick = |elapsed_s| ticker.at(elapsed_s);
         let outcome = self.load.run_stage(&spec, &self.space, &self.watched_cpus, &tick)?;
         ticker.finish_quietly();
+        self.load.check_alive()?;
         Ok(self.settle(&spec, outcome, &before, cursor))
     }
 

@@ -30,7 +30,7 @@ pub struct Target {
     /// Where the server runs.
     pub placement: Placement,
     /// The server, if it lives in this process: it runs until this is dropped.
-    _embedded: Option<Server>,
+    embedded: Option<Server>,
     address: String,
 }
 
@@ -163,7 +163,7 @@ impl Target {
             None if UdpSocket::bind((peer.ip(), 0)).is_ok() => Placement::SameHost,
             None => Placement::Apart,
         };
-        Ok(Self { control, ports, datagram_max, interface_mtu, placement, _embedded: embedded, address })
+        Ok(Self { control, ports, datagram_max, interface_mtu, placement, embedded, address })
     }
 
     /// Refuses values that no datagram takes on a port that answers in one: all their reads would fail.
@@ -186,6 +186,17 @@ impl Target {
     /// What the server said of itself.
     pub fn welcome(&self) -> &Welcome {
         self.control.welcome()
+    }
+
+    /// Whether the server in this process still serves; of one elsewhere nothing is known here.
+    ///
+    /// # Errors
+    /// It stopped by itself: what reads lost since is not the path's doing.
+    pub fn check_alive(&self) -> Result<(), Error> {
+        match self.embedded.as_ref().and_then(Server::failure) {
+            Some(failure) => Err(Error::EmbeddedFailed(failure.clone())),
+            None => Ok(()),
+        }
     }
 
     /// For the record.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::limits::{ANSWER_TIMEOUT, LINE_BYTES_MAX, SET_BYTES_AT_ONCE, SETS_AT_ONCE, TTL_S_MAX};
+use super::limits::{ANSWER_TIMEOUT, LINE_BYTES_MAX, SET_BYTES_AT_ONCE, SETS_AT_ONCE, TTL_S_MAX, WORDS_MAX};
 use super::text::{self, Line};
 use crate::error::Error;
 use crate::limits::CONNECT_TIMEOUT;
@@ -17,8 +17,39 @@ pub type Words = BTreeMap<String, String>;
 /// A connection.
 pub struct Admin {
     server: String,
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Timed>,
     peer: SocketAddr,
+}
+
+/// A stream whose peer has until a moment to take or bring whatever it is: a byte now and then does not put that off.
+struct Timed {
+    stream: TcpStream,
+    until: Instant,
+}
+
+impl Timed {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+impl io::Read for Timed {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.read(into)
+    }
+}
+
+impl io::Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 impl Admin {
@@ -33,8 +64,7 @@ impl Admin {
             match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
                 Ok(stream) => {
                     stream.set_nodelay(true).map_err(fail)?;
-                    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(fail)?;
-                    stream.set_write_timeout(Some(ANSWER_TIMEOUT)).map_err(fail)?;
+                    let stream = Timed { stream, until: Instant::now() };
                     let (server, peer) = (server.to_owned(), address);
                     return Ok(Self { server, stream: BufReader::with_capacity(64 << 10, stream), peer });
                 }
@@ -83,6 +113,9 @@ impl Admin {
                 .strip_prefix("STAT ")
                 .map(|rest| rest.split_once(' ').unwrap_or((rest, "")))
                 .ok_or_else(|| self.unexpected(&command, &line))?;
+            if words.len() == WORDS_MAX {
+                return Err(self.unexpected(&command, &line));
+            }
             words.insert(name.to_owned(), value.to_owned());
         }
     }
@@ -150,7 +183,9 @@ impl Admin {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.stream.get_mut().write_all(bytes).map_err(|error| self.failed(error))
+        let stream = self.stream.get_mut();
+        stream.until = Instant::now() + ANSWER_TIMEOUT;
+        stream.write_all(bytes).map_err(|error| self.failed(error))
     }
 
     /// A line without its end.
@@ -170,8 +205,8 @@ impl Admin {
     fn failed(&self, source: io::Error) -> Error {
         let source = match source.kind() {
             // What a read timeout looks like.
-            io::ErrorKind::WouldBlock => {
-                io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {ANSWER_TIMEOUT:?}"))
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                io::Error::new(io::ErrorKind::TimedOut, format!("no whole answer within {ANSWER_TIMEOUT:?}"))
             }
             _ => source,
         };
@@ -194,7 +229,41 @@ fn expires(ttl_s: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
     use super::*;
+
+    /// Connects to somebody who takes a command and then says `word(0)`, `word(1)` and so on, as long as anybody listens.
+    fn endless(pause: Duration, word: fn(usize) -> String) -> Admin {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for number in 0.. {
+                if stream.write_all(word(number).as_bytes()).is_err() {
+                    return;
+                }
+                thread::sleep(pause);
+            }
+        });
+        Admin::connect(&address).unwrap()
+    }
+
+    #[test]
+    fn statistics_without_end_are_none() {
+        let mut admin = endless(Duration::ZERO, |number| format!("STAT {number} x\r\n"));
+        assert!(matches!(admin.stats(""), Err(Error::NotMemcached { .. })));
+    }
+
+    #[test]
+    fn an_answer_in_drips_is_none_in_time() {
+        let mut admin = endless(Duration::from_millis(50), |_| "x".to_owned());
+        // Far fewer bytes than a line may have: it is the time that ends it.
+        assert!(matches!(admin.version(), Err(Error::MemcachedConnection { .. })));
+        let mut admin = endless(Duration::from_millis(50), |_| "STAT same x\r\n".to_owned());
+        assert!(matches!(admin.stats(""), Err(Error::MemcachedConnection { .. })));
+    }
 
     #[test]
     fn a_long_time_to_live_is_given_as_a_date() {

@@ -30,7 +30,9 @@ pub const SETS_AT_ONCE: usize = 512;
 pub const SET_BYTES_AT_ONCE: usize = 128 << 10;
 /// Input buffer of one TCP flow, beside room for the longest answer.
 pub const INPUT_BYTES: usize = 256 << 10;
-/// How long the administrative connection waits for an answer.
+/// Statistics kept of one answer: 1.6 has some hundred and twenty.
+pub const WORDS_MAX: usize = 1024;
+/// How long the administrative connection waits for an answer, all of it: to one command, or to a batch of items stored.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A UDP answer is waited for this long, this many times, before the port counts as silent.
 pub const PROBE_TIMEOUT: Duration = Duration::from_millis(300);
