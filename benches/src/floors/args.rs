@@ -140,6 +140,10 @@ impl Args {
         };
         let (missed, skipped) = (list(&RowReport::missed), list(&|row| row.skipped.is_some()));
         println!("\nmissed: {}", if missed.is_empty() { "none" } else { &missed });
+        let undecided = list(&RowReport::undecided);
+        if !undecided.is_empty() {
+            println!("undecided, the A/A interval being too wide: {undecided}");
+        }
         if !skipped.is_empty() {
             println!("skipped: {skipped}");
         }

@@ -194,3 +194,83 @@ fn starts_alike(a: &[u8], b: &[u8]) -> bool {
     let both = a.len().min(b.len());
     a[..both] == b[..both]
 }
+
+#[cfg(test)]
+mod tests {
+    use shingle_proto::wire::{AnswerHeader, Chunk, DatagramWriter, Value};
+
+    use super::*;
+
+    const TWO: Case = Case { gets: 2, requests: 4, ..Case::PLAIN };
+    /// Items of request 1 of [`TWO`].
+    const ITEMS: [u32; 2] = [5, 9];
+
+    fn sealed(item: u32) -> Vec<u8> {
+        let value = value(item, 100);
+        [&seal::seal(&key(item), &value)[..], &value].concat()
+    }
+
+    /// An answer to request 1.
+    fn answer(frames: &[Frame<'_>]) -> Vec<u8> {
+        let header = AnswerHeader { attempt: 0, flow: 1, sequence: 1, draining: false };
+        let mut bytes = vec![0; 1472];
+        let mut writer = DatagramWriter::answer(&mut bytes, &header).expect("room for a header");
+        frames.iter().for_each(|frame| writer.push(frame).expect("room for a frame"));
+        let length = writer.finish();
+        bytes.truncate(length);
+        bytes
+    }
+
+    #[test]
+    fn an_answer_of_ours_is_known_by_its_values_and_nothing_else() {
+        let (judge, [first, second]) = (Judge::shingle(&TWO), ITEMS.map(sealed));
+        let [first, second] =
+            [(2, &first), (3, &second)].map(|(id, sealed)| Frame::Value(Value { id, sealed }));
+        let whole = answer(&[first, second]);
+        assert_eq!(judge.look(&whole), Some(Brought { request: 1, units: judge.units() }));
+        assert!(judge.is_right(&whole, &ITEMS) && !judge.is_right(&whole, &[5, 8]));
+        assert_eq!(judge.look(&answer(&[first])).map(|brought| brought.units), Some(judge.units() / 2));
+        // A miss, also beside a value, a value of another length, one cut short, and nothing.
+        let short = Frame::Value(Value { id: 2, sealed: &sealed(5)[..107] });
+        for other in [answer(&[first, Frame::Miss { id: 3 }]), answer(&[short]), answer(&[])] {
+            assert_eq!(judge.look(&other), None);
+        }
+        assert_eq!(judge.look(&whole[..whole.len() - 1]), None);
+        for at in 16 + 8..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            assert!(!judge.is_right(&flipped, &ITEMS), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn chunks_count_by_their_bytes_and_are_compared_where_they_lie() {
+        let (judge, sealed) = (Judge::shingle(&TWO), sealed(9));
+        let chunk = |offset: usize, bytes| {
+            let chunk = Chunk { id: 3, version: 1, total: 108, offset: offset as u32, bytes };
+            answer(&[Frame::Chunk(chunk)])
+        };
+        for (from, to) in [(0, 50), (50, 108)] {
+            let datagram = chunk(from, &sealed[from..to]);
+            let brought = Brought { request: 1, units: (to - from) as u32 };
+            assert_eq!(judge.look(&datagram), Some(brought));
+            assert!(judge.is_right(&datagram, &ITEMS));
+        }
+        assert!(!judge.is_right(&chunk(49, &sealed[50..100]), &ITEMS), "bytes of another place");
+    }
+
+    #[test]
+    fn what_memcached_answers_is_known_by_its_first_line() {
+        let judge = Judge::memcached(&TWO);
+        let text = |item| [&memcached_head(item, 100)[..], &value(item, 100), b"\r\n"].concat();
+        let datagram = |text: &[u8]| [&[0, 1, 0, 0, 0, 1, 0, 0], text].concat();
+        assert_eq!(judge.units(), 2);
+        assert_eq!(judge.look(&datagram(&text(9))), Some(Brought { request: 1, units: 1 }));
+        assert!(judge.is_right(&datagram(&text(9)), &ITEMS) && !judge.is_right(&datagram(&text(8)), &ITEMS));
+        for other in [&b"END\r\n"[..], b"ERROR\r\n", b""] {
+            assert_eq!(judge.look(&datagram(other)), None);
+        }
+        let long = Case { value_bytes: 4000, ..Case::PLAIN };
+        assert_eq!(Judge::memcached(&long).units(), 3);
+    }
+}

@@ -133,6 +133,12 @@ impl RowReport {
         self.lines.iter().any(|line| line.verdict == Verdict::Missed)
     }
 
+    /// Whether a target could be neither met nor missed.
+    #[must_use]
+    pub fn undecided(&self) -> bool {
+        self.lines.iter().any(|line| line.verdict == Verdict::ControlTooWide)
+    }
+
     /// Prints the row as it is done.
     pub fn print(&self) {
         println!("\n{}: {}", self.id, self.title);

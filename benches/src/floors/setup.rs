@@ -73,18 +73,19 @@ impl Setup {
     /// It does not come up.
     pub fn floor_driver(&self, case: &Case) -> Result<(Process, Driver), Error> {
         let process = Process::echo(case, &[self.server_cpu])?;
+        let driver = self.drive_floor(&process, case)?;
+        Ok((process, driver))
+    }
+
+    /// A driver towards a floor of this case.
+    ///
+    /// # Errors
+    /// Whatever the kernel says.
+    pub fn drive_floor(&self, process: &Process, case: &Case) -> Result<Driver, Error> {
         // Any request of the right length will do; ours have an index where the echo keeps it.
         let items = draw(case.items, case.requests * case.gets);
         let built = requests::shingle(case, items, crate::small::cookie(), 0);
-        let driver = Driver::new(
-            "the bare echo",
-            process.udp[0],
-            built,
-            Judge::echo(case),
-            case.train,
-            case.in_flight,
-        )?;
-        Ok((process, driver))
+        Driver::new("the bare echo", process.udp[0], built, Judge::echo(case), case.train, case.in_flight)
     }
 
     /// Our server with the items of a case.

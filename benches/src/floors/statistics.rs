@@ -122,6 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn the_median_of_an_even_number_lies_between_two() {
+        assert_eq!(Interval::of(&[4.0, 1.0, 2.0, 3.0, 6.0, 5.0]).median, 3.5);
+    }
+
+    #[test]
+    fn ratios_are_taken_round_by_round() {
+        let (over, under) = ([2.0, 40.0, 600.0], [1.0, 10.0, 200.0]);
+        assert_eq!(Interval::of_ratios(&over, &under), Interval { low: 2.0, median: 3.0, high: 4.0 });
+    }
+
+    #[test]
     fn a_target_is_missed_only_by_the_whole_interval() {
         let interval = Interval { low: 0.9, median: 0.94, high: 0.97 };
         let control = |width| Some(Interval { low: 1.0 - width / 2.0, median: 1.0, high: 1.0 + width / 2.0 });

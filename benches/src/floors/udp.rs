@@ -185,11 +185,12 @@ struct Counts {
 /// # Errors
 /// No answers, wrong answers, or whatever the kernel says.
 pub fn closed_loop(drivers: &mut [Driver], span: Duration) -> Result<Measured, Error> {
-    load(drivers, monotonic_ns() + WARM_UP.as_nanos() as u64).or_else(system("loading a server"))?;
+    let loading = format!("loading {}", drivers[0].server);
+    load(drivers, monotonic_ns() + WARM_UP.as_nanos() as u64).or_else(system(loading.as_str()))?;
     let before: Vec<Counts> = drivers.iter().map(Driver::counts).collect();
     let begin_ns = monotonic_ns();
     let mut end_ns = begin_ns + span.as_nanos() as u64;
-    load(drivers, end_ns).or_else(system("loading a server"))?;
+    load(drivers, end_ns).or_else(system(loading.as_str()))?;
     // A host that stood still for all of the span is waited for: a rate of nothing could not be compared with anything.
     while drivers.iter().map(|driver| driver.books.answered).sum::<u64>()
         == before.iter().map(|before| before.answered).sum::<u64>()
@@ -198,7 +199,7 @@ pub fn closed_loop(drivers: &mut [Driver], span: Duration) -> Result<Measured, E
             return Err(drivers[0].wrong("no answer comes any more".into()));
         }
         end_ns = monotonic_ns() + LOST_AFTER.as_nanos() as u64;
-        load(drivers, end_ns).or_else(system("loading a server"))?;
+        load(drivers, end_ns).or_else(system(loading.as_str()))?;
     }
     let seconds = (monotonic_ns() - begin_ns) as f64 / 1e9;
     let mut measured = Measured::default();
@@ -208,7 +209,7 @@ pub fn closed_loop(drivers: &mut [Driver], span: Duration) -> Result<Measured, E
         measured.requests += now.answered - before.answered;
         measured.datagrams += now.datagrams - before.datagrams;
         measured.lost += now.lost - before.lost;
-        drain(driver).or_else(system("loading a server"))?;
+        drain(driver).or_else(system(loading.as_str()))?;
         driver.judged()?;
     }
     Ok(measured)

@@ -7,6 +7,7 @@ use crate::floors::contest::{self, Contestant};
 use crate::floors::error::Error;
 use crate::floors::report::RowReport;
 use crate::floors::serve::ShingleArgs;
+use crate::floors::servers::Process;
 use crate::floors::setup::{FLOOR, OURS, Setup};
 use crate::floors::udp::{Driver, closed_loop};
 
@@ -20,6 +21,10 @@ const ITEMS: u32 = 1000;
 const IN_FLIGHT: usize = 32;
 /// Reads under way.
 const WINDOWS: [usize; 5] = [1, 8, 32, 128, 512];
+/// Clients that share the reads under way.
+const CLIENTS: [usize; 4] = [1, 4, 16, 64];
+/// Prebuilt requests of each of several clients.
+const REQUESTS: usize = 1 << 12;
 /// Source ports of the steps with several workers: enough for SO_REUSEPORT to reach each.
 const FLOWS: usize = 16;
 
@@ -36,6 +41,25 @@ pub(super) fn in_flight(setup: &Setup, mut report: RowReport) -> Result<RowRepor
         let case = Case { in_flight, ..Case::PLAIN };
         beside_floor(setup, &mut report, &format!("{in_flight} in flight"), &case)?;
     }
+    Ok(report)
+}
+
+pub(super) fn clients(setup: &Setup, mut report: RowReport) -> Result<RowReport, Error> {
+    for clients in CLIENTS {
+        let case = Case { in_flight: Case::PLAIN.in_flight / clients, requests: REQUESTS, ..Case::PLAIN };
+        let floor = Process::echo(&case, &[setup.server_cpu])?;
+        let ours = setup.shingle(&case, Setup::shingle_args(&case), &[setup.server_cpu])?;
+        let towards_floor =
+            (0..clients).map(|_| setup.drive_floor(&floor, &case)).collect::<Result<_, _>>()?;
+        let towards_ours =
+            (0..clients).map(|_| setup.drive(&ours, &case, ours.udp[0])).collect::<Result<_, _>>()?;
+        let mut contestants = [together(FLOOR, floor, towards_floor), together(OURS, ours, towards_ours)];
+        let brought = contest::run(&mut contestants, setup.rounds.min(ROUNDS), span(setup))?;
+        let label = format!("{clients} clients");
+        report.ratio(&format!("{label}: shingle / floor"), brought[1].over(&brought[0]), None);
+        report.book_as(&label, &brought);
+    }
+    report.notes.push("answers to one client share a send in ours and not in the floor: with one client ours gains by it, with many it cannot".into());
     Ok(report)
 }
 
@@ -77,11 +101,8 @@ fn alone(
         let args = ShingleArgs { ports: *ports, workers: *workers, ..Setup::shingle_args(&case) };
         let process = setup.shingle(&case, args, cpus)?;
         let drivers = (0..FLOWS).map(|flow| setup.drive(&process, &case, process.udp[flow % ports]));
-        let mut drivers = drivers.collect::<Result<Vec<Driver>, Error>>()?;
-        Ok(Contestant::new(name, move |span| {
-            let _alive = &process;
-            closed_loop(&mut drivers, span)
-        }))
+        let drivers = drivers.collect::<Result<_, Error>>()?;
+        Ok(together(name, process, drivers))
     };
     let mut contestants = steps.iter().map(step).collect::<Result<Vec<_>, Error>>()?;
     let brought = contest::run(&mut contestants, setup.rounds.min(ROUNDS), span(setup))?;
@@ -90,6 +111,14 @@ fn alone(
     }
     report.book(&brought);
     Ok(())
+}
+
+/// Several clients of one server.
+fn together(name: &'static str, process: Process, mut drivers: Vec<Driver>) -> Contestant {
+    Contestant::new(name, move |span| {
+        let _alive = &process;
+        closed_loop(&mut drivers, span)
+    })
 }
 
 /// Time of each contestant in a round: half of that of the rows with targets.

@@ -81,6 +81,7 @@ pub const ROWS: &[Row] = &[
         title: "growth: 1 to 512 reads in flight, 100 B values",
         run: growth::in_flight,
     },
+    Row { id: "growth-clients", title: "growth: 1 to 64 clients, 128 reads in flight", run: growth::clients },
     Row { id: "growth-workers", title: "growth: 1 and 2 workers, 128 in flight", run: growth::workers },
     Row { id: "growth-ports", title: "growth: 1 to 8 ports, 128 in flight", run: growth::ports },
 ];
