@@ -181,6 +181,8 @@ impl Side {
                     }
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                // The process was stopped and let go on (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // The server's port is closed for now.
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
                 Err(error) => panic!("relay: {error}"),
