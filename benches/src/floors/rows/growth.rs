@@ -55,7 +55,7 @@ pub(super) fn clients(setup: &Setup, mut report: RowReport) -> Result<RowReport,
             (0..clients).map(|_| setup.drive(&ours, &case, ours.udp[0])).collect::<Result<_, _>>()?;
         let mut contestants = [together(FLOOR, floor, towards_floor), together(OURS, ours, towards_ours)];
         let brought = contest::run(&mut contestants, setup.rounds.min(ROUNDS), span(setup))?;
-        let label = format!("{clients} clients");
+        let label = if clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
         report.ratio(&format!("{label}: shingle / floor"), brought[1].over(&brought[0]), None);
         report.book_as(&label, &brought);
     }
