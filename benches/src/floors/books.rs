@@ -159,6 +159,19 @@ mod tests {
     }
 
     #[test]
+    fn of_some_answers_every_byte_is_looked_at() {
+        let mut books = Books::new(Judge::memcached(&Case::PLAIN), vec![5; 8], 8, 1);
+        let of_another_item = b"\0\0\0\0\0\x01\0\0VALUE item:000000000000006 0 100\r\n";
+        for _ in 0..SAMPLE {
+            books.take(of_another_item);
+        }
+        assert_eq!(books.wrong, 1);
+        books.sample = 1;
+        books.take(of_another_item);
+        assert_eq!(books.wrong, 2);
+    }
+
+    #[test]
     fn answers_to_nobody_are_wrong() {
         let mut books = books();
         books.sent(0, 1);

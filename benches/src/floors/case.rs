@@ -11,7 +11,7 @@ use super::limits::{IN_FLIGHT, ITEMS, KEY_BYTES, REQUESTS, VALUE_BYTES};
 /// A workload of reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Case {
-    /// Items stored; all are read, uniformly.
+    /// Items stored; those read are drawn from them uniformly, as many as there are prebuilt requests.
     pub items: u32,
     /// Length of every value.
     pub value_bytes: usize,
