@@ -56,7 +56,7 @@ pub use error::StoreError;
 pub use expiry::{Seconds, Ttl};
 pub use hash::KeyHash;
 pub use memory::parse_mem_available;
-pub use reader::{Item, Reader};
+pub use reader::{Item, Lead, Reader};
 pub use stats::StoreStats;
 pub use store::{Store, StoreConfig};
 pub use version::Version;

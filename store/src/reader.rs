@@ -5,6 +5,7 @@ use crate::expiry::Seconds;
 use crate::hash::KeyHash;
 use crate::limits::{LINE_BYTES, RECORD_LINES_PREFETCHED, VALUE_LINES_PREFETCHED_MAX};
 use crate::prefetch::{prefetch, prefetch_lines};
+use crate::record::Record;
 use crate::shared::Shared;
 use crate::version::{Version, restore};
 
@@ -28,8 +29,8 @@ use crate::version::{Version, restore};
 ///     reader.prefetch(hash);
 ///     hash
 /// });
-/// hashes.iter().for_each(|hash| reader.prefetch_item(*hash));
-/// let found = keys.iter().zip(hashes).filter_map(|(key, hash)| reader.get_hashed(*key, hash, now));
+/// let leads = hashes.map(|hash| reader.prefetch_item(hash));
+/// let found = keys.iter().zip(leads).filter_map(|(key, lead)| reader.get_led(*key, lead, now));
 /// # assert_eq!(found.count(), 1);
 /// ```
 pub struct Reader<'s> {
@@ -44,6 +45,13 @@ pub struct Item<'g> {
     pub value: &'g [u8],
     /// Their version.
     pub version: Version,
+}
+
+/// Where the record of a key should be, as found in the second step of a batch.
+#[derive(Clone, Copy, Default)]
+pub struct Lead<'r> {
+    hash: KeyHash,
+    record: Option<Record<'r>>,
 }
 
 impl Item<'_> {
@@ -89,19 +97,35 @@ impl<'s> Reader<'s> {
     /// Looks into the index, which [`Reader::prefetch`] has asked for, and asks for the record, as the second
     /// step of a batch.
     #[inline]
-    pub fn prefetch_item(&self, hash: KeyHash) {
+    pub fn prefetch_item(&self, hash: KeyHash) -> Lead<'_> {
         // SAFETY: pinned while `self` lives.
         let table = unsafe { self.shared.table(hash) };
-        if let Some((_, entry)) = table.candidates(&self.shared.arena, hash.tag()).next() {
+        let record = table.candidates(&self.shared.arena, hash.tag()).next().map(|(_, entry)| {
             prefetch_lines(self.shared.arena.at(entry.location()), RECORD_LINES_PREFETCHED);
-        }
+            // SAFETY: just found, and pinned while `self` is borrowed.
+            unsafe { self.shared.record(entry) }
+        });
+        Lead { hash, record }
     }
 
-    /// As [`Reader::get`], with the key's hash at hand.
+    /// As [`Reader::get`], from where [`Reader::prefetch_item`] was led, as the third step of a batch. What it finds was right when
+    /// the lead was taken.
     #[inline]
-    pub fn get_hashed(&self, key: &[u8], hash: KeyHash, now: Seconds) -> Option<Item<'_>> {
+    pub fn get_led<'r>(&'r self, key: &[u8], lead: Lead<'r>, now: Seconds) -> Option<Item<'r>> {
+        let record = lead.record?;
+        // Another key may have the same tag.
+        if record.key() == key { self.item(record, now) } else { self.get_hashed(key, lead.hash, now) }
+    }
+
+    #[inline]
+    fn get_hashed(&self, key: &[u8], hash: KeyHash, now: Seconds) -> Option<Item<'_>> {
         // SAFETY: pinned while `self` lives, and the item does not outlive `self`.
         let (_, record, _) = unsafe { self.shared.find(hash, key) }?;
+        self.item(record, now)
+    }
+
+    #[inline]
+    fn item<'r>(&self, record: Record<'r>, now: Seconds) -> Option<Item<'r>> {
         if record.is_expired(now) {
             return None;
         }

@@ -40,10 +40,10 @@ fn a_batch_finds_what_single_reads_find() {
     let reader = store.pin();
     let hashes: Vec<_> = keys.iter().map(|key| store.hash(key)).collect();
     hashes.iter().for_each(|hash| reader.prefetch(*hash));
-    hashes.iter().for_each(|hash| reader.prefetch_item(*hash));
-    for (n, (key, hash)) in keys.iter().zip(hashes).enumerate() {
-        assert_eq!(hash, reader.hash(key));
-        let found = reader.get_hashed(key, hash, NOW);
+    let leads: Vec<_> = hashes.iter().map(|hash| reader.prefetch_item(*hash)).collect();
+    for (n, (key, lead)) in keys.iter().zip(leads).enumerate() {
+        assert_eq!(hashes[n], reader.hash(key));
+        let found = reader.get_led(key, lead, NOW);
         assert_eq!(found, reader.get(key, NOW));
         assert_eq!(found.map(|item| item.value), (n % 3 == 0).then_some(&key[..]));
     }

@@ -106,9 +106,10 @@ fn read_and_check(store: &Store, reads: u64) -> u64 {
         let keys = (first..first + BATCH).map(|n| (n as usize, n.to_be_bytes()));
         let hashed: Vec<_> = keys.map(|(n, key)| (n, key, reader.hash(&key))).collect();
         hashed.iter().for_each(|(.., hash)| reader.prefetch(*hash));
-        hashed.iter().for_each(|(.., hash)| reader.prefetch_item(*hash));
-        let get = |(n, key, hash): (usize, [u8; 8], _)| (n, key, reader.get_hashed(&key, hash, NOW));
-        let batch: Vec<_> = hashed.into_iter().map(get).collect();
+        let led: Vec<_> =
+            hashed.into_iter().map(|(n, key, hash)| (n, key, reader.prefetch_item(hash))).collect();
+        let batch: Vec<_> =
+            led.into_iter().map(|(n, key, lead)| (n, key, reader.get_led(&key, lead, NOW))).collect();
         for (n, key, item) in &batch {
             let (n, Some(item)) = (*n, item) else { continue };
             assert!(proves_itself(key, item.value), "key {n}, version {:?}", item.version);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use shingle_proto::limits::GETS_PER_DATAGRAM_MAX;
 use shingle_proto::wire::Request;
-use shingle_store::{Item, KeyHash, Reader, Seconds};
+use shingle_store::{Item, KeyHash, Lead, Reader, Seconds};
 use shingle_udp::Datagram;
 
 use crate::limits::GROUP_KEYS;
@@ -20,6 +20,7 @@ pub(super) struct Group<'r, 'd> {
     len: usize,
     answered: usize,
     keys: [(&'r [u8], KeyHash); KEYS_MAX],
+    leads: [Lead<'d>; KEYS_MAX],
     items: [Option<Item<'d>>; KEYS_MAX],
 }
 
@@ -42,6 +43,7 @@ impl<'r, 'd> Group<'r, 'd> {
             len: 0,
             answered: 0,
             keys: [(&[], KeyHash::default()); KEYS_MAX],
+            leads: [Lead::default(); KEYS_MAX],
             items: [None; KEYS_MAX],
         }
     }
@@ -76,9 +78,11 @@ impl<'r, 'd> Group<'r, 'd> {
 
     fn look_up(&mut self, keys: usize, reader: &'d Reader<'_>, now: Seconds) {
         let keys = &self.keys[..keys];
-        keys.iter().for_each(|(_, hash)| reader.prefetch_item(*hash));
-        for ((key, hash), item) in keys.iter().zip(&mut self.items) {
-            *item = reader.get_hashed(key, *hash, now);
+        for ((_, hash), lead) in keys.iter().zip(&mut self.leads) {
+            *lead = reader.prefetch_item(*hash);
+        }
+        for (((key, _), lead), item) in keys.iter().zip(&self.leads).zip(&mut self.items) {
+            *item = reader.get_led(key, *lead, now);
             item.iter().for_each(Item::prefetch);
         }
     }

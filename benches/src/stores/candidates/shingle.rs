@@ -1,6 +1,6 @@
 //! The store of this tree.
 
-use shingle_store::{Seconds, Store, StoreConfig, StoreError, Ttl};
+use shingle_store::{Lead, Seconds, Store, StoreConfig, StoreError, Ttl};
 
 use super::{Candidate, Capacity, Key, Touched, touch};
 
@@ -38,10 +38,13 @@ impl Candidate for Prefetched {
         for (hash, key) in hashes.iter_mut().zip(keys) {
             reader.prefetch(*hash.insert(reader.hash(key)));
         }
-        hashes.iter().flatten().for_each(|hash| reader.prefetch_item(*hash));
+        let mut leads = [Lead::default(); BATCH_MAX];
+        for (lead, hash) in leads.iter_mut().zip(hashes.iter().flatten()) {
+            *lead = reader.prefetch_item(*hash);
+        }
         let mut touched = Touched::default();
-        let hashed = keys.iter().zip(hashes.iter().flatten());
-        let items = hashed.filter_map(|(key, hash)| reader.get_hashed(key, *hash, Seconds(now_s)));
+        let items =
+            keys.iter().zip(leads).filter_map(|(key, lead)| reader.get_led(key, lead, Seconds(now_s)));
         items.for_each(|item| touch(item.value, &mut touched));
         touched
     }
