@@ -141,6 +141,18 @@ fn strangers_get_no_more_than_they_sent() {
     assert_eq!(settled_stats(&server, 5).workers().next().unwrap().challenged, 2);
 }
 
+/// A port that would have to decode first does no work for who did not prove an address, even where the answer would fit.
+#[test]
+fn nothing_is_decoded_for_strangers() {
+    let server = start(&[Strategy::Chunked, Strategy::Compressed]);
+    let key = [b'k'; 200];
+    Tcp::hello(server.tcp_addr()).set(&key, &[0; 100]);
+    let [mut decodes, mut as_stored] = [0, 1].map(|port| Udp::connect(&server, port, None));
+    assert_eq!(decodes.get(&key), Read1::Challenged);
+    assert_eq!(as_stored.get(&key), Read1::Value(vec![0; 100]));
+    assert_eq!(Udp::proven(&server, 0).get(&key), Read1::Value(vec![0; 100]));
+}
+
 /// The telemetry that comes with the answer to a read of nothing.
 fn telemetry_of_a_miss(udp: &mut Udp) -> Telemetry {
     udp.header.telemetry = true;

@@ -96,7 +96,7 @@ fn finds(length: usize, stored: &[u8]) -> Vec<Found<'_>> {
     let lengths = [length - 42, length - 41, length - 32, length - 31, length, stored.len()];
     let value = |bytes: usize| Found::Value { sealed: &stored[..bytes.max(8)], version: VERSION };
     let values = lengths.into_iter().map(value);
-    [Found::Nothing, Found::Unreadable].into_iter().chain(values).collect()
+    [Found::Nothing, Found::Unreadable, Found::Withheld].into_iter().chain(values).collect()
 }
 
 /// Answers a request as a server does, and says what was wrong with the answer.
@@ -160,6 +160,28 @@ fn a_cookie_that_proves_nothing_buys_nothing() {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// However long the request: what a server does not look at for an unproven client, it is challenged for.
+#[test]
+fn what_is_withheld_is_challenged() {
+    for length in REQUEST_BYTES_MIN..=LENGTH_MAX {
+        for (name, bytes) in requests(&HEADER, None, length) {
+            let request = server::accept(&bytes, source(), &[7400]).expect("well-formed");
+            for (proof, challenged) in
+                [(keys().prove(None, source().ip(), NOW_S), true), (Proof::Valid, false)]
+            {
+                let facts = Facts { proof, draining: false, telemetry: None };
+                let (mut workspace, mut asked) = (Workspace::new(), false);
+                let withhold = |_: usize, _: &[u8]| {
+                    asked = true;
+                    Found::Withheld
+                };
+                let summary = Answer::new(&request, &PORTS[0], &facts, &mut workspace, withhold).summary();
+                assert!(!asked || summary.challenged == challenged, "{name}, {length} B, {proof:?}");
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use shingle_proto::cookie::CookieKeys;
+use shingle_proto::cookie::{CookieKeys, Proof};
 use shingle_proto::limits::DATAGRAM_BYTES_MIN;
 use shingle_proto::server::{self, Answer, Found, PortLimits, Workspace};
 use shingle_proto::wire::{DropReason, Request, Telemetry};
@@ -113,10 +113,11 @@ impl<'a, 'r, 'd> Answers<'a, 'r, '_, 'd> {
             limits.datagram_max = DATAGRAM_BYTES_MIN as u16;
         }
         let (decoder, as_stored) = (&mut self.decoder, self.place.as_stored);
+        let proven = !matches!(facts.proof, Proof::Missing(_));
         let lookup = |number: usize, _: &[u8]| match items[number] {
             None => Found::Nothing,
             Some(item) if as_stored => Found::Value { sealed: item.value, version: item.version.0 },
-            Some(item) => decoder.decode(item),
+            Some(item) => decoder.decode(item, proven),
         };
         let answer = Answer::new(request, &limits, facts, &mut self.workspace, lookup);
         let summary = answer.summary();

@@ -76,6 +76,9 @@ pub enum Found<'d> {
     Nothing,
     /// A value that does not decode.
     Unreadable,
+    /// A value not looked at, because that costs more than a client without a proven address ([`Proof::Missing`]) is worth: it is
+    /// challenged.
+    Withheld,
 }
 
 /// What an answer consists of.

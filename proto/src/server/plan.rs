@@ -69,7 +69,7 @@ impl<'p, 'd> Answer<'p, 'd> {
         } else {
             plan.probe(request, port);
         }
-        if let Some(cookie) = terms.challenge(&plan.summary) {
+        if let Some(cookie) = terms.challenge(&plan.summary, plan.withheld) {
             plan.challenge(request, cookie);
         }
         plan.finish(&terms)
@@ -95,13 +95,15 @@ struct Plan<'p, 'a, 'd> {
     /// How many replies there are.
     count: usize,
     summary: AnswerSummary,
+    /// Some value was [`Found::Withheld`].
+    withheld: bool,
 }
 
 impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
     #[inline]
     fn new(request: &Request<'_>, workspace: &'p mut Workspace<'a, 'd>) -> Self {
         let summary = AnswerSummary { gets: u16::from(request.reads), ..AnswerSummary::default() };
-        Plan { workspace, count: 0, summary }
+        Plan { workspace, count: 0, summary, withheld: false }
     }
 
     #[inline]
@@ -125,9 +127,11 @@ impl<'p, 'a: 'p, 'd> Plan<'p, 'a, 'd> {
         // The credit goes to one datagram for every read first.
         for read in request.reads() {
             let number = self.count + usize::from(self.summary.left_out);
+            let found = lookup(number, read.key());
+            self.withheld |= matches!(found, Found::Withheld);
             let mut reply = match read {
-                Read::Get(get) => reply_to_get(get.id, lookup(number, get.key), terms, prefix_bytes),
-                Read::Rerequest(again) => reply_to_rerequest(&again, lookup(number, again.key)),
+                Read::Get(get) => reply_to_get(get.id, found, terms, prefix_bytes),
+                Read::Rerequest(again) => reply_to_rerequest(&again, found),
             };
             self.summary.count(&reply);
             let fits = match &mut reply {
@@ -218,7 +222,7 @@ impl AnswerSummary {
 fn reply_to_get<'a, 'd>(id: u32, found: Found<'d>, terms: &Terms, prefix_bytes: usize) -> Reply<'a, 'd> {
     match found {
         Found::Nothing => Reply::Packed(Packed::Miss(id)),
-        Found::Unreadable => refuse(id, Refusal::Unreadable, 0),
+        Found::Unreadable | Found::Withheld => refuse(id, Refusal::Unreadable, 0),
         Found::Value { sealed, .. } if prefix_bytes + VALUE_BYTES + sealed.len() <= terms.datagram_bytes => {
             Reply::Packed(Packed::Value(Value { id, sealed }))
         }
@@ -234,7 +238,7 @@ fn reply_to_rerequest<'a, 'd>(again: &Rerequest<'a>, found: Found<'d>) -> Reply<
     let Rerequest { id, version, ranges, .. } = *again;
     match found {
         Found::Nothing => Reply::Packed(Packed::Miss(id)),
-        Found::Unreadable => refuse(id, Refusal::Unreadable, 0),
+        Found::Unreadable | Found::Withheld => refuse(id, Refusal::Unreadable, 0),
         // Ranges that all lie past the value are about another value, whatever the version says.
         Found::Value { sealed, version: stored }
             if stored == version && ranges.iter().any(|range| (range.offset as usize) < sealed.len()) =>

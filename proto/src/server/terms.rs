@@ -75,11 +75,11 @@ impl Terms {
         }
     }
 
-    /// The cookie to challenge with where this answer must not be sent: it is longer than the request, or has more datagrams, each of
-    /// which costs its path headers and a packet.
+    /// The cookie to challenge with where this answer must not be sent: some value was withheld, or it is longer than the request, or
+    /// has more datagrams, each of which costs its path headers and a packet.
     #[inline]
-    pub(super) fn challenge(&self, answer: &AnswerSummary) -> Option<Cookie> {
+    pub(super) fn challenge(&self, answer: &AnswerSummary, withheld: bool) -> Option<Cookie> {
         let (request_bytes, cookie) = self.unproven?;
-        (answer.datagrams > 1 || answer.bytes as usize > request_bytes).then_some(cookie)
+        (withheld || answer.datagrams > 1 || answer.bytes as usize > request_bytes).then_some(cookie)
     }
 }

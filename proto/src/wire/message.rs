@@ -60,10 +60,7 @@ impl<'a> Request<'a> {
     /// The keys of its reads in order: what will be looked up, for those who prefetch.
     #[inline]
     pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
-        self.reads().map(|read| match read {
-            Read::Get(get) => get.key,
-            Read::Rerequest(again) => again.key,
-        })
+        self.reads().map(|read| read.key())
     }
 
     /// Its reads in order.
@@ -97,6 +94,16 @@ pub(crate) enum Read<'a> {
     Get(Get<'a>),
     /// What is missing of it.
     Rerequest(Rerequest<'a>),
+}
+
+impl<'a> Read<'a> {
+    #[inline]
+    pub(crate) fn key(&self) -> &'a [u8] {
+        match self {
+            Read::Get(get) => get.key,
+            Read::Rerequest(again) => again.key,
+        }
+    }
 }
 
 /// An answer whose checks all passed.
