@@ -9,8 +9,8 @@ pub const UPDATES_IN_FLIGHT_MAX: usize = 4096;
 /// Bytes gathered for one write: large enough that system calls do not show, small enough for the cache.
 pub const UPDATE_BATCH_BYTES: usize = 64 * 1024;
 
-/// Bytes of answers taken in while a request is written: what 4096 updates are answered with, were all of them refused with a
-/// long text. A peer that sends more without reading is left to wait.
+/// Bytes of answers taken in while requests are written, before they are looked at: more than 4096 updates are answered with, unless
+/// they are refused with long texts.
 pub const ANSWERS_BYTES_MAX: usize = 1 << 20;
 
 /// Room the receive buffer of a TCP connection starts with; it grows with what has arrived, never with what a

@@ -75,11 +75,17 @@ fn a_stream_that_is_dropped_leaves_the_connection_usable() {
 }
 
 /// Large values one way, long refusals the other, from a peer that reads nothing while it writes: together they are more than
-/// the kernel keeps for both directions.
+/// the kernel keeps for both directions, and than the client keeps unread.
 #[test]
 fn neither_side_waits_for_the_other_to_read_first() {
-    const UPDATES: u64 = 1000;
-    let peer = answering();
+    const AT_ONCE: usize = 400;
+    const UPDATES: u64 = 2 * AT_ONCE as u64;
+    let peer = Peer::welcoming(|connection| {
+        for _ in 0..2 {
+            let requests: Vec<_> = std::iter::from_fn(|| connection.next()).take(AT_ONCE).collect();
+            requests.iter().for_each(|request| answer(connection, request));
+        }
+    });
     let mut control = connect(&peer);
     let mut refused = 0;
     let mut updates = control.updates(|_, outcome| refused += u64::from(outcome.is_err()));

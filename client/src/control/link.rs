@@ -57,24 +57,43 @@ impl Link {
     /// Writes all of it, and takes in what the peer sends meanwhile, so that neither side waits for the other to read first.
     pub(super) fn write(
         &self,
-        mut bytes: &[u8],
+        bytes: &[u8],
         input: &mut Input,
         request: &'static str,
     ) -> Result<(), ControlError> {
-        while !bytes.is_empty() {
-            match (&self.stream).write(bytes) {
-                Ok(written) => bytes = &bytes[written..],
+        let mut written = self.write_some(bytes, input, request)?;
+        while written < bytes.len() {
+            self.wait(false, true, request)?;
+            written += self.write_some(&bytes[written..], input, request)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Link::write`], but comes back early where [`ANSWERS_BYTES_MAX`] wait to be used: the caller uses them and goes on. Returns
+    /// the bytes written.
+    pub(super) fn write_some(
+        &self,
+        bytes: &[u8],
+        input: &mut Input,
+        request: &'static str,
+    ) -> Result<usize, ControlError> {
+        let mut written = 0;
+        while written < bytes.len() {
+            match (&self.stream).write(&bytes[written..]) {
+                Ok(more) => written += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let room = input.unread().len() < ANSWERS_BYTES_MAX;
-                    if self.wait(room, true, request)?.readable {
+                    if input.unread().len() >= ANSWERS_BYTES_MAX {
+                        break;
+                    }
+                    if self.wait(true, true, request)?.readable {
                         input.receive_now(self, request)?;
                     }
                 }
                 Err(error) => return Err(self.failed(error, request)),
             }
         }
-        Ok(())
+        Ok(written)
     }
 
     /// Waits for the peer; its silence ends the connection.

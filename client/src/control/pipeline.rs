@@ -79,19 +79,17 @@ impl<'c, F: FnMut(u64, Result<u64, ControlError>)> Updates<'c, F> {
             self.answer()?;
         }
         if self.gathered > 0 {
-            let control = &mut *self.control;
-            let written = control.link.write(&control.output, &mut control.input, self.due[0]);
-            control.output.clear();
+            let mut output = std::mem::take(&mut self.control.output);
+            let written = self.write(&output);
+            output.clear();
+            self.control.output = output;
             self.gathered = 0;
             written?;
         }
         if let Some(&request) = self.due.front() {
             self.control.input.receive_now(&self.control.link, request)?;
         }
-        while !self.due.is_empty() && exchange::has_message(&self.control.input) {
-            self.answer()?;
-        }
-        Ok(())
+        self.answer_what_came()
     }
 
     /// Sends what was gathered and waits until every outcome is known.
@@ -111,6 +109,29 @@ impl<'c, F: FnMut(u64, Result<u64, ControlError>)> Updates<'c, F> {
         self.gathered += 1;
         let full = self.control.output.len() >= UPDATE_BATCH_BYTES || self.gathered >= UPDATES_IN_FLIGHT_MAX;
         if full { self.send() } else { Ok(()) }
+    }
+
+    /// Writes a batch. Where more answers come meanwhile than are taken in, their outcomes are told before it goes on: a peer that
+    /// waits for us to read does not read itself.
+    fn write(&mut self, mut bytes: &[u8]) -> Result<(), ControlError> {
+        while !bytes.is_empty() {
+            let Control { link, input, .. } = &mut *self.control;
+            let (request, answered) = (self.due.front().copied().unwrap_or(SET), self.answered);
+            let written = link.write_some(bytes, input, request)?;
+            bytes = &bytes[written..];
+            self.answer_what_came()?;
+            if written == 0 && self.answered == answered {
+                return Err(self.control.link.invalid(request, "more than updates are answered with"));
+            }
+        }
+        Ok(())
+    }
+
+    fn answer_what_came(&mut self) -> Result<(), ControlError> {
+        while !self.due.is_empty() && exchange::has_message(&self.control.input) {
+            self.answer()?;
+        }
+        Ok(())
     }
 
     /// Waits for the answer to the oldest update that is due.
