@@ -42,6 +42,10 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Args) -> Result<(), Error> {
+    #[cfg(feature = "fault-injection")]
+    tracing::warn!(
+        "built for tests: anybody's datagram `fault: panic` ends this server; build it with `cargo build`, not `cargo test`"
+    );
     let config = args.resolve().map_err(StartError::from)?;
     let server = Server::start(config)?;
     drain_on_signals(&server).map_err(|source| StartError::System { what: "catching signals", source })?;

@@ -48,10 +48,6 @@ impl Server {
     /// Any [`StartError`]; nothing is left bound or running.
     pub fn start(config: Config) -> Result<Server, StartError> {
         config.check()?;
-        #[cfg(feature = "fault-injection")]
-        tracing::warn!(
-            "built for tests: anybody's datagram `fault: panic` ends this server; build it with `cargo build`, not `cargo test`"
-        );
         let nonce = instance_nonce();
         let store = Store::new(StoreConfig {
             budget_bytes: config.memory_bytes,
