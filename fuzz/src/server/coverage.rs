@@ -65,7 +65,7 @@ fn asked_id(frame: &Frame<'_>) -> Option<u32> {
 fn wanted(asked: &Frame<'_>, store: &Store) -> VecDeque<Range<u32>> {
     let total = |key: &[u8]| match store.find(key) {
         Found::Value { sealed, .. } => sealed.len() as u32,
-        Found::Nothing | Found::Unreadable => 0,
+        Found::Nothing | Found::Unreadable | Found::Withheld => 0,
     };
     match asked {
         Frame::Get(get) => iter::once(0..total(get.key)).collect(),
