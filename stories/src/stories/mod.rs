@@ -1,0 +1,25 @@
+//! The stories: one a file.
+
+mod fragment_limit;
+
+use crate::story::Story;
+
+/// All stories, in the order in which they are told.
+pub static ALL: &[&Story] = &[&fragment_limit::STORY];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_one_word_and_differ_and_each_story_expects_something() {
+        for (index, story) in ALL.iter().enumerate() {
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+            assert!(story.name.bytes().all(plain), "{}", story.name);
+            assert!(ALL[..index].iter().all(|other| other.name != story.name), "{} twice", story.name);
+            assert!(!story.expectations.is_empty(), "{} expects nothing", story.name);
+            let in_short = story.expectations.iter().any(|expectation| !expectation.full_only);
+            assert!(in_short, "{} has no short form", story.name);
+        }
+    }
+}
