@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use shingle_proto::client::ClientConfig;
 
 use crate::books::{Reading, ReceiptCursor};
+use crate::embedded::Site;
 use crate::engine::{Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
 use crate::error::Error;
 use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
@@ -41,7 +42,7 @@ pub struct Rig {
 /// # Errors
 /// Whatever keeps the command from doing its work.
 pub fn prepare(options: &Options, reseed: bool, progress: &Progress) -> Result<(Target, ItemSpace), Error> {
-    let (mut target, space) = connect(options, progress)?;
+    let (mut target, space) = connect(options, &Site::loopback(), progress)?;
     seeding::fill(&mut target, &space, reseed, progress)?;
     Ok((target, space))
 }
@@ -102,13 +103,13 @@ fn remark(options: &Options, space: &ItemSpace, value_bytes_max: u32, progress: 
 }
 
 /// Connects or starts the server; nothing is stored yet.
-fn connect(options: &Options, progress: &Progress) -> Result<(Target, ItemSpace), Error> {
+fn connect(options: &Options, site: &Site, progress: &Progress) -> Result<(Target, ItemSpace), Error> {
     let plan = Plan::new(options)?;
     let sizing =
         Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max: plan.value_bytes_max() };
     let space = ItemSpace::new(&options.values, options.items, options.seed, sizing)?;
     remark(options, &space, sizing.value_bytes_max, progress);
-    let target = plan.realise(options, &space)?;
+    let target = plan.realise(options, site, &space)?;
     let facts = target.facts();
     progress.note(&format!(
         "server {}: UDP {} with {} worker(s), answers of up to {} B a datagram{}",
@@ -126,16 +127,16 @@ fn connect(options: &Options, progress: &Progress) -> Result<(Target, ItemSpace)
 }
 
 impl Rig {
-    /// Connects or starts the server, opens the flows, and only when all that worked stores the items.
+    /// Connects to the server, or starts one at `site`, opens the flows, and only when all that worked stores the items.
     ///
     /// # Errors
     /// Whatever keeps the command from doing its work.
-    pub fn build(options: &Options, progress: &Progress) -> Result<Self, Error> {
+    pub fn build(options: &Options, site: &Site, progress: &Progress) -> Result<Self, Error> {
         let mut rig = if options.protocol.is_memcached() {
             let (server, space) = connect_memcached(options, progress)?;
             Self::of_memcached(options, server, space)?
         } else {
-            let (target, space) = connect(options, progress)?;
+            let (target, space) = connect(options, site, progress)?;
             Self::new(options, target, space)?
         };
         rig.load.fill(&rig.space, false, progress)?;

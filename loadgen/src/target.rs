@@ -1,14 +1,13 @@
 //! The server under load: one given by address, or one started inside this process.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 
 use shingle_client::control::{Control, Welcome};
-use shingle_proto::limits::{DATAGRAM_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX_DEFAULT, datagram_bytes};
+use shingle_proto::limits::{DATAGRAM_BYTES_MAX, VALUE_BYTES_MAX_DEFAULT, datagram_bytes};
 use shingle_proto::wire::{Port, Strategy};
-use shingle_server::{Config, PortConfig, Server, StartError};
-use shingle_store::StoreError;
-use shingle_store::limits::BUDGET_BYTES_MAX;
 
+use crate::embedded::{Embedded, Site};
 use crate::error::Error;
 use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
 use crate::options::Options;
@@ -29,8 +28,8 @@ pub struct Target {
     pub interface_mtu: u32,
     /// Where the server runs.
     pub placement: Placement,
-    /// The server, if it lives in this process: it runs until this is dropped.
-    embedded: Option<Server>,
+    /// The server, if it lives in this process: it runs until all who hold it are gone.
+    embedded: Option<Arc<Embedded>>,
     address: String,
 }
 
@@ -69,7 +68,8 @@ impl Plan {
         match &options.server {
             None => Ok(Self::Embedded),
             Some(address) => {
-                Target::connect(address, options, None).map(|target| Self::Remote(Box::new(target)))
+                let target = Target::connect(address, &options.token, options.strategy, options)?;
+                Ok(Self::Remote(Box::new(target)))
             }
         }
     }
@@ -82,63 +82,49 @@ impl Plan {
         }
     }
 
-    /// The server, started now if it was not.
+    /// The server, started now at `site` if it was not.
     ///
     /// # Errors
     /// It cannot be started: most likely the items do not fit the memory there is.
-    pub fn realise(self, options: &Options, space: &ItemSpace) -> Result<Target, Error> {
+    pub fn realise(self, options: &Options, site: &Site, space: &ItemSpace) -> Result<Target, Error> {
         if let Self::Remote(target) = self {
             target.check_sizes(space)?;
             return Ok(*target);
         }
-        let config = Config {
-            udp_ports: vec![PortConfig::new(0, options.strategy.unwrap_or(Strategy::Chunked))],
-            tcp_port: 0,
-            memory_bytes: memory_for(space),
-            workers_per_port: options.server_cpus.len(),
-            receipts: true,
-            ..Config::default()
-        };
-        let server = Server::start(config).map_err(|error| match error {
-            StartError::Store(StoreError::BudgetAboveAvailable { budget_bytes, available_bytes }) => {
-                Error::EmbeddedMemory { budget_bytes, most_bytes: available_bytes }
-            }
-            StartError::Store(StoreError::BudgetTooLarge { budget_bytes }) => {
-                Error::EmbeddedMemory { budget_bytes, most_bytes: BUDGET_BYTES_MAX as u64 }
-            }
-            other => other.into(),
-        })?;
-        let address = server.tcp_addr().to_string();
-        let target = Target::connect(&address, options, Some(server))?;
-        target.check_sizes(space)?;
-        Ok(target)
+        let strategy = options.strategy.unwrap_or(Strategy::Chunked);
+        let server = Embedded::start(site, &[strategy], options, space)?;
+        Target::of_embedded(&server, strategy, options, space)
     }
 }
 
-/// Room for all items with what the store takes beside them (some 24 B) and the seal (8 B), and a tenth to spare.
-/// Records do not cross the store's segments, which hold one record of the largest size or a few: large values leave
-/// room unused at the end of each.
-fn memory_for(space: &ItemSpace) -> usize {
-    const BESIDE_BYTES: u64 = 40;
-    const LEAST_BYTES: u64 = 16 << 20;
-    const SEGMENT_BYTES: u64 = VALUE_BYTES_MAX_DEFAULT as u64;
-    let items = u64::from(space.items());
-    let bytes = space.stored_bytes() + items * BESIDE_BYTES;
-    let whole_segments = items * (SEGMENT_BYTES + BESIDE_BYTES + KEY_BYTES_MAX as u64);
-    let largest = (0..space.items()).map(|item| space.value_bytes(item)).max().unwrap_or(0) as u64;
-    let packed = if largest < SEGMENT_BYTES / 2 {
-        bytes + bytes * largest / (SEGMENT_BYTES - largest)
-    } else {
-        whole_segments.min(2 * bytes)
-    };
-    (packed + packed / 10 + LEAST_BYTES) as usize
-}
-
 impl Target {
-    fn connect(address: &str, options: &Options, embedded: Option<Server>) -> Result<Self, Error> {
-        let control = Control::connect(address, &options.token, limits::CONNECT_TIMEOUT)?;
+    /// The ports of this strategy of a server inside this process, which runs while a target of it is there.
+    ///
+    /// # Errors
+    /// It has no such port, no way leads to it, or values are too long for the strategy.
+    pub fn of_embedded(
+        server: &Arc<Embedded>,
+        strategy: Strategy,
+        options: &Options,
+        space: &ItemSpace,
+    ) -> Result<Self, Error> {
+        let mut target = Self::connect(&server.address(), server.token(), Some(strategy), options)?;
+        target.address.push_str(" (inside this process)");
+        target.placement = server.site().placement();
+        target.embedded = Some(Arc::clone(server));
+        target.check_sizes(space)?;
+        Ok(target)
+    }
+
+    fn connect(
+        address: &str,
+        token: &[u8],
+        strategy: Option<Strategy>,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let control = Control::connect(address, token, limits::CONNECT_TIMEOUT)?;
         let peer = control.peer()?;
-        let ports = chosen_ports(control.welcome(), options.strategy, peer)?;
+        let ports = chosen_ports(control.welcome(), strategy, peer)?;
         let interface_mtu = shingle_udp::interface_mtu(peer.ip())
             .map_err(|error| Error::system(format!("cannot find the interface towards {peer}"), error))?;
         let path_mtu = options.path_mtu.min(interface_mtu);
@@ -155,15 +141,11 @@ impl Target {
                 return Err(Error::NoUdpAnswer { server: peer.ip().to_string(), port: server.port() });
             }
         };
-        let address =
-            if embedded.is_some() { format!("{address} (inside this process)") } else { address.to_owned() };
-        let placement = match &embedded {
-            Some(_) => Placement::Embedded,
-            // Only an address of this host can be bound.
-            None if UdpSocket::bind((peer.ip(), 0)).is_ok() => Placement::SameHost,
-            None => Placement::Apart,
-        };
-        Ok(Self { control, ports, datagram_max, interface_mtu, placement, embedded, address })
+        // Only an address of this host can be bound.
+        let is_here = UdpSocket::bind((peer.ip(), 0)).is_ok();
+        let placement = if is_here { Placement::SameHost } else { Placement::Apart };
+        let address = address.to_owned();
+        Ok(Self { control, ports, datagram_max, interface_mtu, placement, embedded: None, address })
     }
 
     /// Refuses values that no datagram takes on a port that answers in one: all their reads would fail.
@@ -193,10 +175,7 @@ impl Target {
     /// # Errors
     /// It stopped by itself: what reads lost since is not the path's doing.
     pub fn check_alive(&self) -> Result<(), Error> {
-        match self.embedded.as_ref().and_then(Server::failure) {
-            Some(failure) => Err(Error::EmbeddedFailed(failure.clone())),
-            None => Ok(()),
-        }
+        self.embedded.as_ref().map_or(Ok(()), |server| server.check_alive())
     }
 
     /// For the record.
@@ -205,7 +184,7 @@ impl Target {
             address: self.address.clone(),
             protocol: Protocol::Shingle.name().to_owned(),
             version: None,
-            embedded: self.placement == Placement::Embedded,
+            embedded: self.embedded.is_some(),
             instance: self.welcome().nonce,
             ports: self
                 .ports

@@ -16,6 +16,7 @@ use relay::{check_books, lost_by};
 use serde_json::Value;
 use shingle_loadgen::attribution::{Cause, Direction};
 use shingle_loadgen::cli::{Cli, Command as Typed};
+use shingle_loadgen::embedded::Site;
 use shingle_loadgen::engine::Pace;
 use shingle_loadgen::error::Error;
 use shingle_loadgen::options::Options;
@@ -99,7 +100,7 @@ fn build(address: &str, protocol: &str, flags: &[&str]) -> Result<Rig, Error> {
     let Typed::Run(run) = Cli::try_parse_from(typed.iter().chain(flags)).unwrap().command else {
         unreachable!("`run` was typed")
     };
-    Rig::build(&Options::resolve(&run.common)?, &Progress::new(true))
+    Rig::build(&Options::resolve(&run.common)?, &Site::loopback(), &Progress::new(true))
 }
 
 fn stage(rig: &mut Rig, pace: Pace) -> StageResult {

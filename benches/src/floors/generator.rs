@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Parser as _;
 use shingle_loadgen::cli::{Cli, Command};
+use shingle_loadgen::embedded::Site;
 use shingle_loadgen::engine::Pace;
 use shingle_loadgen::options::Options;
 use shingle_loadgen::progress::Progress;
@@ -63,7 +64,7 @@ impl Generator {
         let cli = Cli::try_parse_from(words).expect("flags of loadgen run");
         let Command::Run(run) = cli.command else { unreachable!("it was told to run") };
         let progress = Progress::new(true);
-        let rig = Rig::build(&Options::resolve(&run.common)?, &progress)?;
+        let rig = Rig::build(&Options::resolve(&run.common)?, &Site::loopback(), &progress)?;
         Ok(Generator { rig, progress, in_flight: case.in_flight * case.gets })
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::cli::Qualify;
+use crate::embedded::Site;
 use crate::engine::Pace;
 use crate::error::Error;
 use crate::hdr;
@@ -20,7 +21,7 @@ pub(super) fn run(args: &Qualify) -> Result<u8, Error> {
     let options = Options::resolve(&args.common)?;
     options::check_load(Rate::PerSecond(args.rate), args.duration)?;
     let progress = Progress::new(options.output.quiet);
-    let mut rig = Rig::build(&options, &progress)?;
+    let mut rig = Rig::build(&options, &Site::loopback(), &progress)?;
     rig.stage(Pace::PerSecond(args.rate as f64), limits::WARM_UP, &Progress::new(true))?;
     progress.stages_begin();
     let Searched { stages, best, broken, server_gone } = search(&mut rig, args, &progress)?;

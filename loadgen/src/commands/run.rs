@@ -1,6 +1,7 @@
 //! `run`: one rate for one time.
 
 use crate::cli::Run;
+use crate::embedded::Site;
 use crate::engine::Pace;
 use crate::error::Error;
 use crate::hdr;
@@ -16,7 +17,7 @@ pub(super) fn run(args: &Run) -> Result<u8, Error> {
     options::check_load(args.rate, args.duration)?;
     options::check_range("--in-flight", args.in_flight, 1, limits::READS_PER_THREAD_MAX)?;
     let progress = Progress::new(options.output.quiet);
-    let mut rig = Rig::build(&options, &progress)?;
+    let mut rig = Rig::build(&options, &Site::loopback(), &progress)?;
     let threads = options.generator_cpus.len();
     let (pace, load) = match args.rate {
         Rate::PerSecond(tps) => (Pace::PerSecond(tps as f64), format!("--rate {tps}")),

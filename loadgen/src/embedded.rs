@@ -1,0 +1,137 @@
+//! Servers inside this process: where they run, what they are told, and how large they are.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use shingle_proto::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX_DEFAULT};
+use shingle_proto::wire::Strategy;
+use shingle_server::{Config, Pause, PortConfig, Server, StartError, Token};
+use shingle_store::StoreError;
+use shingle_store::limits::BUDGET_BYTES_MAX;
+
+use crate::error::Error;
+use crate::options::Options;
+use crate::target::Placement;
+use crate::workload::ItemSpace;
+
+/// Where servers inside this process run, and what they are told there.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Address they listen on.
+    listen: IpAddr,
+    /// What updates need; empty where the generator is on the server's host.
+    token: Vec<u8>,
+    /// Pauses injected on purpose.
+    pause: Option<Pause>,
+}
+
+impl Site {
+    /// Beside the generator, on this host's loopback.
+    pub fn loopback() -> Self {
+        Self { listen: IpAddr::V4(Ipv4Addr::LOCALHOST), token: Vec::new(), pause: None }
+    }
+
+    /// What the generator shares with a server here.
+    pub fn placement(&self) -> Placement {
+        Placement::Embedded
+    }
+
+    /// Does `work` where the server is; threads begun in it stay there.
+    fn at_server<T>(&self, work: impl FnOnce() -> T) -> Result<T, Error> {
+        Ok(work())
+    }
+}
+
+/// A server inside this process; dropping it stops it.
+pub struct Embedded {
+    server: Server,
+    site: Site,
+}
+
+impl Embedded {
+    /// Starts a server with a UDP port for each strategy, with room for the items, its workers on the CPUs that the options leave to it.
+    ///
+    /// Several targets may share it. Where `compressed` is among the strategies, values are kept compressed for all of them: to compare
+    /// it with others, start a server of its own for it.
+    ///
+    /// # Errors
+    /// It cannot be started: most likely the items do not fit the memory there is.
+    pub fn start(
+        site: &Site,
+        strategies: &[Strategy],
+        options: &Options,
+        space: &ItemSpace,
+    ) -> Result<Arc<Self>, Error> {
+        let token = (!site.token.is_empty()).then(|| Token::new(&site.token));
+        let config = Config {
+            listen: site.listen,
+            udp_ports: strategies.iter().map(|strategy| PortConfig::new(0, *strategy)).collect(),
+            tcp_port: 0,
+            memory_bytes: memory_for(space),
+            workers_per_port: options.server_cpus.len(),
+            receipts: true,
+            token: token.transpose().expect("a site's token has a token's length"),
+            inject_pause: site.pause,
+            ..Config::default()
+        };
+        let server = site.at_server(|| Server::start(config))?.map_err(refused)?;
+        Ok(Arc::new(Self { server, site: site.clone() }))
+    }
+
+    /// Its TCP address, HOST:PORT.
+    pub fn address(&self) -> String {
+        self.server.tcp_addr().to_string()
+    }
+
+    /// What updates need.
+    pub fn token(&self) -> &[u8] {
+        &self.site.token
+    }
+
+    /// Where it runs.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Whether it still serves.
+    ///
+    /// # Errors
+    /// It stopped by itself: what reads lost since is not the path's doing.
+    pub fn check_alive(&self) -> Result<(), Error> {
+        match self.server.failure() {
+            Some(failure) => Err(Error::EmbeddedFailed(failure.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn refused(error: StartError) -> Error {
+    match error {
+        StartError::Store(StoreError::BudgetAboveAvailable { budget_bytes, available_bytes }) => {
+            Error::EmbeddedMemory { budget_bytes, most_bytes: available_bytes }
+        }
+        StartError::Store(StoreError::BudgetTooLarge { budget_bytes }) => {
+            Error::EmbeddedMemory { budget_bytes, most_bytes: BUDGET_BYTES_MAX as u64 }
+        }
+        other => other.into(),
+    }
+}
+
+/// Room for all items with what the store takes beside them (some 24 B) and the seal (8 B), and a tenth to spare.
+/// Records do not cross the store's segments, which hold one record of the largest size or a few: large values leave
+/// room unused at the end of each.
+fn memory_for(space: &ItemSpace) -> usize {
+    const BESIDE_BYTES: u64 = 40;
+    const LEAST_BYTES: u64 = 16 << 20;
+    const SEGMENT_BYTES: u64 = VALUE_BYTES_MAX_DEFAULT as u64;
+    let items = u64::from(space.items());
+    let bytes = space.stored_bytes() + items * BESIDE_BYTES;
+    let whole_segments = items * (SEGMENT_BYTES + BESIDE_BYTES + KEY_BYTES_MAX as u64);
+    let largest = (0..space.items()).map(|item| space.value_bytes(item)).max().unwrap_or(0) as u64;
+    let packed = if largest < SEGMENT_BYTES / 2 {
+        bytes + bytes * largest / (SEGMENT_BYTES - largest)
+    } else {
+        whole_segments.min(2 * bytes)
+    };
+    (packed + packed / 10 + LEAST_BYTES) as usize
+}
