@@ -12,7 +12,7 @@ use crate::limits;
 use crate::protocol::Protocol;
 use crate::slo::Slo;
 use crate::workload::units::{self, Rate};
-use crate::workload::{Arrivals, KeySpec, ValueSpec, WorkloadError};
+use crate::workload::{Arrivals, ContentSpec, KeySpec, ValueSpec, WorkloadError};
 
 /// Proves how much a machine and its network path carry, and says who lost each read.
 #[derive(Debug, Parser)]
@@ -115,6 +115,9 @@ pub struct Common {
     /// Keys: uniform, zipf:S, or trace (the trace's order). Default: what the values bring, else uniform.
     #[arg(long, value_name = "SPEC", value_parser = spec::<KeySpec>, help_heading = "Workload")]
     pub keys: Option<KeySpec>,
+    /// Bytes of values: noise, which nothing compresses, or metadata, text that compresses as metadata of objects does.
+    #[arg(long, value_name = "SPEC", default_value = "noise", value_parser = spec::<ContentSpec>, help_heading = "Workload")]
+    pub content: ContentSpec,
     /// Seed of all random numbers.
     #[arg(long, default_value_t = 1, help_heading = "Workload")]
     pub seed: u64,

@@ -11,7 +11,7 @@ use crate::limits;
 use crate::protocol::Protocol;
 use crate::slo::Slo;
 use crate::workload::units::{self, Rate};
-use crate::workload::{Arrivals, ITEMS_MAX, KeySpec, RATE_PER_S_MAX, ValueSpec};
+use crate::workload::{Arrivals, ContentSpec, ITEMS_MAX, KeySpec, RATE_PER_S_MAX, ValueSpec};
 use shingle_proto::wire::Strategy;
 
 /// Options common to all commands, checked.
@@ -33,6 +33,8 @@ pub struct Options {
     pub items: u32,
     /// What is stored.
     pub values: ValueSpec,
+    /// What the bytes of values are like.
+    pub content: ContentSpec,
     /// Popularity, where it was given.
     pub keys: Option<KeySpec>,
     /// Seed of all random numbers.
@@ -104,6 +106,7 @@ impl Options {
             path_mtu: typed.path_mtu.unwrap_or(limits::PATH_MTU_DEFAULT),
             items: typed.items as u32,
             values: typed.values.clone(),
+            content: typed.content,
             keys: typed.keys,
             seed: typed.seed,
             arrivals: typed.arrivals,

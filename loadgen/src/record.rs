@@ -99,6 +99,9 @@ pub struct Workload {
     pub items: u64,
     /// `--values` as resolved.
     pub values: String,
+    /// `--content`; empty where nobody said.
+    #[serde(default)]
+    pub content: String,
     /// `--keys` as resolved.
     pub keys: String,
     /// `--arrivals`.

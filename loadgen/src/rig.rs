@@ -67,6 +67,7 @@ fn connect_memcached(options: &Options, progress: &Progress) -> Result<(Server, 
         // Shingle's, so that both are given the same values.
         let sizing = Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max };
         ItemSpace::new(&options.values, options.items, options.seed, sizing)
+            .map(|space| space.with_content(options.content))
     };
     let limit = server.value_bytes_max();
     let space = item_space(limit).map_err(|error| match item_space(VALUE_BYTES_CEILING) {
@@ -107,7 +108,8 @@ fn connect(options: &Options, site: &Site, progress: &Progress) -> Result<(Targe
     let plan = Plan::new(options)?;
     let sizing =
         Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max: plan.value_bytes_max() };
-    let space = ItemSpace::new(&options.values, options.items, options.seed, sizing)?;
+    let space =
+        ItemSpace::new(&options.values, options.items, options.seed, sizing)?.with_content(options.content);
     remark(options, &space, sizing.value_bytes_max, progress);
     let target = plan.realise(options, site, &space)?;
     let facts = target.facts();
@@ -272,6 +274,7 @@ impl Rig {
         Workload {
             items,
             values: self.options.values.to_string(),
+            content: self.options.content.to_string(),
             keys: self.keys.to_string(),
             arrivals: self.options.arrivals.to_string(),
             seed: self.options.seed,
@@ -303,9 +306,10 @@ impl Rig {
             }
         };
         format!(
-            "loadgen {name}{server}{protocol}{strategy} {load} --items {} --values {} --keys {} --arrivals {} --timeout {} --gets-per-datagram {} --threads {} --flows {} --seed {} --slo {}{own}",
+            "loadgen {name}{server}{protocol}{strategy} {load} --items {} --values {} --content {} --keys {} --arrivals {} --timeout {} --gets-per-datagram {} --threads {} --flows {} --seed {} --slo {}{own}",
             options.items,
             options.values,
+            options.content,
             self.keys,
             options.arrivals,
             units::format_duration(options.timeout),

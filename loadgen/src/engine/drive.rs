@@ -39,11 +39,11 @@ pub trait Flows {
     /// When the next timer of a flow is due, on the monotonic clock; `u64::MAX` if none runs.
     fn next_timeout_ns(&self) -> u64;
 
-    /// Waits until a flow has something to read, at most this long.
+    /// Waits until a flow has something to read, at most this long; whether one has.
     ///
     /// # Errors
     /// Those of the kernel.
-    fn wait(&mut self, timeout: Duration) -> io::Result<()>;
+    fn wait(&mut self, timeout: Duration) -> io::Result<bool>;
 
     /// Says at the end of a stage what only the flows know of its losses.
     fn settle(&mut self, tally: &mut Tally);
@@ -80,9 +80,11 @@ pub(super) fn drive(
         (Pace::PerSecond(_), None) => unreachable!("an open loop has a schedule"),
     };
     let mut quiet_until = u64::MAX;
+    let mut spinning = Spinning::default();
     let allocations_before = thread_allocations();
     loop {
         let now = monotonic_ns();
+        let scheduled_before = tally.scheduled;
         let issuing = now >= spec.start_ns && issue(flows, &mut source, stage, now, &mut tally);
         flows.pump(stage, &mut tally)?;
         tally.timing.settle(now, stalls);
@@ -93,7 +95,9 @@ pub(super) fn drive(
             }
             quiet_until = quiet_until.min(now + spec.linger_ns);
         }
-        flows.wait(pause(flows, &source, spec, issuing, quiet_until))?;
+        let pause = pause(flows, &source, spec, issuing, quiet_until);
+        spinning.turn(now, pause.is_zero() && tally.scheduled == scheduled_before);
+        spinning.readable = flows.wait(pause)?;
     }
     // The stall watch speaks for the last reads a little later; nothing else is to be done meanwhile.
     std::thread::sleep(Duration::from_nanos(limits::HOLD_NS));
@@ -101,8 +105,30 @@ pub(super) fn drive(
     tally.allocations = thread_allocations() - allocations_before;
     flows.settle(&mut tally);
     tally.cpu_ns = (thread_cpu_time() - cpu_before).as_nanos() as u64;
+    tally.work_ns = tally.cpu_ns.saturating_sub(spinning.spun_ns);
     tally.wall_ns = monotonic_ns().saturating_sub(spec.start_ns);
     Ok(tally)
+}
+
+/// Tells the time in which the loop only looked for something to do from that in which it worked: what a read costs is the latter.
+#[derive(Default)]
+struct Spinning {
+    /// Something was to be read when the turn began.
+    readable: bool,
+    /// When the turn began that found nothing to do.
+    idle_since_ns: Option<u64>,
+    spun_ns: u64,
+}
+
+impl Spinning {
+    /// A turn that began at `now_ns` is over; `idle` says that it sent no read and is followed by the next one at once.
+    fn turn(&mut self, now_ns: u64, idle: bool) {
+        // A turn that the host stood still in was none of this thread's time.
+        let spun =
+            self.idle_since_ns.map_or(0, |since_ns| now_ns.saturating_sub(since_ns).min(limits::SPIN_NS));
+        self.spun_ns += spun;
+        self.idle_since_ns = (idle && !self.readable).then_some(now_ns);
+    }
 }
 
 /// Issues the reads that are due; false when the stage has no more to issue.

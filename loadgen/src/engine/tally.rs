@@ -47,8 +47,10 @@ pub struct Tally {
     pub late: Vec<(u32, u32, Option<u64>)>,
     /// Allocations its thread made from the first read to the last; 0 also where nobody counts them.
     pub allocations: u64,
-    /// CPU time the worker used, ns.
+    /// CPU time the worker used, ns; of several the busiest one's.
     pub cpu_ns: u64,
+    /// CPU time of all workers without that in which they only looked for something to do, ns.
+    pub work_ns: u64,
     /// Time it ran, ns.
     pub wall_ns: u64,
     start_ns: u64,
@@ -133,6 +135,7 @@ impl Tally {
             late: Vec::with_capacity(limits::LOSSES_PER_THREAD_MAX),
             allocations: 0,
             cpu_ns: 0,
+            work_ns: 0,
             wall_ns: 0,
             start_ns,
             interval_ns,
@@ -185,6 +188,7 @@ impl Tally {
         self.unlisted.1 += other.unlisted.1;
         self.allocations += other.allocations;
         self.cpu_ns = self.cpu_ns.max(other.cpu_ns);
+        self.work_ns += other.work_ns;
         self.wall_ns = self.wall_ns.max(other.wall_ns);
         self.timing.merge(&other.timing);
         for (mine, theirs) in self.intervals.iter_mut().zip(&other.intervals) {

@@ -124,8 +124,8 @@ impl Flows for Worker {
         self.next_timeout_ns
     }
 
-    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
-        self.poll.wait(timeout).map(drop)
+    fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
+        self.poll.wait(timeout).map(|ready| ready > 0)
     }
 
     fn settle(&mut self, tally: &mut Tally) {

@@ -126,8 +126,8 @@ impl<C: Carrier> Flows for Worker<C> {
         self.flows.iter().map(C::next_timeout_ns).min().unwrap_or(u64::MAX)
     }
 
-    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
-        self.poll.wait(timeout).map(drop)
+    fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
+        self.poll.wait(timeout).map(|ready| ready > 0)
     }
 
     fn settle(&mut self, _tally: &mut Tally) {}

@@ -1,6 +1,6 @@
 //! What is stored: keys, sizes, bytes and TTLs of every item, the same for the same spec, count and seed.
 
-use super::content::{Content, ValueMismatch};
+use super::content::{Content, ContentSpec, ValueMismatch};
 use super::error::WorkloadError;
 use super::histogram::Histogram;
 use super::keys::KeySpec;
@@ -107,6 +107,13 @@ impl ItemSpace {
                 space
             }
         })
+    }
+
+    /// The same items with bytes like these: [`new`](Self::new) fills values with noise.
+    #[must_use]
+    pub fn with_content(mut self, spec: ContentSpec) -> Self {
+        self.content = self.content.with(spec);
+        self
     }
 
     /// Number of items.
@@ -219,7 +226,7 @@ impl ItemSpace {
         };
         Self {
             items,
-            content: Content::new(seed),
+            content: Content::new(seed, ContentSpec::default()),
             value_bytes,
             key_bytes,
             ttl: Ttls::Never,
@@ -236,7 +243,7 @@ impl ItemSpace {
         let all = &trace.items;
         Self {
             items,
-            content: Content::new(seed),
+            content: Content::new(seed, ContentSpec::default()),
             value_bytes: PerItem::Each(
                 all.iter().map(|i| cut(f64::from(i.value_bytes), limit, &mut values_cut)).collect(),
             ),

@@ -29,7 +29,7 @@ pub mod units;
 mod value_spec;
 
 pub use arrivals::{Arrivals, Schedule};
-pub use content::ValueMismatch;
+pub use content::{ContentSpec, ValueMismatch};
 pub use error::WorkloadError;
 pub use items::{ItemSpace, Sizing};
 pub use keys::{KeySampler, KeySpec};
