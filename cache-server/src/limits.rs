@@ -70,8 +70,10 @@ pub(crate) const COPIED_DATAGRAM_BYTES_MAX: usize = 1024;
 pub(crate) const SEND_DATAGRAMS: usize = 512;
 /// Messages in a send batch: each datagram may be one.
 pub(crate) const SEND_MESSAGES: usize = MESSAGES_PER_REQUEST + SEND_DATAGRAMS;
-/// Slices in a send batch: one copied and one borrowed a datagram.
-pub(crate) const SEND_SLICES: usize = 2 * SEND_MESSAGES;
+/// Slices of a datagram at most: its headers, the value bytes, and what levels a value's last chunk.
+pub(crate) const SLICES_PER_DATAGRAM: usize = 3;
+/// Slices in a send batch.
+pub(crate) const SEND_SLICES: usize = SLICES_PER_DATAGRAM * SEND_MESSAGES;
 /// Bytes copied in a send batch: as much as the send buffer takes, and more than the largest answer has.
 pub(crate) const SEND_ARENA_BYTES: usize = 512 << 10;
 const _: () =

@@ -9,7 +9,7 @@ use shingle_proto::limits::DATAGRAM_BYTES_MIN;
 use shingle_proto::server::{Answer, AnswerSummary, Datagram, Part, PortLimits, Train};
 use shingle_udp::{Outgoing, SendCounts, Socket};
 
-use crate::limits::{COPIED_DATAGRAM_BYTES_MAX, SEND_DATAGRAMS, SEND_MESSAGES};
+use crate::limits::{COPIED_DATAGRAM_BYTES_MAX, SEND_DATAGRAMS, SEND_MESSAGES, SLICES_PER_DATAGRAM};
 
 /// A send batch being filled.
 pub(super) struct Departures<'b, 'd> {
@@ -28,13 +28,13 @@ impl<'b, 'd> Departures<'b, 'd> {
         Departures { outgoing, open: None, longest_bytes: 0, train: Train::new(port), datagrams: 0 }
     }
 
-    /// Whether an answer fits, each datagram a message of its own, of a copied slice and a borrowed one. Any fits an empty batch.
+    /// Whether an answer fits, each datagram a message of its own and of as many slices as there may be. Any fits an empty batch.
     #[inline]
     pub(super) fn has_room(&self, answer: &AnswerSummary) -> bool {
         let datagrams = answer.datagrams as usize;
         let few = self.datagrams == 0 || self.datagrams as usize + datagrams <= SEND_DATAGRAMS;
         few && self.outgoing.len() + 1 + datagrams <= SEND_MESSAGES
-            && self.outgoing.has_room(2 * datagrams, answer.bytes as usize)
+            && self.outgoing.has_room(SLICES_PER_DATAGRAM * datagrams, answer.bytes as usize)
     }
 
     /// Datagrams in the batch.

@@ -116,8 +116,6 @@ impl Worker {
                 Err(error) => tracing::warn!("worker {} is not pinned: {error}", state.number),
             }
         }
-        // A thread's first pin registers it with the store, which takes memory.
-        drop(shared.store.pin());
         running();
         while !shared.is_stopping() {
             let allocations = thread_allocations();
