@@ -2,51 +2,10 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
-use common::Tcp;
-
-fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cache-server"));
-    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("RUST_LOG");
-    command
-}
-
-/// A server that printed its ready line.
-struct Running {
-    child: Child,
-    ready: String,
-}
-
-impl Running {
-    fn start(arguments: &[&str]) -> Running {
-        let mut child = command(arguments).spawn().unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
-        Running { child, ready }
-    }
-
-    fn signal(&self, name: &str) {
-        let killed = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-    }
-
-    /// Waits for the end; exit status and what was printed on stderr.
-    fn end(mut self) -> (Option<i32>, String) {
-        let mut errors = String::new();
-        self.child.stderr.as_mut().unwrap().read_to_string(&mut errors).unwrap();
-        (self.child.wait().unwrap().code(), errors)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use common::{Running, Tcp, command};
 
 /// Asserts status 2, nothing on stdout, and one error with all of `named` in it.
 fn refused(arguments: &[&str], named: &[&str]) {

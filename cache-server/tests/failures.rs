@@ -4,10 +4,9 @@
 mod common;
 
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
-use common::{PATIENCE, Tcp, Udp, start};
+use common::{PATIENCE, Running, Tcp, Udp, start};
 use shingle_proto::wire::{Answer, Carrier, Control, Frame, Get, KeyRequest};
 use shingle_server::{Failure, Server, Strategy};
 
@@ -72,30 +71,12 @@ fn stopping_a_server_that_failed_is_no_different() {
     std::net::TcpListener::bind(tcp).expect("the port is free");
 }
 
-/// The binary with free ports: the child, its TCP port and its UDP ports.
-fn spawn() -> (Child, SocketAddr, Vec<SocketAddr>) {
-    use std::io::{BufRead, BufReader};
-    let mut child = Command::new(env!("CARGO_BIN_EXE_cache-server"))
-        .args(["--udp-port=0", "--udp-port=0", "--tcp-port=0"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ready = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
-    let (tcp, udp) = ready.trim_end().strip_prefix("ready tcp=").unwrap().split_once(" udp=").unwrap();
-    let tcp: SocketAddr = tcp.parse().unwrap();
-    let udp = udp
-        .split(',')
-        .map(|port| SocketAddr::new(tcp.ip(), port.split('=').next().unwrap().parse().unwrap()));
-    (child, tcp, udp.collect())
-}
+const FREE: &[&str] = &["--udp-port=0", "--udp-port=0", "--tcp-port=0"];
 
 /// Waits for the end, and asserts status 101 and one error that names the thread and why it failed.
-fn assert_dies(child: Child, thread: &str, reason: &str) {
-    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(stderr).unwrap();
-    assert_eq!(status.code(), Some(101), "{stderr}");
+fn assert_dies(running: Running, thread: &str, reason: &str) {
+    let (status, stderr) = running.end();
+    assert_eq!(status, Some(101), "{stderr}");
     let error = format!("error: {thread} failed: {reason}; the server stops rather than serve half");
     assert_eq!(stderr.lines().filter(|line| *line == error).count(), 1, "no `{error}` in {stderr}");
 }
@@ -103,17 +84,18 @@ fn assert_dies(child: Child, thread: &str, reason: &str) {
 #[test]
 fn the_process_ends_when_a_worker_does() {
     for (fault, reason) in [("fault: panic", "it panicked: asked to"), ("fault: error", "asked to")] {
-        let (child, _, udp) = spawn();
-        send(udp[1], fault.as_bytes());
-        assert_dies(child, &format!("worker 1 (UDP port {})", udp[1].port()), reason);
+        let running = Running::start(FREE);
+        let udp = running.udp[1];
+        send(udp, fault.as_bytes());
+        assert_dies(running, &format!("worker 1 (UDP port {})", udp.port()), reason);
     }
 }
 
 #[test]
 fn the_process_ends_when_the_control_plane_does() {
-    let (child, tcp, _) = spawn();
-    let mut tcp = Tcp::hello(tcp);
+    let running = Running::start(FREE);
+    let mut tcp = Tcp::hello(running.tcp);
     tcp.send(&Frame::Control(Control::Delete(KeyRequest { id: 5, key: b"fault: panic" })));
     assert_eq!(tcp.receive(|_| ()), None);
-    assert_dies(child, "the control plane", "it panicked: asked to");
+    assert_dies(running, "the control plane", "it panicked: asked to");
 }

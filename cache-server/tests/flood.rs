@@ -3,13 +3,11 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use common::{Read1, Tcp, Udp, noise, set};
+use common::{Read1, Running, Tcp, Udp, noise, set};
 use shingle_proto::wire::{Control, ErrorCode};
 
 const BUDGET_MIB: usize = 64;
@@ -19,41 +17,11 @@ const FLOOD_BYTES: usize = 40 << 20;
 /// Bytes on their way before a connection waits for its answers.
 const BATCH_BYTES: usize = 2 << 20;
 
-struct Running {
-    child: Child,
-    tcp: SocketAddr,
-    udp: SocketAddr,
-}
-
-impl Running {
-    fn start() -> Running {
-        let memory = format!("--memory={BUDGET_MIB}MiB");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cache-server"))
-            .args(["--udp-port=0", "--tcp-port=0", &memory])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
-        let (tcp, udp) = ready.trim_end().strip_prefix("ready tcp=").unwrap().split_once(" udp=").unwrap();
-        let tcp: SocketAddr = tcp.parse().unwrap();
-        let udp = SocketAddr::new(tcp.ip(), udp.split('=').next().unwrap().parse().unwrap());
-        Running { child, tcp, udp }
-    }
-
-    /// The most memory that was resident so far, in MiB (`VmHWM`, proc_pid_status(5)).
-    fn resident_mib_max(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().strip_suffix("kB").unwrap().trim().parse::<usize>().unwrap() >> 10
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The most memory of the process that was resident so far, in MiB (`VmHWM`, proc_pid_status(5)).
+fn resident_mib_max(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix("kB").unwrap().trim().parse::<usize>().unwrap() >> 10
 }
 
 /// Sets new keys, mostly small values, some large and some over the limit. Returns how many were stored and refused.
@@ -84,7 +52,8 @@ fn flood(tcp: SocketAddr, connection: u32) -> (u64, u64) {
 
 #[test]
 fn a_flood_of_updates_on_a_full_store_leaves_reads_and_administration_served() {
-    let running = Running::start();
+    let memory = format!("--memory={BUDGET_MIB}MiB");
+    let running = Running::start(&["--udp-port=0", "--tcp-port=0", &memory]);
     let (tcp, ended) = (running.tcp, AtomicBool::new(false));
     let mut admin = Tcp::hello(tcp);
     let cookie = admin.cookie(tcp);
@@ -93,7 +62,7 @@ fn a_flood_of_updates_on_a_full_store_leaves_reads_and_administration_served() {
     let (floods, reads, answers) = thread::scope(|scope| {
         let floods: Vec<_> = (0..FLOODS).map(|number| scope.spawn(move || flood(tcp, number))).collect();
         let reader = scope.spawn(|| {
-            let mut udp = Udp::to(running.udp, Some(cookie));
+            let mut udp = Udp::to(running.udp[0], Some(cookie));
             let mut reads = 0_u64;
             while !ended.load(Ordering::Relaxed) {
                 // Evicted is no failure; an answer that does not come, or another value, is.
@@ -122,7 +91,7 @@ fn a_flood_of_updates_on_a_full_store_leaves_reads_and_administration_served() {
     let stored: u64 = floods.iter().map(|(stored, _)| stored).sum();
     assert!(stats.store.sets > stored && stats.store.evictions > 1000, "{:?}", stats.store);
     assert!(stats.store.evictions + stats.store.items <= stats.store.sets, "{:?}", stats.store);
-    let resident = running.resident_mib_max();
+    let resident = resident_mib_max(running.child.id());
     println!("{stored} stored, {reads} reads, {answers} answers to STATS, {resident} MiB resident");
     assert!(resident <= BUDGET_MIB + 64, "{resident} MiB resident");
 }

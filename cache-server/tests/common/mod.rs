@@ -1,8 +1,9 @@
 //! What the tests share: a server on free ports, a TCP peer and a UDP reader made of hand-made messages.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use shingle_proto::checksum::crc32c_of;
@@ -47,6 +48,54 @@ pub fn settled_stats(server: &Server, requests: u64) -> StatsReport {
         }
         assert!(start.elapsed() < PATIENCE, "{requests} requests expected: {:?}", stats.ports);
         std::thread::yield_now();
+    }
+}
+
+/// The binary with these arguments, what it prints piped.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cache-server"));
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("RUST_LOG");
+    command
+}
+
+/// The binary, which has said where it is ready; killed when dropped.
+pub struct Running {
+    pub child: Child,
+    /// Its ready line.
+    pub ready: String,
+    pub tcp: SocketAddr,
+    pub udp: Vec<SocketAddr>,
+}
+
+impl Running {
+    pub fn start(arguments: &[&str]) -> Running {
+        let mut child = command(arguments).spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut ready).unwrap();
+        let (tcp, udp) = ready.trim_end().strip_prefix("ready tcp=").unwrap().split_once(" udp=").unwrap();
+        let tcp: SocketAddr = tcp.parse().unwrap();
+        let port = |port: &str| port.split('=').next().unwrap().parse().unwrap();
+        let udp = udp.split(',').map(|text| SocketAddr::new(tcp.ip(), port(text))).collect();
+        Running { child, ready, tcp, udp }
+    }
+
+    pub fn signal(&self, name: &str) {
+        let killed = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// Waits for the end; exit status and what was printed on stderr.
+    pub fn end(mut self) -> (Option<i32>, String) {
+        let mut errors = String::new();
+        self.child.stderr.as_mut().unwrap().read_to_string(&mut errors).unwrap();
+        (self.child.wait().unwrap().code(), errors)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
