@@ -10,6 +10,7 @@ pub(crate) mod books;
 pub mod datagrams;
 pub mod limits;
 mod reads;
+mod requests;
 pub mod stream;
 pub mod target;
 pub mod tcp_flow;
