@@ -34,6 +34,7 @@ impl Link {
             | Self::SizeLoss { rate: value, .. }
             | Self::Reorder { rate: value, .. }
             | Self::Duplicate { rate: value, .. }
+            | Self::FragmentLoss { rate: value, .. }
             | Self::Corrupt { rate: value, .. } => rate("rate", value),
             Self::BurstLoss { enter, leave, rate: value } => {
                 rate("enter", enter).and(rate("leave", leave)).and(rate("rate", value))
@@ -45,6 +46,7 @@ impl Link {
                 Excess::Queue { .. } => number("limit", limit, 1, u64::MAX),
                 Excess::Police { .. } => Ok(()),
             },
+            Self::Balancer { servers, .. } => number("servers", servers, 1, u64::MAX),
             Self::AddressChange { trigger: Trigger::Every(packets), .. } => {
                 number("every", packets, 1, u64::MAX)
             }

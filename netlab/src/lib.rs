@@ -3,8 +3,12 @@
 //!
 //! [`Topology`] describes a network, [`Network`] runs it between two [`Endpoint`]s, [`Report`] says what each node did.
 //! [`Ranges`] bounds what [`Topology::random`] may draw.
+//!
+//! [`catalogue()`] lists the topologies that go by a name; [`Spec`] is one of them with its settings, and gives the [`Plan`] that a
+//! laboratory is built of, or the simulated [`Topology`].
 #![forbid(unsafe_code)]
 
+mod catalogue;
 mod check;
 mod endpoint;
 mod ends;
@@ -20,11 +24,14 @@ mod ranges;
 mod rate;
 mod report;
 mod route;
+mod rules;
 mod seeds;
+mod spec;
 mod topology;
 mod trace;
 mod words;
 
+pub use catalogue::{Entry, Parameter, catalogue};
 pub use endpoint::{Endpoint, PacketTooBig};
 pub use ends::{Echo, Sender};
 pub use error::TopologyError;
@@ -34,6 +41,7 @@ pub use plan::{Family, Hold, HostPlan, Later, Pauses, Plan, Wire, WireEnd};
 pub use ranges::Ranges;
 pub use report::{Counts, DropReason, NodeReport, PathReport, Report};
 pub use seeds::seeds;
+pub use spec::{Spec, SpecError};
 pub use topology::{
     Change, Charge, Direction, Drain, Excess, Limit, Link, Path, Reassembly, ReceiveBuffer, Step, Topology,
     Trigger, Truesize,

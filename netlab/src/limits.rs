@@ -1,4 +1,4 @@
-//! Numbers of the simulation, with their units and reasons.
+//! Numbers of the simulation and of the catalogue, with their units and reasons.
 
 /// Header of an IPv4 packet without options.
 pub(crate) const IPV4_HEADER_BYTES: usize = 20;
@@ -28,3 +28,111 @@ pub(crate) const STEPS_PER_INSTANT_MAX: u32 = 1_000_000;
 
 /// First port a NAT hands out (the dynamic ports of RFC 6335).
 pub(crate) const NAT_PORT_FIRST: u16 = 49_152;
+
+/// Defaults and ranges of the catalogue.
+///
+/// MTU of the cloud networks the stories come from (AWS VPC).
+pub(crate) const MTU_BYTES_DEFAULT: u64 = 9001;
+/// MTU of Ethernet, of internet gateways and of most tunnels' ends.
+pub(crate) const NARROW_MTU_BYTES: u64 = 1500;
+/// Below it a link carries no IPv6 (RFC 8200 section 5).
+pub(crate) const LAB_MTU_BYTES_MIN: u64 = 1280;
+/// Largest jumbo frames in use.
+pub(crate) const LAB_MTU_BYTES_MAX: u64 = 9216;
+/// Half a second one way: more than a satellite's path.
+pub(crate) const DELAY_NS_MAX: u64 = SECOND_NS / 2;
+/// Linux's default for the life of a learned path MTU.
+pub(crate) const MTU_EXPIRES_S_MAX: u64 = 600;
+/// Last numbers of the client's further addresses, for low-volume clients: path MTUs are cached by address.
+pub(crate) const CANARY_ADDRESSES: [u8; 4] = [101, 102, 103, 104];
+
+/// What the network card of the story passes (AWS names 1024).
+pub(crate) const FRAGMENTS_PER_SECOND: u64 = 1_000;
+/// nft counts a limit's tokens in whole nanoseconds: above this rate rounding shows.
+pub(crate) const PACKETS_PER_SECOND_MAX: u64 = 1_000_000;
+/// Bucket of the fragment limit. Small: the card of the story lets hardly more than its rate through in any millisecond.
+pub(crate) const FRAGMENT_BURST: u64 = 5;
+/// Bucket that holds a second of the largest rate.
+pub(crate) const BURST_PACKETS_MAX: u64 = 1_000_000;
+
+/// A client that never runs out of memory for fragments: only what the card dropped is lost.
+pub(crate) const REASSEMBLY_LARGE_BYTES: u64 = 256 << 20;
+/// And forgets orphans before the next stage.
+pub(crate) const REASSEMBLY_SHORT_S: u64 = 1;
+/// A client that runs out of it within seconds of light loss.
+pub(crate) const REASSEMBLY_SMALL_BYTES: u64 = 256 << 10;
+/// Room for one datagram of the largest size, as the kernel charges it.
+pub(crate) const REASSEMBLY_MEMORY_BYTES_MIN: u64 = 128 << 10;
+/// More than the kernel's counter of 32 bits takes is refused; half is plenty.
+pub(crate) const REASSEMBLY_MEMORY_BYTES_MAX: u64 = 1 << 30;
+/// Twice the kernel's default.
+pub(crate) const REASSEMBLY_TIME_S_MAX: u64 = 60;
+/// Loss of later fragments that fills the small memory at rates a test can have.
+pub(crate) const REST_LOST_PPM: u64 = 50_000;
+
+/// Largest packet of a transit gateway.
+pub(crate) const BLACK_HOLE_BYTES: u64 = 8500;
+/// Loss that is twice what the service level allows.
+pub(crate) const LOSS_PPM: u64 = 10_000;
+/// Longest mean burst: a tenth of a second at 10,000 packets a second.
+pub(crate) const LOSS_BURST_PACKETS_MAX: u64 = 1_000;
+/// Enough to be seen in a run of seconds.
+pub(crate) const CORRUPT_PPM: u64 = 5_000;
+/// Enough to be seen in a run of seconds.
+pub(crate) const DUPLICATE_PPM: u64 = 10_000;
+/// One packet in ten on the slower path.
+pub(crate) const REORDER_PPM: u64 = 100_000;
+/// Lets a train of packets at 10,000 a second be overtaken by ten.
+pub(crate) const REORDER_EXTRA_NS: u64 = SECOND_NS / 1_000;
+/// Below what two processors generate.
+pub(crate) const PACKETS_PER_SECOND: u64 = 10_000;
+/// Ten milliseconds of it.
+pub(crate) const BURST_PACKETS: u64 = 100;
+/// Below what two processors generate.
+pub(crate) const BITS_PER_SECOND: u64 = 100_000_000;
+/// A slow modem: below it nothing sensible passes.
+pub(crate) const BITS_PER_SECOND_MIN: u64 = 100_000;
+/// More than veth carries.
+pub(crate) const BITS_PER_SECOND_MAX: u64 = 100_000_000_000;
+/// Five milliseconds of the default bandwidth.
+pub(crate) const BURST_BYTES: u64 = 64 << 10;
+/// The kernel counts such a burst in 32 bits.
+pub(crate) const BURST_BYTES_MAX: u64 = 1 << 30;
+/// So that a handful of flows meets the bad path.
+pub(crate) const EQUAL_PATHS: u64 = 4;
+/// Each path is a wire of its own.
+pub(crate) const EQUAL_PATHS_MAX: u64 = 8;
+/// Some seconds to see what was well before.
+pub(crate) const SILENT_AFTER_NS: u64 = 2 * SECOND_NS;
+/// Longest time before something changes: runs are shorter.
+pub(crate) const TRIGGER_NS_MAX: u64 = 3_600 * SECOND_NS;
+/// The least that can be balanced.
+pub(crate) const BALANCED_SERVERS: u64 = 2;
+/// More would only make the dead one harder to find.
+pub(crate) const BALANCED_SERVERS_MAX: u64 = 16;
+/// How long a network load balancer remembers a UDP flow (AWS).
+pub(crate) const FLOW_TIMEOUT_S: u64 = 120;
+/// An hour is for ever in a test.
+pub(crate) const FLOW_TIMEOUT_S_MAX: u64 = 3_600;
+/// A queue of some forty jumbo frames' worth of small answers.
+pub(crate) const QUEUE_BYTES: u64 = 64 << 10;
+/// Room for one of the largest packets.
+pub(crate) const QUEUE_BYTES_MIN: u64 = 16 << 10;
+/// What a shaped queue may send at once: more than one of the largest frames, or it would never leave.
+pub(crate) const SHAPER_BURST_BYTES: u64 = 16 << 10;
+/// A stop-the-world collection of some hundred megabytes.
+pub(crate) const PAUSE_NS: u64 = SECOND_NS / 20;
+/// Shorter ones are lost in the scheduler's own.
+pub(crate) const PAUSE_NS_MIN: u64 = SECOND_NS / 10_000;
+/// Two a second.
+pub(crate) const PAUSE_INTERVAL_NS: u64 = SECOND_NS / 2;
+/// The shortest interval the server takes.
+pub(crate) const PAUSE_INTERVAL_NS_MIN: u64 = SECOND_NS / 1_000;
+/// Runs would see less than one pause a minute.
+pub(crate) const PAUSE_INTERVAL_NS_MAX: u64 = 60 * SECOND_NS;
+/// A server with a tenth of a processor.
+pub(crate) const SLOW_PPM: u64 = 900_000;
+/// Some time must be left to answer.
+pub(crate) const SLOW_PPM_MAX: u64 = 990_000;
+/// Well below a read's timeout.
+pub(crate) const SLOW_INTERVAL_NS: u64 = SECOND_NS / 100;

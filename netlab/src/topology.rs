@@ -110,6 +110,13 @@ pub enum Link {
         /// Fragments that may pass at once.
         burst: u64,
     },
+    /// Drops fragments by chance, as a path does that treats them worse than others.
+    FragmentLoss {
+        /// Probability of a drop.
+        rate: f64,
+        /// Which fragments can be dropped.
+        charge: Charge,
+    },
     /// One of several equal-cost paths drops. The path is chosen by a hash of the addresses (of fragments without ports).
     BadPath {
         /// How many paths there are, at least 1.
@@ -123,6 +130,16 @@ pub enum Link {
         from: Duration,
         /// When it is over.
         until: Duration,
+    },
+    /// A balancer that gives each new flow to the next of its servers, and drops the packets of the first server's flows once that one is
+    /// gone; new flows go to the others then. Belongs into the path up.
+    Balancer {
+        /// How many servers, at least 1.
+        servers: u64,
+        /// When the first one is gone.
+        from: Duration,
+        /// How long a flow must be silent to be forgotten.
+        timeout: Duration,
     },
     /// A NAT before the client that changes its mapping. Belongs into the path up; answers are translated back by themselves.
     AddressChange {
@@ -173,7 +190,7 @@ pub enum Excess {
     },
 }
 
-/// Which fragments a fragment limit counts.
+/// Which fragments something happens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
     /// The first of each datagram.
@@ -308,8 +325,10 @@ impl Link {
             Self::Corrupt { .. } => "corrupt",
             Self::RateLimit { .. } => "rate_limit",
             Self::FragmentLimit { .. } => "fragment_limit",
+            Self::FragmentLoss { .. } => "fragment_loss",
             Self::BadPath { .. } => "bad_path",
             Self::Silence { .. } => "silence",
+            Self::Balancer { .. } => "balancer",
             Self::AddressChange { .. } => "address_change",
             Self::Schedule(_) => "schedule",
         }

@@ -48,8 +48,12 @@ impl Display for Link {
             Self::FragmentLimit { limit, charge, burst } => {
                 write!(f, " limit={limit} charge={charge} burst={burst}")
             }
+            Self::FragmentLoss { rate, charge } => write!(f, " rate={rate} charge={charge}"),
             Self::BadPath { paths, rate } => write!(f, " paths={paths} rate={rate}"),
             Self::Silence { from, until } => write!(f, " from={from:?} until={until:?}"),
+            Self::Balancer { servers, from, timeout } => {
+                write!(f, " servers={servers} from={from:?} timeout={timeout:?}")
+            }
             Self::AddressChange { trigger, change, keeps } => {
                 write!(f, " {trigger} change={change} keeps={keeps}")
             }

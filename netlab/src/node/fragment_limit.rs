@@ -19,15 +19,21 @@ impl FragmentLimit {
 
 impl Node for FragmentLimit {
     fn push(&mut self, packet: Packet, out: &mut Outbox<'_>) {
-        let charged = packet.fragment.is_some_and(|fragment| match self.charge {
-            Charge::First => fragment.offset == 0,
-            Charge::Rest => fragment.offset > 0,
-            Charge::All => true,
-        });
-        if charged && !self.bucket.take(out.now_ns, 1) {
+        if self.charge.names(&packet) && !self.bucket.take(out.now_ns, 1) {
             out.drop(&packet, DropReason::FragmentLimit);
         } else {
             out.pass(packet);
         }
+    }
+}
+
+impl Charge {
+    /// Whether a packet is a fragment of this kind.
+    pub(super) fn names(self, packet: &Packet) -> bool {
+        packet.fragment.is_some_and(|fragment| match self {
+            Self::First => fragment.offset == 0,
+            Self::Rest => fragment.offset > 0,
+            Self::All => true,
+        })
     }
 }

@@ -8,11 +8,13 @@ use crate::topology::Link;
 
 pub(crate) mod address_change;
 mod bad_path;
+mod balancer;
 mod burst_loss;
 mod corrupt;
 mod delay;
 mod duplicate;
 mod fragment_limit;
+mod fragment_loss;
 mod loss;
 mod mtu;
 mod rate_limit;
@@ -101,7 +103,11 @@ pub(crate) fn build(link: &Link, seed: u64) -> Box<dyn Node> {
         Link::FragmentLimit { limit, charge, burst } => {
             Box::new(fragment_limit::FragmentLimit::new(limit, charge, burst))
         }
+        Link::FragmentLoss { rate, charge } => Box::new(fragment_loss::FragmentLoss { rate, charge, random }),
         Link::BadPath { paths, rate } => Box::new(bad_path::BadPath::new(paths, rate, random)),
+        Link::Balancer { servers, from, timeout } => {
+            Box::new(balancer::Balancer::new(servers, nanoseconds(from), nanoseconds(timeout)))
+        }
         Link::Silence { from, until } => {
             Box::new(silence::Silence { from_ns: nanoseconds(from), until_ns: nanoseconds(until) })
         }

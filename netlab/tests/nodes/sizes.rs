@@ -116,6 +116,20 @@ fn a_fragment_limit_counts_what_it_charges_and_never_whole_datagrams() {
 }
 
 #[test]
+fn fragment_loss_spares_whole_datagrams_and_fragments_of_the_other_kind() {
+    // 3 fragments a datagram; three standard deviations either side.
+    for (charge, lost) in
+        [(Charge::First, 910..=1_090), (Charge::Rest, 1_872..=2_128), (Charge::All, 2_844..=3_156)]
+    {
+        let link = Link::FragmentLoss { rate: 0.1, charge };
+        let run = run(Topology::new().up(NARROW).up(link.clone()), fragmentables(4000, 10_000));
+        let found = run.report.up.dropped(DropReason::Loss);
+        assert!(lost.contains(&found), "{charge:?}: {found}");
+        assert_eq!(through(link, 1000, 1_000).received.len(), 1_000);
+    }
+}
+
+#[test]
 fn impossible_mtus_are_refused_with_the_range() {
     let error = Topology::new().down(Link::Mtu { mtu: 67, icmp: false }).check().unwrap_err();
     assert_eq!(error, TopologyError::Range { link: "mtu", name: "mtu", value: 67, range: 68..=65_535 });

@@ -1,0 +1,62 @@
+//! A balancer that goes on sending known flows to a server that is gone.
+
+use super::Entry;
+use super::common::{DELAY, FAMILY, MTU, all_go_together, wide};
+use super::layout::{Mtus, ROUTER, through_router};
+use super::parameter::{Kind, Parameter};
+use crate::limits::{
+    BALANCED_SERVERS, BALANCED_SERVERS_MAX, FLOW_TIMEOUT_S, FLOW_TIMEOUT_S_MAX, SILENT_AFTER_NS,
+    TRIGGER_NS_MAX,
+};
+use crate::plan::{Later, Plan};
+use crate::rules::{Rules, flows};
+use crate::spec::Spec;
+use crate::topology::Link;
+
+pub(super) const BALANCER: Entry = Entry {
+    name: "balancer",
+    sentence: "a balancer spreads flows over servers, and sends the known flows of one that is gone nowhere, while new flows work",
+    story: "a load balancer swallowed the traffic of a deregistered server for as long as its clients kept sending (story i)",
+    causes: &["server_silent", "flow_black_hole"],
+    parameters: &[
+        Parameter {
+            name: "servers",
+            sentence: "how many servers the balancer believes to have; each stands for one in so many flows (one host plays them all)",
+            kind: Kind::Count("servers, such as 2"),
+            default: BALANCED_SERVERS,
+            range: (1, BALANCED_SERVERS_MAX),
+        },
+        Parameter {
+            name: "after",
+            sentence: "when the first server is gone, since the start of the load",
+            kind: Kind::Duration,
+            default: SILENT_AFTER_NS,
+            range: (0, TRIGGER_NS_MAX),
+        },
+        Parameter {
+            name: "timeout",
+            sentence: "how long a flow must be silent to be forgotten",
+            kind: Kind::Seconds,
+            default: FLOW_TIMEOUT_S,
+            range: (1, FLOW_TIMEOUT_S_MAX),
+        },
+        MTU,
+        DELAY,
+        FAMILY,
+    ],
+    check: all_go_together,
+    plan,
+    simulated: |spec| {
+        let (servers, from, timeout) =
+            (spec.number("servers"), spec.duration("after"), spec.seconds("timeout"));
+        Some(wide(spec.bytes("mtu")).up(Link::Balancer { servers, from, timeout }))
+    },
+};
+
+fn plan(spec: &Spec) -> Plan {
+    let mut rules = Rules::default();
+    flows::balanced(&mut rules, spec.number("servers"), spec.seconds("timeout"));
+    let mut plan = through_router(spec, Mtus::of(spec), &rules);
+    plan.hosts[ROUTER].later = vec![Later { after: spec.duration("after"), rules: flows::first_gone() }];
+    plan
+}

@@ -1,0 +1,162 @@
+//! Narrow paths on which fragments fare badly: limited, blocked, or lost until the receiver's memory for them is full.
+
+use super::Entry;
+use super::common::{DELAY, DIRECTION, FAMILY, troubled};
+use super::layout::CLIENT;
+use super::narrow::{CLIENT_MTU, MTU_EXPIRES, SERVER_MTU, narrowed, narrows, simulated, too_big};
+use super::parameter::{Kind, Parameter, WHOLE_PPM};
+use crate::limits::{
+    BURST_PACKETS_MAX, FRAGMENT_BURST, FRAGMENTS_PER_SECOND, PACKETS_PER_SECOND_MAX, REASSEMBLY_LARGE_BYTES,
+    REASSEMBLY_MEMORY_BYTES_MAX, REASSEMBLY_MEMORY_BYTES_MIN, REASSEMBLY_SHORT_S, REASSEMBLY_SMALL_BYTES,
+    REASSEMBLY_TIME_S, REASSEMBLY_TIME_S_MAX, REST_LOST_PPM,
+};
+use crate::plan::Plan;
+use crate::rules::{Rules, fragments};
+use crate::spec::Spec;
+use crate::topology::{Charge, Direction, Link, Reassembly, Topology};
+
+pub(super) const FRAGMENT_LIMIT: Entry = Entry {
+    name: "fragment-limit",
+    sentence: "a narrow path, and a network card at the server that passes so many fragments a second",
+    story: "a new instance type fails its qualification: from some rate on the failures creep towards the share of large answers, and no \
+            host dropped anything (story a)",
+    causes: &["fragment_rate_limit"],
+    parameters: &[
+        Parameter {
+            name: "limit",
+            sentence: "charged fragments that pass in a second",
+            kind: Kind::PerSecond,
+            default: FRAGMENTS_PER_SECOND,
+            range: (1, PACKETS_PER_SECOND_MAX),
+        },
+        Parameter {
+            name: "charge",
+            sentence: "which fragments of a datagram count and can be dropped: its first, all but it, or all",
+            kind: Kind::Choice(&["first", "rest", "all"]),
+            default: 1,
+            range: (0, 2),
+        },
+        Parameter {
+            name: "burst",
+            sentence: "charged fragments that may pass at once after a pause",
+            kind: Kind::Count("fragments, such as 5"),
+            default: FRAGMENT_BURST,
+            range: (1, BURST_PACKETS_MAX),
+        },
+        MEMORY,
+        TIME,
+        CLIENT_MTU,
+        SERVER_MTU,
+        MTU_EXPIRES,
+        DELAY,
+        FAMILY,
+    ],
+    check: narrows,
+    plan: |spec| {
+        let (limit, burst) = (spec.number("limit"), spec.number("burst"));
+        lost(spec, |rules| fragments::limited(rules, Direction::Down, limit, burst, charge(spec)))
+    },
+    simulated: |spec| {
+        let (limit, burst) = (spec.number("limit"), spec.number("burst"));
+        Some(reassembled(spec, Link::FragmentLimit { limit, charge: charge(spec), burst }))
+    },
+};
+
+pub(super) const FRAGMENTS_BLOCKED: Entry = Entry {
+    name: "fragments-blocked",
+    sentence: "a narrow path with a firewall that passes no fragment",
+    story: "a security group or firewall that drops fragments because they carry no ports",
+    causes: &["fragments_blocked"],
+    parameters: &[DIRECTION, MEMORY, TIME, CLIENT_MTU, SERVER_MTU, MTU_EXPIRES, DELAY, FAMILY],
+    check: narrows,
+    plan: |spec| lost(spec, |rules| spec.ways().iter().for_each(|way| fragments::blocked(rules, *way))),
+    simulated: |spec| {
+        let none = Link::FragmentLimit { limit: 0, charge: Charge::All, burst: 0 };
+        let topology = troubled(spec, simulated(spec, true), &none);
+        Some(Topology { down: crate::Path { reassembly: reassembly(spec), ..topology.down }, ..topology })
+    },
+};
+
+pub(super) const SMALL_REASSEMBLY: Entry = Entry {
+    name: "small-reassembly",
+    sentence: "a narrow path that loses later fragments, and a client with little memory for the orphaned first ones",
+    story: "orphaned fragments fill the receiver's memory for them, and datagrams die whose fragments all arrived (story a, second figure)",
+    causes: &["reassembly_overflow"],
+    parameters: &[
+        Parameter {
+            name: "loss",
+            sentence: "share of the later fragments that the path loses",
+            kind: Kind::Share,
+            default: REST_LOST_PPM,
+            range: (0, WHOLE_PPM),
+        },
+        Parameter { default: REASSEMBLY_SMALL_BYTES, ..MEMORY },
+        Parameter { default: REASSEMBLY_TIME_S, ..TIME },
+        CLIENT_MTU,
+        SERVER_MTU,
+        MTU_EXPIRES,
+        DELAY,
+        FAMILY,
+    ],
+    check: narrows,
+    plan: |spec| lost(spec, |rules| fragments::rest_lost(rules, Direction::Down, spec.number("loss"))),
+    simulated: |spec| {
+        Some(reassembled(spec, Link::FragmentLoss { rate: spec.share("loss"), charge: Charge::Rest }))
+    },
+};
+
+const MEMORY: Parameter = Parameter {
+    name: "reassembly-memory",
+    sentence: "memory the client has for fragments of unfinished datagrams (the kernel's own default is 4MiB)",
+    kind: Kind::Memory,
+    default: REASSEMBLY_LARGE_BYTES,
+    range: (REASSEMBLY_MEMORY_BYTES_MIN, REASSEMBLY_MEMORY_BYTES_MAX),
+};
+
+const TIME: Parameter = Parameter {
+    name: "reassembly-time",
+    sentence: "how long the client waits for a datagram's last fragment (the kernel's own default is 30s)",
+    kind: Kind::Seconds,
+    default: REASSEMBLY_SHORT_S,
+    range: (1, REASSEMBLY_TIME_S_MAX),
+};
+
+/// A narrow path whose router does this to fragments, before it makes any itself: what it does, a card at the sender would do.
+fn lost(spec: &Spec, what: impl FnOnce(&mut Rules)) -> Plan {
+    let mut rules = Rules::default();
+    fragments::counters(&mut rules);
+    what(&mut rules);
+    too_big(&mut rules, true);
+    let mut plan = narrowed(spec, &rules);
+    plan.hosts[CLIENT].sysctls.extend(reassembly_sysctls(spec));
+    plan
+}
+
+/// Both families' settings. The low mark means nothing any more, yet the kernel refuses a high one below it.
+fn reassembly_sysctls(spec: &Spec) -> Vec<(String, String)> {
+    let (memory, time) = (spec.number("reassembly-memory"), spec.number("reassembly-time"));
+    let family = |prefix: &str| {
+        [("low_thresh", 0), ("high_thresh", memory), ("time", time)]
+            .map(|(key, value)| (format!("{prefix}frag_{key}"), value.to_string()))
+    };
+    [family("net.ipv4.ip"), family("net.ipv6.ip6")].concat()
+}
+
+/// Simulated hosts do not fragment, so the narrow link comes first: it cuts what real servers cut once they learned the path MTU.
+fn reassembled(spec: &Spec, link: Link) -> Topology {
+    let mut topology = simulated(spec, true).down(link);
+    topology.down.reassembly = reassembly(spec);
+    topology
+}
+
+fn reassembly(spec: &Spec) -> Reassembly {
+    Reassembly { memory: spec.number("reassembly-memory"), time: spec.seconds("reassembly-time") }
+}
+
+fn charge(spec: &Spec) -> Charge {
+    match spec.word("charge").as_str() {
+        "first" => Charge::First,
+        "all" => Charge::All,
+        _ => Charge::Rest,
+    }
+}

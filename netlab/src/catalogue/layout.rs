@@ -1,0 +1,122 @@
+//! Where hosts, wires and addresses are: the client, a router, the server.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::limits::CANARY_ADDRESSES;
+use crate::plan::{Hold, HostPlan, Plan, Wire, WireEnd};
+use crate::rules::Rules;
+use crate::spec::Spec;
+
+/// Indices of the hosts in every plan.
+pub(super) const CLIENT: usize = 0;
+pub(super) const SERVER: usize = 1;
+pub(super) const ROUTER: usize = 2;
+
+/// The router's devices: towards the server, towards the client.
+pub(super) const ROUTER_SERVER: &str = "rs";
+pub(super) const ROUTER_CLIENT: &str = "rc";
+
+/// Names of the hosts' only devices.
+pub(super) const SERVER_DEVICE: &str = "s0";
+pub(super) const CLIENT_DEVICE: &str = "c0";
+
+/// Third number of the networks' addresses.
+pub(super) const SERVER_NET: u8 = 1;
+pub(super) const CLIENT_NET: u8 = 2;
+
+/// MTUs of the two wires, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Mtus {
+    pub(super) server: u32,
+    pub(super) client: u32,
+}
+
+impl Mtus {
+    /// The parameter `mtu` on both.
+    pub(super) fn of(spec: &Spec) -> Self {
+        let mtu = spec.bytes("mtu");
+        Self { server: mtu, client: mtu }
+    }
+}
+
+/// Client, server, and a router between them with these rules, at which packets wait for the delay that was asked for.
+pub(super) fn through_router(spec: &Spec, mtus: Mtus, rules: &Rules) -> Plan {
+    let mut plan = ends();
+    let mut router = router("router");
+    router.addresses =
+        [address(ROUTER_SERVER, SERVER_NET, 1), address(ROUTER_CLIENT, CLIENT_NET, 1)].concat();
+    router.rules = rules.text(Some(ROUTER_CLIENT), Some(ROUTER_SERVER));
+    router.holds =
+        [ROUTER_SERVER, ROUTER_CLIENT].into_iter().filter_map(|device| held(spec, device)).collect();
+    plan.hosts.push(router);
+    plan.wires = vec![
+        wire((SERVER, SERVER_DEVICE), (ROUTER, ROUTER_SERVER), mtus.server),
+        wire((CLIENT, CLIENT_DEVICE), (ROUTER, ROUTER_CLIENT), mtus.client),
+    ];
+    plan
+}
+
+/// The two ends alone, each with a default route to the first address of its network.
+pub(super) fn ends() -> Plan {
+    let mut client = host("client");
+    client.addresses = address(CLIENT_DEVICE, CLIENT_NET, 2);
+    for last in CANARY_ADDRESSES {
+        client.addresses.extend(address(CLIENT_DEVICE, CLIENT_NET, last));
+    }
+    client.routes = defaults(CLIENT_NET);
+    let mut server = host("server");
+    server.addresses = address(SERVER_DEVICE, SERVER_NET, 2);
+    server.routes = defaults(SERVER_NET);
+    Plan { hosts: vec![client, server], ..Plan::default() }
+}
+
+/// A host that forwards. It answers every packet that is too big: rate limits on such answers would be a trouble of their own.
+pub(super) fn router(name: &str) -> HostPlan {
+    let mut router = host(name);
+    router.forwards = true;
+    let keys = ["net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit"];
+    router.sysctls.extend(keys.map(|key| (key.into(), "0".into())));
+    router
+}
+
+fn host(name: &str) -> HostPlan {
+    // Several paths need not be symmetric.
+    let keys = ["net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter"];
+    HostPlan {
+        name: name.into(),
+        sysctls: keys.map(|key| (key.into(), "0".into())).into(),
+        ..HostPlan::default()
+    }
+}
+
+/// What waits at a device for the delay; nothing without one.
+pub(super) fn held(spec: &Spec, device: &str) -> Option<Hold> {
+    let delay = spec.duration("delay");
+    (!delay.is_zero()).then(|| Hold { device: device.into(), mark: None, delay })
+}
+
+/// A wire between two hosts' devices.
+pub(super) fn wire(a: (usize, &str), b: (usize, &str), mtu: u32) -> Wire {
+    let end = |(host, device): (usize, &str)| WireEnd { host, device: device.into(), mtu };
+    Wire { ends: [end(a), end(b)] }
+}
+
+/// Addresses of both families: 198.18.NET.LAST/24 and fd00:18:NET::LAST/64, where IPv6 writes the decimal digits.
+pub(super) fn address(device: &str, net: u8, last: u8) -> Vec<(String, IpAddr, u8)> {
+    vec![(device.into(), ipv4(net, last).into(), 24), (device.into(), ipv6(net, last).into(), 64)]
+}
+
+pub(super) fn ipv4(net: u8, last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 18, net, last)
+}
+
+pub(super) fn ipv6(net: u8, last: u8) -> Ipv6Addr {
+    // The digits of both notations agree: 101 is ::101.
+    let digits =
+        |number: u8| u16::from(number / 100) << 8 | u16::from(number / 10 % 10) << 4 | u16::from(number % 10);
+    Ipv6Addr::new(0xfd00, 0x18, digits(net), 0, 0, 0, 0, digits(last))
+}
+
+fn defaults(net: u8) -> Vec<String> {
+    vec![format!("default via {}", ipv4(net, 1)), format!("default via {}", ipv6(net, 1))]
+}

@@ -1,0 +1,122 @@
+//! The rules of a router, as text for `nft -f`: a chain for each way a packet can go, which counts what comes, troubles it, and counts
+//! what is left.
+//!
+//! They sit at the devices' ingress. There a packet is what was on the wire (never the unsegmented train of an offload), dropping it is not
+//! told to its sender, and no connection tracking has put its fragments together. Only UDP is troubled: the two ends steer each other over TCP,
+//! and a laboratory whose steering breaks shows nothing.
+
+pub(crate) mod corrupt;
+pub(crate) mod flows;
+pub(crate) mod fragments;
+pub(crate) mod loss;
+
+use std::fmt::Write;
+
+use crate::catalogue::WHOLE_PPM;
+use crate::topology::Direction;
+
+/// The table of the rules at ingress.
+pub(crate) const TABLE: &str = "netdev lab";
+
+/// Packets longer than their MTU carry this mark on, so that no copy is copied.
+const COPIED_MARK: u32 = 77;
+
+/// The rules of one router.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules {
+    objects: String,
+    chains: String,
+    up: String,
+    down: String,
+    before: String,
+    tables: String,
+}
+
+impl Rules {
+    /// Declares a counter. Its name must not be a word of nft's language (`first`, `last`, `limit`, `dup`, ...).
+    pub(crate) fn counter(&mut self, name: &str) {
+        line(&mut self.objects, format_args!("counter {name} {{ }}"));
+    }
+
+    /// Declares a limit or a set.
+    pub(crate) fn object(&mut self, declaration: &str) {
+        line(&mut self.objects, format_args!("{declaration}"));
+    }
+
+    /// Adds a chain that others jump to.
+    pub(crate) fn chain(&mut self, name: &str, rules: &[String]) {
+        line(&mut self.chains, format_args!("chain {name} {{"));
+        rules.iter().for_each(|rule| line(&mut self.chains, format_args!("  {rule}")));
+        line(&mut self.chains, format_args!("}}"));
+    }
+
+    /// Adds a rule for UDP packets that go this way.
+    pub(crate) fn way(&mut self, direction: Direction, rule: &str) {
+        let chain = if direction == Direction::Up { &mut self.up } else { &mut self.down };
+        line(chain, format_args!("  {rule}"));
+    }
+
+    /// Adds a rule for all packets, before those for UDP, both ways.
+    pub(crate) fn before(&mut self, rule: &str) {
+        line(&mut self.before, format_args!("  {rule}"));
+    }
+
+    /// Adds a rule for all packets of a protocol that are about to leave by a device.
+    pub(crate) fn copies(&mut self, direction: Direction, device: &str, ppm: u64) {
+        let Some(chance) = chance(ppm) else { return };
+        let counter = format!("duplicated_{direction}");
+        self.counter(&counter);
+        let rules = [
+            format!("type filter hook egress device \"{device}\" priority 0; policy accept;"),
+            format!("meta mark {COPIED_MARK} accept"),
+            format!(
+                "meta l4proto udp {chance}meta mark set {COPIED_MARK} counter name {counter} dup to \"{device}\""
+            ),
+        ];
+        self.chain(&format!("copies_{direction}"), &rules);
+    }
+
+    /// Adds a table of its own.
+    pub(crate) fn table(&mut self, text: &str) {
+        self.tables.push_str(text);
+    }
+
+    /// The script, for a router whose packets up come in by one device, and those down by another. One that only sees one way has none for
+    /// the other.
+    pub(crate) fn text(&self, up: Option<&str>, down: Option<&str>) -> String {
+        let mut text = format!("table {TABLE} {{\n");
+        let ways = [(Direction::Up, up, &self.up), (Direction::Down, down, &self.down)];
+        let ways =
+            ways.into_iter().filter_map(|(direction, device, rules)| Some((direction, device?, rules)));
+        for (direction, ..) in ways.clone() {
+            let _ = writeln!(text, "counter {direction}_seen {{ }}\ncounter {direction}_passed {{ }}");
+        }
+        text.push_str(&self.objects);
+        text.push_str(&self.chains);
+        for (direction, device, rules) in ways {
+            let _ = write!(
+                text,
+                "chain {direction} {{\n  counter name {direction}_seen\n{rules}  counter name {direction}_passed\n}}\n\
+                 chain {direction}_wire {{\n  type filter hook ingress device \"{device}\" priority 0; policy accept;\n\
+                 {}  meta l4proto udp jump {direction}\n}}\n",
+                self.before
+            );
+        }
+        text.push_str("}\n");
+        text.push_str(&self.tables);
+        text
+    }
+}
+
+/// The match for so many millionths of packets, drawn at random; none for none of them, empty for all.
+pub(crate) fn chance(ppm: u64) -> Option<String> {
+    match ppm {
+        0 => None,
+        WHOLE_PPM.. => Some(String::new()),
+        _ => Some(format!("numgen random mod {WHOLE_PPM} < {ppm} ")),
+    }
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(text, "{line}");
+}
