@@ -13,6 +13,8 @@ mod check;
 mod endpoint;
 mod ends;
 mod error;
+#[cfg(feature = "lab")]
+pub mod lab;
 mod limits;
 mod network;
 mod node;

@@ -1,4 +1,4 @@
-//! Numbers of the simulation and of the catalogue, with their units and reasons.
+//! Numbers of the simulation, of the catalogue and of the laboratory, with their units and reasons.
 
 /// Header of an IPv4 packet without options.
 pub(crate) const IPV4_HEADER_BYTES: usize = 20;
@@ -136,3 +136,9 @@ pub(crate) const SLOW_PPM: u64 = 900_000;
 pub(crate) const SLOW_PPM_MAX: u64 = 990_000;
 /// Well below a read's timeout.
 pub(crate) const SLOW_INTERVAL_NS: u64 = SECOND_NS / 100;
+/// Of a laboratory's name: with the words around it, the name of a file (255 bytes at most) that people can still read.
+#[cfg(feature = "lab")]
+pub(crate) const LAB_NAME_BYTES_MAX: usize = 40;
+/// How often the processes of a host are looked for and killed, a millisecond apart: who starts new ones faster is not stopped by more.
+#[cfg(feature = "lab")]
+pub(crate) const KILL_ROUNDS_MAX: u32 = 100;

@@ -1,0 +1,216 @@
+//! A [`Plan`] carried out: hosts in network namespaces of this machine, joined by veth pairs that carry real packets.
+
+mod claim;
+mod counters;
+mod error;
+mod host;
+mod later;
+mod rights;
+mod setup;
+mod tools;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use claim::Claim;
+pub use claim::clean;
+pub use error::LabError;
+pub use host::{Entered, Host};
+use later::Clock;
+pub use rights::prepare_process;
+
+use crate::plan::{Family, Plan};
+
+/// What a laboratory is given beside its plan.
+#[derive(Clone, Debug, Default)]
+pub struct LabOptions {
+    /// Its name, part of the names of its namespaces; by default one that no other laboratory has.
+    pub name: Option<String>,
+    /// A directory for a capture of every device of every host (tcpdump), HOST-DEVICE.pcap; made if it is not there.
+    pub pcap: Option<PathBuf>,
+    /// The CPU of the threads that hold packets back; by default any.
+    pub cpu: Option<usize>,
+}
+
+/// A laboratory that is up. It is taken down when this is dropped; [`down`](Self::down) also says whether that worked.
+#[derive(Debug)]
+pub struct Lab {
+    plan: Plan,
+    hosts: Vec<Host>,
+    clocks: Vec<Clock>,
+    /// What was lost on this machine before.
+    losses_before: BTreeMap<String, u64>,
+    /// Last: dropped when nothing works in the namespaces any more.
+    claim: Claim,
+}
+
+impl Lab {
+    /// Brings a laboratory up. It is whole when this returns: addresses and neighbours are known, the first packet arrives.
+    ///
+    /// # Errors
+    /// Tools or rights are missing, the name is in use, or something in the plan does not work; nothing is left behind.
+    pub fn up(plan: &Plan, options: &LabOptions) -> Result<Self, LabError> {
+        check(plan)?;
+        tools::check(plan, options.pcap.is_some())?;
+        rights::check()?;
+        if plan.family == Family::V6 && !rights::has_ipv6() {
+            return Err(LabError::NoIpv6);
+        }
+        let name = options.name.clone().unwrap_or_else(unused_name);
+        let names: Vec<&str> = plan.hosts.iter().map(|host| host.name.as_str()).collect();
+        let mut lab = Self {
+            plan: plan.clone(),
+            hosts: Vec::new(),
+            clocks: Vec::new(),
+            losses_before: BTreeMap::new(),
+            claim: Claim::take(&name, &names)?,
+        };
+        setup::wires(plan, lab.claim.namespaces())?;
+        for (planned, path) in plan.hosts.iter().zip(lab.claim.namespaces()) {
+            lab.hosts.push(Host::open(planned, path)?);
+        }
+        setup::hosts(plan, &lab.hosts)?;
+        lab.losses_before = lab.losses()?;
+        Ok(lab)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.claim.name()
+    }
+
+    /// What it was built from.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// All hosts: the client, the server, what is between them.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// The host in which the generator runs.
+    pub fn client(&self) -> &Host {
+        &self.hosts[0]
+    }
+
+    /// The host in which the server runs.
+    pub fn server(&self) -> &Host {
+        &self.hosts[1]
+    }
+
+    /// A host by its name.
+    ///
+    /// # Panics
+    /// If the plan has no such host.
+    pub fn host(&self, name: &str) -> &Host {
+        let found = self.hosts.iter().find(|host| host.name() == name);
+        found.unwrap_or_else(|| panic!("{} has no host {name}", self.plan.topology))
+    }
+
+    /// Starts the clock by which the plan's later rules come. A second call starts nothing.
+    pub fn start_clock(&mut self) {
+        if self.clocks.is_empty() {
+            let with_scripts =
+                self.plan.hosts.iter().zip(&self.hosts).filter(|(planned, _)| !planned.later.is_empty());
+            self.clocks = with_scripts.map(|(planned, host)| Clock::start(host, &planned.later)).collect();
+        }
+    }
+
+    /// Packets counted by the named counters of all rules, as `router.frag_dropped`.
+    ///
+    /// # Errors
+    /// `nft` failed.
+    pub fn counters(&self) -> Result<BTreeMap<String, u64>, LabError> {
+        let mut counters = BTreeMap::new();
+        for (planned, host) in self.plan.hosts.iter().zip(&self.hosts) {
+            if !planned.rules.is_empty() || !planned.later.is_empty() {
+                counters::named(host, &mut counters)?;
+            }
+        }
+        Ok(counters)
+    }
+
+    /// What the laboratory itself lost since it came up, and no rule of the plan: packets dropped at the ends of wires
+    /// (`router.rs.rx_dropped`) and in the backlog of this machine's CPUs (`machine.backlog_dropped`, of all its traffic). Only what
+    /// is not 0 is named. Empty: every loss is the plan's, or the ends' own.
+    ///
+    /// # Errors
+    /// The kernel's figures cannot be read.
+    pub fn own_losses(&self) -> Result<BTreeMap<String, u64>, LabError> {
+        let mut losses = self.losses()?;
+        for (name, count) in &mut losses {
+            *count = count.saturating_sub(self.losses_before.get(name).copied().unwrap_or(0));
+        }
+        losses.retain(|_, count| *count > 0);
+        Ok(losses)
+    }
+
+    fn losses(&self) -> Result<BTreeMap<String, u64>, LabError> {
+        let mut losses = BTreeMap::from([("machine.backlog_dropped".to_owned(), counters::backlog_drops()?)]);
+        for host in &self.hosts {
+            counters::device_drops(host, &mut losses)?;
+        }
+        Ok(losses)
+    }
+
+    /// Makes both ends forget the path MTUs they learned, of both families.
+    ///
+    /// # Errors
+    /// `ip route flush cache` failed.
+    pub fn flush_path_mtus(&self) -> Result<(), LabError> {
+        for host in &self.hosts[..2] {
+            host.ip(&["-4", "route", "flush", "cache"])?;
+            if rights::has_ipv6() {
+                host.ip(&["-6", "route", "flush", "cache"])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes it down: processes in its hosts are killed, its namespaces removed.
+    ///
+    /// # Errors
+    /// Something could not be removed; the next laboratory tries again.
+    pub fn down(mut self) -> Result<(), LabError> {
+        self.take_down()
+    }
+
+    fn take_down(&mut self) -> Result<(), LabError> {
+        let clocks = self.clocks.drain(..).map(|mut clock| clock.stop()).fold(Ok(()), Result::and);
+        clocks.and(self.claim.release())
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // Who wants to know calls `down`; after that there is nothing left to do here.
+        let _ = self.take_down();
+    }
+}
+
+/// A name that no living laboratory has: process ids are unique among the living.
+fn unused_name() -> String {
+    static LABS: AtomicU32 = AtomicU32::new(0);
+    format!("{}-{}", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// What the types do not say: that names and numbers in the plan stand for something in it.
+fn check(plan: &Plan) -> Result<(), LabError> {
+    let fault = |fault: String| Err(LabError::Plan { topology: plan.topology.clone(), fault });
+    if plan.hosts.len() < 2 {
+        return fault("it has no client and server".to_owned());
+    }
+    for wire in &plan.wires {
+        if let Some(end) = wire.ends.iter().find(|end| end.host >= plan.hosts.len()) {
+            return fault(format!("device {} is at host {} of {}", end.device, end.host, plan.hosts.len()));
+        }
+    }
+    for host in &plan.hosts[..2] {
+        if !host.addresses.iter().any(|&(_, address, _)| plan.family.is_of(address)) {
+            return fault(format!("{} has no address of its family", host.name));
+        }
+    }
+    Ok(())
+}

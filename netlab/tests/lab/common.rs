@@ -1,0 +1,68 @@
+//! What the tests of the laboratory share: plans written by hand, and when to skip.
+
+use std::net::IpAddr;
+
+use shingle_netlab::lab::{Lab, LabError, LabOptions};
+use shingle_netlab::{Family, HostPlan, Plan, Wire, WireEnd};
+
+/// Client, router, server; MTUs of the client's and of the server's wire.
+pub(crate) fn plan(client_mtu: u32, server_mtu: u32) -> Plan {
+    let end = |host: usize, device: &str, mtu: u32| WireEnd { host, device: device.to_owned(), mtu };
+    let client = host(
+        "client",
+        &[("c0", "198.18.2.2/24"), ("c0", "fd00:18:2::2/64")],
+        &["198.18.2.1", "fd00:18:2::1"],
+    );
+    let server = host(
+        "server",
+        &[("s0", "198.18.1.2/24"), ("s0", "fd00:18:1::2/64")],
+        &["198.18.1.1", "fd00:18:1::1"],
+    );
+    let mut router = host(
+        "router",
+        &[
+            ("rc", "198.18.2.1/24"),
+            ("rc", "fd00:18:2::1/64"),
+            ("rs", "198.18.1.1/24"),
+            ("rs", "fd00:18:1::1/64"),
+        ],
+        &[],
+    );
+    router.forwards = true;
+    Plan {
+        topology: "test".to_owned(),
+        hosts: vec![client, server, router],
+        wires: vec![
+            Wire { ends: [end(0, "c0", client_mtu), end(2, "rc", client_mtu)] },
+            Wire { ends: [end(1, "s0", server_mtu), end(2, "rs", server_mtu)] },
+        ],
+        ..Plan::default()
+    }
+}
+
+fn host(name: &str, addresses: &[(&str, &str)], gateways: &[&str]) -> HostPlan {
+    let address = |&(device, text): &(&str, &str)| {
+        let (address, prefix) = text.split_once('/').unwrap();
+        (device.to_owned(), address.parse::<IpAddr>().unwrap(), prefix.parse().unwrap())
+    };
+    HostPlan {
+        name: name.to_owned(),
+        addresses: addresses.iter().map(address).collect(),
+        routes: gateways.iter().map(|gateway| format!("default via {gateway}")).collect(),
+        ..HostPlan::default()
+    }
+}
+
+/// A laboratory, or nothing, said aloud, where this machine cannot have one; with SHINGLE_REQUIRE_LAB=1 that is a failure.
+pub(crate) fn lab(plan: &Plan, options: &LabOptions) -> Option<Lab> {
+    match Lab::up(plan, options) {
+        Err(error @ (LabError::Tools { .. } | LabError::Rights { .. } | LabError::NoIpv6)) => {
+            assert!(std::env::var_os("SHINGLE_REQUIRE_LAB").is_none_or(|it| it != "1"), "{error}");
+            eprintln!("skipped: {error}");
+            None
+        }
+        other => Some(other.unwrap()),
+    }
+}
+
+pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];

@@ -1,0 +1,57 @@
+//! What comes and goes: nothing stays behind, and laboratories do not see each other.
+
+use std::path::Path;
+
+use shingle_netlab::lab::{LabError, LabOptions};
+
+use crate::common::{lab, plan};
+
+#[test]
+fn a_hundred_in_a_row_leave_nothing() {
+    for round in 0..100 {
+        let options = LabOptions { name: Some("t-hundred".to_owned()), ..LabOptions::default() };
+        let Some(lab) = lab(&plan(9001, 1500), &options) else { return };
+        let namespaces: Vec<_> = lab.hosts().iter().map(|host| host.path().to_owned()).collect();
+        assert!(namespaces.iter().all(|path| path.exists()), "round {round}");
+        let mut sleeper = lab.server().command("sleep").arg("1000").spawn().unwrap();
+        if round % 2 == 0 {
+            lab.down().unwrap()
+        } else {
+            drop(lab)
+        }
+        assert!(!sleeper.wait().unwrap().success(), "round {round}: killed with its host");
+        assert!(!namespaces.iter().any(|path| path.exists()), "round {round}");
+        assert!(!Path::new("/run/shingle-netlab/t-hundred.lock").exists(), "round {round}");
+    }
+}
+
+#[test]
+fn a_name_in_use_and_names_that_are_none_are_refused() {
+    let options = LabOptions { name: Some("t-taken".to_owned()), ..LabOptions::default() };
+    let Some(first) = lab(&plan(1500, 1500), &options) else { return };
+    let second = shingle_netlab::lab::Lab::up(&plan(1500, 1500), &options).unwrap_err();
+    assert!(
+        matches!(&second, LabError::InUse { owner, .. } if *owner == std::process::id().to_string()),
+        "{second}"
+    );
+    assert!(first.client().path().exists(), "the first one is untouched");
+    for name in ["", "a/b", "../x", "a b", &"x".repeat(41)] {
+        let options = LabOptions { name: Some(name.to_owned()), ..LabOptions::default() };
+        let error = shingle_netlab::lab::Lab::up(&plan(1500, 1500), &options).unwrap_err();
+        assert!(matches!(error, LabError::Name { .. }), "{name}: {error}");
+    }
+}
+
+#[test]
+fn what_does_not_work_leaves_nothing() {
+    let options = LabOptions { name: Some("t-broken".to_owned()), ..LabOptions::default() };
+    let mut broken = plan(1500, 1500);
+    broken.hosts[2].rules = "add rule no such".to_owned();
+    if lab(&plan(1500, 1500), &options).is_none() {
+        return;
+    }
+    let error = shingle_netlab::lab::Lab::up(&broken, &options).unwrap_err().to_string();
+    assert!(error.contains("nft") && error.contains("router"), "{error}");
+    assert!(!Path::new("/run/netns/shingle-t-broken-client").exists());
+    assert!(!Path::new("/run/shingle-netlab/t-broken.lock").exists());
+}
