@@ -48,6 +48,14 @@ pub struct Risen {
     pub host_load: HostLoad,
 }
 
+impl Risen {
+    /// IP packets that this host received and sent.
+    pub fn packets(&self) -> u64 {
+        let names = ["Ip.InReceives", "Ip.OutRequests", "Ip6.InReceives", "Ip6.OutRequests"];
+        names.iter().filter_map(|name| self.counters.get(&format!("client.{name}"))).sum()
+    }
+}
+
 impl Reading {
     /// Reads everything now. Whatever cannot be had is a gap, not an error: the load goes on.
     pub fn take(workers: &[Worker], control: &mut Control) -> Self {
@@ -98,7 +106,7 @@ impl Reading {
 
     /// What rose since `earlier`. Counters of a namespace that both ends live in cannot be put down to either; only per-socket counters are.
     pub fn since(&self, earlier: &Self, placement: Placement) -> Risen {
-        let shared = placement.is_shared();
+        let shared = placement.shares_counters();
         let mut risen = Risen {
             gaps: self.gaps.clone(),
             server_gone: self.server.is_none() && self.memcached.is_none(),
@@ -131,6 +139,10 @@ impl Reading {
             risen
                 .counters
                 .extend(rise.counters.into_iter().map(|(name, count)| (format!("server.{name}"), count)));
+        }
+        if placement == Placement::Lab {
+            // The kernel keeps these for the whole machine: they are neither host's.
+            risen.counters.retain(|name, _| !name.contains(".Softnet."));
         }
         if let (Some(now), Some(before)) = (self.cpu, earlier.cpu) {
             // A server inside this process is in its own time already.
@@ -379,7 +391,7 @@ mod tests {
         let listed = |placement| {
             reading(5).since(&reading(2), placement).counters.contains_key("server.Udp.RcvbufErrors")
         };
-        assert!(listed(Placement::Apart));
+        assert!(listed(Placement::Apart) && listed(Placement::Lab));
         assert!(!listed(Placement::SameHost) && !listed(Placement::Embedded));
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use shingle_proto::wire::Strategy;
+use shingle_server::Pause;
 
 use crate::limits;
 use crate::protocol::Protocol;
@@ -25,6 +26,19 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Whether a laboratory is asked for.
+    pub fn wants_lab(&self) -> bool {
+        let common = match &self.command {
+            Command::Seed(common) => common,
+            Command::Run(run) => &run.common,
+            Command::Qualify(qualify) => &qualify.common,
+            Command::Report(_) => return false,
+        };
+        common.lab.is_some()
+    }
 }
 
 /// What to do.
@@ -106,6 +120,17 @@ pub struct Common {
     #[arg(long, value_name = "BYTES", value_parser = parse_path_mtu, help_heading = "Server")]
     pub path_mtu: Option<u32>,
 
+    /// Put server and generator at the two ends of a laboratory, a network with real packets inside this machine (`netlab list` shows
+    /// them all).
+    #[arg(long, value_name = "TOPOLOGY", help_heading = "Laboratory")]
+    pub lab: Option<String>,
+    /// Set a parameter of the laboratory; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Laboratory")]
+    pub set: Vec<String>,
+    /// Write captures of all wires of the laboratory to this directory.
+    #[arg(long, value_name = "DIR", help_heading = "Laboratory")]
+    pub pcap: Option<PathBuf>,
+
     /// Items stored and read.
     #[arg(long, default_value = limits::ITEMS_DEFAULT, value_parser = units::parse_count, help_heading = "Workload")]
     pub items: u64,
@@ -144,6 +169,9 @@ pub struct Common {
     /// Flows (source ports; over TCP connections) of each thread.
     #[arg(long, default_value_t = limits::FLOWS_DEFAULT, help_heading = "Load")]
     pub flows: usize,
+    /// Pauses made on purpose: for DURATION at the end of each INTERVAL the threads receive nothing, while reads leave as scheduled.
+    #[arg(long, value_name = "DURATION/INTERVAL", help_heading = "Load")]
+    pub inject_pause: Option<Pause>,
     /// Service level.
     #[arg(long, default_value = "failures=0.5%,p99=1ms", help_heading = "Load")]
     pub slo: Slo,

@@ -1,8 +1,11 @@
 //! Servers inside this process: where they run, what they are told, and how large they are.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use shingle_netlab::lab::Entered;
 use shingle_proto::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX_DEFAULT};
 use shingle_proto::wire::Strategy;
 use shingle_server::{Config, Pause, PortConfig, Server, StartError, Token};
@@ -10,9 +13,16 @@ use shingle_store::StoreError;
 use shingle_store::limits::BUDGET_BYTES_MAX;
 
 use crate::error::Error;
+use crate::lab::Laboratory;
 use crate::options::Options;
+use crate::progress::Progress;
+use crate::record::LabFacts;
+use crate::signals;
 use crate::target::Placement;
 use crate::workload::ItemSpace;
+
+/// Bytes of a token made here: as many as nobody guesses.
+const TOKEN_BYTES: usize = 32;
 
 /// Where servers inside this process run, and what they are told there.
 #[derive(Clone, Debug)]
@@ -23,22 +33,68 @@ pub struct Site {
     token: Vec<u8>,
     /// Pauses injected on purpose.
     pause: Option<Pause>,
+    /// The laboratory, if it is in one.
+    lab: Option<Arc<Laboratory>>,
 }
 
 impl Site {
     /// Beside the generator, on this host's loopback.
     pub fn loopback() -> Self {
-        Self { listen: IpAddr::V4(Ipv4Addr::LOCALHOST), token: Vec::new(), pause: None }
+        Self { listen: IpAddr::V4(Ipv4Addr::LOCALHOST), token: Vec::new(), pause: None, lab: None }
+    }
+
+    /// At the far end of a laboratory, where updates from its client need a token: one that nobody else knows is made here.
+    ///
+    /// # Errors
+    /// No random numbers.
+    pub fn in_lab(lab: Arc<Laboratory>) -> Result<Self, Error> {
+        let mut token = vec![0; TOKEN_BYTES];
+        File::open("/dev/urandom")
+            .and_then(|mut random| random.read_exact(&mut token))
+            .map_err(|error| Error::system("cannot read /dev/urandom", error))?;
+        let pause = lab.pauses().server.map(|(duration, interval)| Pause { duration, interval });
+        Ok(Self { listen: lab.server_address(), token, pause, lab: Some(lab) })
+    }
+
+    /// The place the options ask for: a laboratory is brought up now, and taken down by a signal. To be called before there are other
+    /// threads.
+    ///
+    /// # Errors
+    /// No laboratory to be had.
+    pub fn prepare(options: &Options, progress: &Progress) -> Result<Self, Error> {
+        let Some(choice) = &options.lab else { return Ok(Self::loopback()) };
+        let lab = signals::guarded(|| Laboratory::up(choice))?;
+        let LabFacts { topology, settings, .. } = lab.facts();
+        let settings: Vec<_> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        progress.note(&format!("laboratory {topology} ({})", settings.join(", ")));
+        Self::in_lab(lab)
+    }
+
+    /// Moves the calling thread to where the generator is, until the guard is dropped; threads begun and sockets opened meanwhile stay
+    /// there.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn enter(&self) -> Result<Option<Entered>, Error> {
+        Ok(self.lab.as_ref().map(|lab| lab.enter_client()).transpose()?)
+    }
+
+    /// The laboratory, if it is in one.
+    pub fn lab(&self) -> Option<&Arc<Laboratory>> {
+        self.lab.as_ref()
     }
 
     /// What the generator shares with a server here.
     pub fn placement(&self) -> Placement {
-        Placement::Embedded
+        if self.lab.is_some() { Placement::Lab } else { Placement::Embedded }
     }
 
     /// Does `work` where the server is; threads begun in it stay there.
     fn at_server<T>(&self, work: impl FnOnce() -> T) -> Result<T, Error> {
-        Ok(work())
+        match &self.lab {
+            Some(lab) => Ok(lab.at_server(work)?),
+            None => Ok(work()),
+        }
     }
 }
 

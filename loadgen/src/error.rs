@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use shingle_client::control::ControlError;
-use shingle_server::{Failure, StartError};
+use shingle_netlab::SpecError;
+use shingle_netlab::lab::LabError;
+use shingle_server::{ConfigError, Failure, StartError};
 
 use crate::protocol::Protocol;
 use crate::workload::WorkloadError;
@@ -65,6 +67,18 @@ pub enum Error {
         "`seed` needs --server HOST:PORT; without a server, `run` and `qualify` start one inside themselves and seed it"
     )]
     SeedNeedsServer,
+    #[error("{flag} belongs to a laboratory; give --lab TOPOLOGY with it (`netlab list` shows them all)")]
+    NeedsLab { flag: &'static str },
+    #[error(
+        "--lab starts a server of its own at the far end of the laboratory, which no other server is part of; leave --server out, or --lab"
+    )]
+    LabWithServer,
+    #[error("{0}")]
+    LabSpec(#[from] SpecError),
+    #[error("{0}")]
+    Lab(#[from] LabError),
+    #[error("--{0}")]
+    Pause(ConfigError),
     #[error("{flag} has no meaning with --protocol {protocol}: {reason}; leave it out")]
     NotWithProtocol { flag: &'static str, protocol: Protocol, reason: &'static str },
     #[error(

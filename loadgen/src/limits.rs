@@ -83,6 +83,9 @@ pub const QUALIFY_STAGE_DEFAULT: &str = "3s";
 pub const DRAIN: Duration = Duration::from_millis(200);
 /// Warm-up before the first stage: page faults, caches, learned routes.
 pub const WARM_UP: Duration = Duration::from_millis(500);
+/// How long the next stage in a laboratory waits for fragments of the one before that wait for others: the kernel's default for how long
+/// they do (net.ipv4.ipfrag_time), and a little more.
+pub const REASSEMBLY_WAIT_MAX: Duration = Duration::from_secs(31);
 /// How long a TCP connection to the server may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest search for the datagram size before the first stage: a clean path takes well under a second, one that loses a fifth about

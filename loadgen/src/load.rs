@@ -1,8 +1,11 @@
 //! A server and the workers that load it, in whichever protocol it speaks.
 
+use std::sync::Arc;
+
 use crate::books::{Reading, ReceiptCursor};
 use crate::engine::{self, StageOutcome, StageSpec};
 use crate::error::Error;
+use crate::lab::Laboratory;
 use crate::memcached::target::Server;
 use crate::memcached::tcp_flow::TcpFlow;
 use crate::memcached::udp_flow::UdpFlow;
@@ -37,6 +40,23 @@ impl Load {
         match self {
             Self::Shingle(target, _) => target.facts(),
             Self::MemcachedUdp(server, _) | Self::MemcachedTcp(server, _) => server.facts(),
+        }
+    }
+
+    /// The laboratory that both ends stand in, if they do.
+    pub fn lab(&self) -> Option<&Arc<Laboratory>> {
+        match self {
+            Self::Shingle(target, _) => target.lab(),
+            Self::MemcachedUdp(..) | Self::MemcachedTcp(..) => None,
+        }
+    }
+
+    /// Largest answer datagram that the path from the server carries whole, as far as it is known.
+    pub fn path_datagram_bytes(&self) -> usize {
+        match self {
+            Self::Shingle(target, _) => target.datagram_max.into(),
+            // Its answers are cut to 1400 B.
+            Self::MemcachedUdp(..) | Self::MemcachedTcp(..) => usize::MAX,
         }
     }
 

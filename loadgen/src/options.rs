@@ -12,7 +12,9 @@ use crate::protocol::Protocol;
 use crate::slo::Slo;
 use crate::workload::units::{self, Rate};
 use crate::workload::{Arrivals, ContentSpec, ITEMS_MAX, KeySpec, RATE_PER_S_MAX, ValueSpec};
+use shingle_netlab::Spec;
 use shingle_proto::wire::Strategy;
+use shingle_server::Pause;
 
 /// Options common to all commands, checked.
 #[derive(Clone, Debug)]
@@ -55,10 +57,23 @@ pub struct Options {
     pub server_cpus: Vec<usize>,
     /// Flows of each thread.
     pub flows: usize,
+    /// Times in which the generator receives nothing, on purpose.
+    pub pause: Option<Pause>,
+    /// The laboratory asked for.
+    pub lab: Option<LabChoice>,
     /// Service level.
     pub slo: Slo,
     /// Output files and whether to be quiet.
     pub output: Output,
+}
+
+/// A laboratory as asked for.
+#[derive(Clone, Debug)]
+pub struct LabChoice {
+    /// Topology and settings.
+    pub spec: Spec,
+    /// Where captures go.
+    pub pcap: Option<PathBuf>,
 }
 
 /// Where results go beside the terminal.
@@ -96,6 +111,8 @@ impl Options {
         };
         output.check_writable()?;
         check_protocol(typed)?;
+        let lab = LabChoice::resolve(typed)?;
+        typed.inject_pause.as_ref().map_or(Ok(()), Pause::check).map_err(Error::Pause)?;
         let (generator_cpus, server_cpus) = split_cpus(typed)?;
         Ok(Self {
             server: typed.server.clone(),
@@ -117,9 +134,28 @@ impl Options {
             generator_cpus,
             server_cpus,
             flows: typed.flows,
+            pause: typed.inject_pause,
+            lab,
             slo: typed.slo,
             output,
         })
+    }
+}
+
+impl LabChoice {
+    fn resolve(typed: &Common) -> Result<Option<Self>, Error> {
+        let Some(topology) = &typed.lab else {
+            return match (typed.set.first(), &typed.pcap) {
+                (Some(_), _) => Err(Error::NeedsLab { flag: "--set" }),
+                (None, Some(_)) => Err(Error::NeedsLab { flag: "--pcap" }),
+                (None, None) => Ok(None),
+            };
+        };
+        if typed.server.is_some() {
+            return Err(Error::LabWithServer);
+        }
+        let spec = Spec::new(topology)?.set_all(&typed.set)?;
+        Ok(Some(Self { spec, pcap: typed.pcap.clone() }))
     }
 }
 
@@ -139,6 +175,7 @@ fn check_protocol(typed: &Common) -> Result<(), Error> {
                 "memcached's datagrams have 1400 bytes at most, whatever the path carries",
             ),
             ("--retries", typed.retries.is_some(), "each read of memcached is sent once"),
+            ("--lab", typed.lab.is_some(), "the server in the laboratory is Shingle's own"),
             ("--train", typed.train.is_some(), "each request of memcached is a send of its own"),
             (
                 "--udp-port",

@@ -30,6 +30,9 @@ pub struct Record {
     pub server: ServerFacts,
     /// Both ends ran in one network namespace and shared its CPUs: figures speak for both together.
     pub shared_namespace: bool,
+    /// The laboratory that both ends stood in, if the run was in one.
+    #[serde(default)]
+    pub lab: Option<LabFacts>,
     /// The service level asked for.
     pub slo: Slo,
     /// The workload.
@@ -62,6 +65,17 @@ pub struct Host {
     pub recv_buffer_granted_bytes: usize,
     /// MTU of the interface towards the server.
     pub interface_mtu: u32,
+}
+
+/// A laboratory: a network made of this machine's namespaces.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LabFacts {
+    /// Its topology.
+    pub topology: String,
+    /// All settings, defaults included.
+    pub settings: BTreeMap<String, String>,
+    /// IP packets a second that this machine's laboratory carries without losing or delaying any by itself, where that is known.
+    pub packets_per_s_max: Option<f64>,
 }
 
 /// Facts about the server.
@@ -168,8 +182,11 @@ pub struct Stage {
     pub achieved_tps: f64,
     /// Seconds during which reads were scheduled.
     pub duration_s: f64,
-    /// False if stalls of the host left too little of it to judge the service by.
+    /// False if too little of it is left to judge the service by: the host stalled, or the laboratory lost packets of its own.
     pub valid: bool,
+    /// Why it is not.
+    #[serde(default)]
+    pub invalid_because: Vec<String>,
     /// Reads that a stall of the host fell into. They are in the counts, but in no distribution.
     pub disturbed: u64,
     /// What of the service level it broke.
@@ -216,6 +233,9 @@ pub struct Stage {
     pub challenges: u64,
     /// Bytes of values delivered a second (goodput).
     pub goodput_bytes_per_s: f64,
+    /// The reads whose answers, in one datagram, are longer than the path from the server is known to carry.
+    #[serde(default)]
+    pub above_path: AbovePath,
     /// By size of the answer.
     pub by_size: Vec<SizeClass>,
     /// By flow.
@@ -230,6 +250,9 @@ pub struct Stage {
     pub cpu_stolen: f64,
     /// Stalls of the host seen by idle threads on the CPUs in use.
     pub stalls: Vec<Stall>,
+    /// What the laboratory did meanwhile, where the run was in one.
+    #[serde(default)]
+    pub lab: Option<LabFigures>,
     /// Low-volume clients beside the load.
     pub canary: Canary,
     /// What counters on both hosts rose by, `client.` and `server.` before their names.
@@ -248,6 +271,17 @@ impl Stage {
     pub fn tps(&self) -> f64 {
         if self.offered_tps > 0.0 { self.offered_tps } else { self.achieved_tps }
     }
+}
+
+/// What a laboratory did during a stage.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct LabFigures {
+    /// What its counters rose by, `HOST.COUNTER`.
+    pub counters: BTreeMap<String, u64>,
+    /// Packets that the laboratory lost or held up beyond its word, by where: reads lost with them are nobody's else.
+    pub own_losses: BTreeMap<String, u64>,
+    /// IP packets a second over the client's wire, both ways.
+    pub packets_per_s: f64,
 }
 
 /// Low-volume clients from addresses of their own, which see what a warm path hides.
@@ -281,6 +315,22 @@ pub struct SizeClass {
     pub failed: u64,
     /// 99th percentile of latency over all reads, disturbed ones included, microseconds.
     pub p99_us: f64,
+}
+
+/// Figures of the reads whose answers, in one datagram, are longer than the path carries: what depends on fragments where answers are not
+/// cut.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct AbovePath {
+    /// Largest UDP payload that the path from the server is known to carry whole, bytes; 0: not known.
+    pub datagram_bytes_max: usize,
+    /// Reads that ended.
+    pub reads: u64,
+    /// Their share of all reads, 0 to 1.
+    pub share: f64,
+    /// Of them, those that lost something on the first try.
+    pub first_try_lost: u64,
+    /// Of them, those that failed.
+    pub failed: u64,
 }
 
 /// Figures of one flow.

@@ -3,21 +3,23 @@
 use std::time::{Duration, SystemTime};
 
 use shingle_proto::client::ClientConfig;
+use shingle_server::Pause;
 
 use crate::books::{Reading, ReceiptCursor};
 use crate::embedded::Site;
 use crate::engine::{Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
 use crate::error::Error;
+use crate::lab;
 use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
 use crate::load::Load;
 use crate::memcached::target::{Place, Server};
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::protocol::Protocol;
-use crate::record::{Host, Workload};
+use crate::record::{Host, LabFigures, Workload};
 use crate::seeding;
 use crate::stage::{self, StageResult};
-use crate::target::{Placement, Plan, Target};
+use crate::target::{Plan, Target};
 use crate::workload::{ItemSpace, KeySampler, KeySpec, Sizing, Stream, VALUE_BYTES_CEILING, units};
 
 /// Everything a stage needs.
@@ -35,6 +37,8 @@ pub struct Rig {
     started: SystemTime,
     /// Stages run so far: each gets arrivals of its own.
     stages: u64,
+    /// IP packets that a read took in the last stage.
+    packets_a_read: f64,
 }
 
 /// Connects or starts the server, and stores the items where they are not.
@@ -186,7 +190,7 @@ impl Rig {
 
     fn with(options: &Options, load: Load, space: ItemSpace) -> Self {
         let mut watched_cpus = options.generator_cpus.clone();
-        if load.placement() == Placement::Embedded {
+        if load.placement().is_inside() {
             watched_cpus.extend(&options.server_cpus);
         }
         watched_cpus.sort_unstable();
@@ -200,6 +204,7 @@ impl Rig {
             watched_cpus,
             started: SystemTime::now(),
             stages: 0,
+            packets_a_read: 0.0,
         }
     }
 
@@ -225,8 +230,11 @@ impl Rig {
             gets_per_datagram: self.options.gets_per_datagram.into(),
             seed: self.options.seed.wrapping_add(self.stages),
             bound_ns: self.options.slo.p99_us * 1000,
+            path_datagram_bytes: self.load.path_datagram_bytes(),
+            pause: self.pause(),
             stall_ns: stall_ns(self.options.slo.p99_us),
         };
+        let lab_before = self.lab_reading()?;
         let before = self.load.reading();
         let cursor = self.load.keeps_receipts().then(|| ReceiptCursor::at_end(before.server())).flatten();
         let ticker = progress.stage(pace, duration);
@@ -234,7 +242,39 @@ impl Rig {
         let outcome = self.load.run_stage(&spec, &self.space, &self.watched_cpus, &tick)?;
         ticker.finish_quietly();
         self.load.check_alive()?;
-        Ok(self.settle(&spec, outcome, &before, cursor))
+        let lab = self.lab_reading()?.zip(lab_before).map(|(now, before)| now.since(&before));
+        Ok(self.settle(&spec, outcome, &before, cursor, lab))
+    }
+
+    /// Lets the load go on for a moment without a word of it. In a laboratory nothing of what ran before is felt after it: both ends
+    /// forget the path MTUs they learned, and no fragment waits for others any more.
+    ///
+    /// # Errors
+    /// Those of [`stage`](Self::stage).
+    pub fn warm_up(&mut self, pace: Pace, progress: &Progress) -> Result<(), Error> {
+        if let Some(lab) = self.load.lab()
+            && lab.forget()?
+        {
+            progress.note("fragments of what ran before still wait for others at one of the hosts");
+        }
+        self.stage(pace, limits::WARM_UP, &Progress::new(true)).map(drop)
+    }
+
+    /// Reads a second, of the kind that the last stage had, up to which a laboratory neither loses nor delays packets by itself.
+    pub fn lab_tps_max(&self) -> Option<f64> {
+        let packets_per_s = self.load.lab()?.facts().packets_per_s_max?;
+        Some(packets_per_s / self.packets_a_read.max(1.0))
+    }
+
+    /// Starts the clock of what comes later in a laboratory.
+    pub fn start_clock(&self) {
+        if let Some(lab) = self.load.lab() {
+            lab.start_clock();
+        }
+    }
+
+    fn lab_reading(&self) -> Result<Option<lab::Reading>, Error> {
+        Ok(self.load.lab().map(|lab| lab.reading()).transpose()?)
     }
 
     fn settle(
@@ -243,9 +283,14 @@ impl Rig {
         outcome: StageOutcome,
         before: &Reading,
         cursor: Option<ReceiptCursor>,
+        mut lab: Option<LabFigures>,
     ) -> StageResult {
         let after = self.load.reading();
         let mut risen = after.since(before, self.load.placement());
+        self.packets_a_read = risen.packets() as f64 / outcome.tally.scheduled.max(1) as f64;
+        if let Some(lab) = &mut lab {
+            lab.packets_per_s = risen.packets() as f64 / (spec.duration_ns as f64 / 1e9);
+        }
         // Receipts are only looked at where something was lost.
         let receipts = cursor
             .filter(|_| outcome.tally.first_try_lost > 0 && risen.server.is_some())
@@ -259,8 +304,15 @@ impl Rig {
             receipts_kept: self.load.keeps_receipts(),
             protocol: self.options.protocol,
             items_expire: self.space.ttl(0).is_some(),
+            lab,
             flows: self.load.flows(),
         })
+    }
+
+    /// Pauses of the generator: those asked for, else those the laboratory asks for.
+    fn pause(&self) -> Option<Pause> {
+        let of_lab = || self.load.lab().and_then(|lab| lab.pauses().client);
+        self.options.pause.or_else(|| of_lab().map(|(duration, interval)| Pause { duration, interval }))
     }
 
     /// Facts of this host, for the record.
@@ -293,6 +345,11 @@ impl Rig {
     pub fn command(&self, name: &str, load: &str) -> String {
         let options = &self.options;
         let server = options.server.as_ref().map_or(String::new(), |server| format!(" --server {server}"));
+        let lab = options.lab.as_ref().map_or(String::new(), |lab| {
+            let set = lab.spec.settings().into_iter().map(|(name, value)| format!(" --set {name}={value}"));
+            format!(" --lab {}{}", lab.spec.entry().name, set.collect::<String>())
+        });
+        let pause = options.pause.map_or(String::new(), |pause| format!(" --inject-pause {pause}"));
         let strategy =
             options.strategy.map_or(String::new(), |strategy| format!(" --strategy {}", strategy.name()));
         let (protocol, own) = match options.protocol {
@@ -306,7 +363,7 @@ impl Rig {
             }
         };
         format!(
-            "loadgen {name}{server}{protocol}{strategy} {load} --items {} --values {} --content {} --keys {} --arrivals {} --timeout {} --gets-per-datagram {} --threads {} --flows {} --seed {} --slo {}{own}",
+            "loadgen {name}{server}{lab}{protocol}{strategy} {load} --items {} --values {} --content {} --keys {} --arrivals {} --timeout {} --gets-per-datagram {} --threads {} --flows {} --seed {} --slo {}{pause}{own}",
             options.items,
             options.values,
             options.content,

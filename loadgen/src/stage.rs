@@ -9,7 +9,9 @@ use crate::books::Risen;
 use crate::engine::{self, Counts, IntervalTiming, Pace, StageOutcome, StageSpec, Stall, Tally};
 use crate::limits;
 use crate::protocol::Protocol;
-use crate::record::{Canary, CauseReport, FlowFigures, Interval, Percentiles, SizeClass, Stage};
+use crate::record::{
+    AbovePath, Canary, CauseReport, FlowFigures, Interval, LabFigures, Percentiles, SizeClass, Stage,
+};
 use crate::report::terminal::latency;
 use crate::slo::Slo;
 
@@ -31,6 +33,8 @@ pub struct Facts<'a> {
     pub protocol: Protocol,
     /// Items expire, so a read may find nothing.
     pub items_expire: bool,
+    /// What the laboratory did meanwhile, where there is one.
+    pub lab: Option<LabFigures>,
     /// Flow number, source port and server port of every flow, in the ledger's order.
     pub flows: Vec<(u32, u16, u16)>,
 }
@@ -89,10 +93,19 @@ fn figures(facts: &Facts<'_>) -> Stage {
     let timing = &tally.timing;
     let disturbed = timing.disturbed();
     let longest_stall_ns = outcome.stalls.iter().map(|stall| stall.length_ns).max().unwrap_or(0);
+    let mut invalid_because = Vec::new();
     // A stall that ate most of the timeout makes reads fail, and failed reads are not taken out of the ledger.
-    let valid = disturbed as f64 <= limits::DISTURBED_SHARE_MAX * tally.scheduled as f64
-        && longest_stall_ns < spec.timeout_ns / 2
-        && !outcome.stalls_overflowed;
+    if disturbed as f64 > limits::DISTURBED_SHARE_MAX * tally.scheduled as f64
+        || longest_stall_ns >= spec.timeout_ns / 2
+        || outcome.stalls_overflowed
+    {
+        invalid_because.push("the host stalled".to_owned());
+    }
+    if let Some(lost) = facts.lab.as_ref().filter(|lab| !lab.own_losses.is_empty()) {
+        let places: Vec<_> =
+            lost.own_losses.iter().map(|(place, packets)| format!("{packets} {place}")).collect();
+        invalid_because.push(format!("the laboratory itself lost packets ({})", places.join(", ")));
+    }
     let mut counters = risen.counters.clone();
     counters.insert("client.read_path_allocations".to_owned(), tally.allocations);
     counters.insert("client.cpu_time_us".to_owned(), tally.work_ns / 1000);
@@ -101,7 +114,8 @@ fn figures(facts: &Facts<'_>) -> Stage {
         offered_tps: if let Pace::PerSecond(tps) = spec.pace { tps } else { 0.0 },
         achieved_tps: tally.answered as f64 / duration_s,
         duration_s,
-        valid,
+        valid: invalid_because.is_empty(),
+        invalid_because,
         broke: None,
         disturbed,
         sent: tally.scheduled,
@@ -125,6 +139,15 @@ fn figures(facts: &Facts<'_>) -> Stage {
         duplicates: counter("client.flow.duplicates"),
         challenges: counter("client.flow.challenges"),
         goodput_bytes_per_s: tally.value_bytes as f64 / duration_s,
+        above_path: AbovePath {
+            datagram_bytes_max: Some(spec.path_datagram_bytes)
+                .filter(|bytes| *bytes < usize::MAX)
+                .unwrap_or(0),
+            reads: tally.above_path.reads,
+            share: tally.above_path.reads as f64 / tally.scheduled.max(1) as f64,
+            first_try_lost: tally.above_path.first_try_lost,
+            failed: tally.above_path.failed,
+        },
         by_size: by_size(tally),
         by_flow: by_flow(tally, &facts.flows),
         intervals: intervals(tally, facts),
@@ -132,6 +155,7 @@ fn figures(facts: &Facts<'_>) -> Stage {
         cpu_others: risen.host_load.others,
         cpu_stolen: risen.host_load.stolen,
         stalls: outcome.stalls.iter().map(|stall| stall_in_stage(stall, outcome.start_ns)).collect(),
+        lab: facts.lab.clone(),
         canary: Canary::default(),
         counters,
         gaps: risen.gaps.clone(),
@@ -285,6 +309,7 @@ mod tests {
             protocol: Protocol::Shingle,
             slo: Slo::default(),
             items_expire,
+            lab: None,
             flows: vec![(0, 1, 2)],
         })
     }

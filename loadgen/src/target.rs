@@ -9,6 +9,7 @@ use shingle_proto::wire::{Port, Strategy};
 
 use crate::embedded::{Embedded, Site};
 use crate::error::Error;
+use crate::lab::Laboratory;
 use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
 use crate::options::Options;
 use crate::probe::{self, Proved};
@@ -36,8 +37,10 @@ pub struct Target {
 /// Where the server runs, seen from the generator: what counters and CPUs they share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// In this process.
+    /// In this process, on this host's loopback.
     Embedded,
+    /// In this process, on another host of a laboratory.
+    Lab,
     /// In another process of this host and network namespace.
     SameHost,
     /// Elsewhere.
@@ -45,9 +48,19 @@ pub enum Placement {
 }
 
 impl Placement {
-    /// Both ends count into the same kernel counters and use the same CPUs.
-    pub fn is_shared(self) -> bool {
+    /// Both ends count into the same kernel counters.
+    pub fn shares_counters(self) -> bool {
+        matches!(self, Self::Embedded | Self::SameHost)
+    }
+
+    /// Both ends use the same CPUs.
+    pub fn shares_cpus(self) -> bool {
         self != Self::Apart
+    }
+
+    /// Its threads are this process's.
+    pub fn is_inside(self) -> bool {
+        matches!(self, Self::Embedded | Self::Lab)
     }
 }
 
@@ -176,6 +189,11 @@ impl Target {
     /// It stopped by itself: what reads lost since is not the path's doing.
     pub fn check_alive(&self) -> Result<(), Error> {
         self.embedded.as_ref().map_or(Ok(()), |server| server.check_alive())
+    }
+
+    /// The laboratory that it and the generator stand in, if they do.
+    pub fn lab(&self) -> Option<&Arc<Laboratory>> {
+        self.embedded.as_ref().and_then(|server| server.site().lab())
     }
 
     /// For the record.

@@ -1,9 +1,10 @@
 //! The verdict: whether the service level was met, up to which rate, and what to do, in plain words. Pure.
 
 use crate::limits;
-use crate::record::{CauseReport, Outcome, Stage, Verdict};
+use crate::record::{CauseReport, LabFacts, Outcome, Stage, Verdict};
 use crate::report::terminal::{latency, percent, rate};
 use crate::slo::{Broke, Slo};
+use crate::target::Placement;
 
 /// What a search or a single stage brought, as far as the verdict needs it.
 pub struct Findings<'a> {
@@ -17,8 +18,12 @@ pub struct Findings<'a> {
     pub causes: &'a [CauseReport],
     /// Rate that had to be met.
     pub target_tps: Option<u64>,
-    /// Server and generator share CPUs and namespace.
-    pub shared_namespace: bool,
+    /// What server and generator share.
+    pub placement: Placement,
+    /// The laboratory they stood in, if they did.
+    pub lab: Option<&'a LabFacts>,
+    /// The search went no higher because the laboratory would have been the limit.
+    pub ended_by_lab: bool,
     /// One stage, not a search.
     pub single: bool,
     /// The server went away, which ended the search.
@@ -32,7 +37,8 @@ pub fn judge(findings: &Findings<'_>) -> Verdict {
         Some(target) => tps_at_slo >= target,
         None => findings.best.is_some(),
     };
-    let limited = findings.broken.is_some_and(|stage| stage.generator_limited) && !findings.shared_namespace;
+    let limited =
+        findings.broken.is_some_and(|stage| stage.generator_limited) && !findings.placement.shares_cpus();
     // A generator that gave up first, or a server that went, says nothing beyond the rate that passed.
     let enough = met && (findings.target_tps.is_some() || !(limited || findings.server_gone));
     let outcome = match (enough, limited) {
@@ -64,11 +70,39 @@ fn words(findings: &Findings<'_>, outcome: Outcome, tps_at_slo: u64) -> Vec<Stri
         words.push("Nothing broke up to the highest rate tried.".to_owned());
     }
     words.extend(findings.best.and_then(stall_words));
-    if findings.shared_namespace {
+    words.extend(findings.lab.map(|lab| lab_words(lab, findings)));
+    if findings.placement.shares_counters() {
         words.push(
             "Server and generator shared this host's CPUs and network namespace: the figures speak for both together. \
              To qualify a machine for serving, run the server there and this command on another host with --server."
                 .to_owned(),
+        );
+    }
+    words
+}
+
+/// That it was a laboratory, which, and how far it can be trusted.
+fn lab_words(lab: &LabFacts, findings: &Findings<'_>) -> String {
+    let settings: Vec<_> = lab.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut words = format!(
+        "This was the laboratory {} ({}): real packets between namespaces of this machine, whose CPUs both ends and the network shared. \
+         The figures speak for that network, not for a machine.",
+        lab.topology,
+        settings.join(", ")
+    );
+    let Some(honest) = lab.packets_per_s_max else { return words };
+    let packets = |stage: &&Stage| stage.lab.as_ref().map_or(0.0, |figures| figures.packets_per_s);
+    let most = findings.best.iter().chain(&findings.broken).map(packets).fold(0.0, f64::max);
+    if most > honest {
+        words += &format!(
+            " It carries {} packets/s without losing or delaying any by itself, and had {} to carry: what was lost or late there may be its own doing.",
+            rate(honest),
+            rate(most)
+        );
+    } else if findings.ended_by_lab {
+        words += &format!(
+            " The search went no higher because the laboratory carries {} packets/s without losing or delaying any by itself.",
+            rate(honest)
         );
     }
     words
@@ -145,7 +179,7 @@ fn who_words(stage: &Stage, broke: Broke, causes: &[CauseReport]) -> String {
 
 fn generator_words(findings: &Findings<'_>, stage: &Stage) -> String {
     let because = stage.generator_limited_because.join("; ");
-    if findings.shared_namespace {
+    if findings.placement.shares_cpus() {
         format!("The generator was short of CPU too ({because}): the server alone may carry more.")
     } else {
         format!(
@@ -224,7 +258,9 @@ mod tests {
             broken,
             causes: &[],
             target_tps: None,
-            shared_namespace: false,
+            placement: Placement::Apart,
+            lab: None,
+            ended_by_lab: false,
             single: false,
             server_gone: false,
         }
@@ -257,7 +293,7 @@ mod tests {
         let verdict = judge(&findings);
         assert_eq!(verdict.outcome, Outcome::GeneratorLimited);
         assert!(verdict.words[0].starts_with("AT LEAST"), "{:?}", verdict.words);
-        findings.shared_namespace = true;
+        findings.placement = Placement::Embedded;
         assert_eq!(judge(&findings).outcome, Outcome::Pass);
     }
 

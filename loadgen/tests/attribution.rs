@@ -238,6 +238,8 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
         seed: 1,
         bound_ns: 1_000_000,
         stall_ns: 500_000,
+        path_datagram_bytes: target.datagram_max.into(),
+        pause: None,
     };
     let before = Reading::take(&workers, &mut target.control);
     let outcome = engine::run_stage(&mut workers, &spec, &space, &[], &|_| ()).unwrap();
@@ -254,6 +256,7 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
         receipts_kept: true,
         protocol: Protocol::Shingle,
         items_expire: false,
+        lab: None,
         flows,
     };
     let result = stage::settle(&facts);

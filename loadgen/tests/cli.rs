@@ -77,6 +77,16 @@ fn values_out_of_range_are_named_with_their_range() {
         (&["run", "--slo", "failures=101%"], &["--slo", "101%", "0% to 100%"]),
         (&["run", "--strategy", "fragments"], &["--strategy", "fragments", "chunked"]),
         (&["run", "--items", "1M", "--values", "fixed:1MiB", "--json", "a.json"], &["memory", "1153"]),
+        (&["run", "--lab", "fragment-limits"], &["fragment-limits", "did you mean", "fragment-limit"]),
+        (&["run", "--lab", "direct", "--set", "limit=5"], &["direct", "limit", "delay"]),
+        (&["run", "--lab", "direct", "--set", "delay=9s"], &["delay=9s", "out of range"]),
+        (&["run", "--lab", "direct", "--set", "delay"], &["delay", "NAME=VALUE"]),
+        (&["run", "--set", "delay=1ms"], &["--set", "--lab"]),
+        (&["run", "--pcap", "captures"], &["--pcap", "--lab"]),
+        (&["run", "--lab", "direct", "--server", "127.0.0.1:1"], &["--lab", "--server"]),
+        (&["qualify", "--lab", "direct", "--protocol", "memcached-udp"], &["--lab", "memcached-udp"]),
+        (&["run", "--inject-pause", "5ms"], &["--inject-pause", "'5ms'", "DURATION/INTERVAL"]),
+        (&["run", "--inject-pause", "5ms/5ms"], &["--inject-pause", "5ms", "below the interval"]),
         (&["seed"], &["seed", "--server HOST:PORT"]),
     ];
     for (args, words) in cases {

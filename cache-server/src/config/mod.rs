@@ -19,8 +19,7 @@ pub use steer::Steer;
 pub use token::Token;
 
 use crate::limits::{
-    BUSY_POLL_MAX, DRAIN, DRAIN_MAX, MEMORY_BYTES, PATH_MTU_BYTES_MAX, PAUSE_INTERVAL_MIN, TCP_PORT,
-    UDP_PORT, WORKERS_MAX,
+    BUSY_POLL_MAX, DRAIN, DRAIN_MAX, MEMORY_BYTES, PATH_MTU_BYTES_MAX, TCP_PORT, UDP_PORT, WORKERS_MAX,
 };
 
 /// Everything a server is started with.
@@ -156,11 +155,7 @@ impl Config {
                 return Err(ConfigError::PortTwice { port: port.port });
             }
         }
-        if let Some(Pause { duration, interval }) = self.inject_pause
-            && (duration.is_zero() || duration >= interval || interval < PAUSE_INTERVAL_MIN)
-        {
-            return Err(ConfigError::Pause { duration, interval });
-        }
+        self.inject_pause.as_ref().map_or(Ok(()), Pause::check)?;
         at_most("drain-for", self.drain_for, DRAIN_MAX)?;
         at_most("busy-poll", self.busy_poll, BUSY_POLL_MAX)
     }

@@ -1,26 +1,48 @@
 //! Pauses injected on purpose, `DURATION/INTERVAL`: what garbage collection did to the cache's ancestor.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::ConfigError;
 use super::units::Span;
+use crate::limits::PAUSE_INTERVAL_MIN;
 
-/// Every worker stops for `duration` at the end of each `interval` since the server's start, all at the same time, as
-/// a collector that stops the world does.
+/// All threads stop for `duration` at the end of each `interval` since the start, all at the same time, as a collector that stops the
+/// world does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pause {
-    /// How long workers stand still; shorter than the interval.
+    /// How long they stand still; shorter than the interval.
     pub duration: Duration,
     /// From the end of one pause to the end of the next.
     pub interval: Duration,
 }
 
 impl Pause {
-    /// How long a worker that looks `elapsed_ns` after the start has to stand still; `None` between pauses.
-    pub(crate) fn remaining(&self, elapsed_ns: u64) -> Option<Duration> {
+    /// Checks that it leaves time to work.
+    ///
+    /// # Errors
+    /// [`ConfigError::Pause`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let Pause { duration, interval } = *self;
+        if duration.is_zero() || duration >= interval || interval < PAUSE_INTERVAL_MIN {
+            return Err(ConfigError::Pause { duration, interval });
+        }
+        Ok(())
+    }
+
+    /// How long who looks `elapsed_ns` after the start has to stand still; `None` between pauses.
+    #[must_use]
+    pub fn remaining(&self, elapsed_ns: u64) -> Option<Duration> {
         let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let left = nanos(self.interval) - elapsed_ns % nanos(self.interval);
         (left <= nanos(self.duration)).then(|| Duration::from_nanos(left))
+    }
+}
+
+impl fmt::Display for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}/{:?}", self.duration, self.interval)
     }
 }
 

@@ -1,7 +1,5 @@
 //! `qualify`: climb and bisect to the knee, a drain between the rates, and say what broke first.
 
-use std::time::Duration;
-
 use crate::cli::Qualify;
 use crate::embedded::Site;
 use crate::engine::Pace;
@@ -21,10 +19,13 @@ pub(super) fn run(args: &Qualify) -> Result<u8, Error> {
     let options = Options::resolve(&args.common)?;
     options::check_load(Rate::PerSecond(args.rate), args.duration)?;
     let progress = Progress::new(options.output.quiet);
-    let mut rig = Rig::build(&options, &Site::loopback(), &progress)?;
-    rig.stage(Pace::PerSecond(args.rate as f64), limits::WARM_UP, &Progress::new(true))?;
+    let site = Site::prepare(&options, &progress)?;
+    let _at_the_client = site.enter()?;
+    let mut rig = Rig::build(&options, &site, &progress)?;
+    rig.warm_up(Pace::PerSecond(args.rate as f64), &progress)?;
+    rig.start_clock();
     progress.stages_begin();
-    let Searched { stages, best, broken, server_gone } = search(&mut rig, args, &progress)?;
+    let Searched { stages, best, broken, server_gone, ended_by_lab } = search(&mut rig, args, &progress)?;
     let mut log = hdr::Log::new(rig.started());
     stages.iter().for_each(|result| log.add(result));
     let explained = explained(&stages, broken);
@@ -36,7 +37,9 @@ pub(super) fn run(args: &Qualify) -> Result<u8, Error> {
         broken: broken.map(|index| &stages[index].stage),
         causes: &causes,
         target_tps: args.target,
-        shared_namespace: rig.load.placement().is_shared(),
+        placement: rig.load.placement(),
+        lab: rig.load.lab().map(|lab| lab.facts()),
+        ended_by_lab,
         single: false,
         server_gone,
     });
@@ -62,23 +65,29 @@ struct Searched {
     best: Option<usize>,
     broken: Option<usize>,
     server_gone: bool,
+    ended_by_lab: bool,
 }
 
 fn search(rig: &mut Rig, args: &Qualify, progress: &Progress) -> Result<Searched, Error> {
+    let lowest_tps = args.rate as f64;
+    // Beyond what a laboratory carries the search would find the laboratory.
+    let lab_tps = rig.lab_tps_max().map_or(f64::INFINITY, |tps| tps.max(lowest_tps));
     let spec = SearchSpec {
-        lowest_tps: args.rate as f64,
-        highest_tps: limits::QUALIFY_RATE_MAX_TPS,
+        lowest_tps,
+        highest_tps: limits::QUALIFY_RATE_MAX_TPS.min(lab_tps),
         resolution: limits::QUALIFY_RESOLUTION,
     };
     let (mut search, mut stages) = (Search::new(spec), Vec::new());
-    let mut server_gone = false;
-    while let Some(tps) = search.next_tps().filter(|_| !server_gone) {
-        match stage(rig, tps, args.duration, progress, &mut stages)? {
+    let (mut server_gone, mut ended_by_lab) = (false, false);
+    while let Some(tps) = search.next_tps().filter(|_| !server_gone && !ended_by_lab) {
+        match stage(rig, tps, args, progress, &mut stages)? {
             Tried::Met => search.record(tps, true),
             Tried::Broken => search.record(tps, false),
             Tried::ServerGone => server_gone = true,
+            Tried::LabLimited => ended_by_lab = true,
         }
     }
+    ended_by_lab |= search.knee_tps().is_some_and(|tps| tps >= lab_tps);
     let at = |tps: Option<f64>, broken: bool| {
         let of_rate = |result: &StageResult| Some(result.stage.offered_tps) == tps;
         stages
@@ -86,7 +95,7 @@ fn search(rig: &mut Rig, args: &Qualify, progress: &Progress) -> Result<Searched
             .rposition(|result: &StageResult| of_rate(result) && result.stage.broke.is_some() == broken)
     };
     let (best, broken) = (at(search.knee_tps(), false), at(search.lowest_failed_tps(), true));
-    Ok(Searched { stages, best, broken, server_gone })
+    Ok(Searched { stages, best, broken, server_gone, ended_by_lab })
 }
 
 /// What trying a rate brought.
@@ -94,6 +103,8 @@ enum Tried {
     Met,
     Broken,
     ServerGone,
+    /// The laboratory lost packets of its own, each time.
+    LabLimited,
 }
 
 /// Tries a rate. A stage that breaks the service level is run once more, since on a host shared with others a single bad moment says
@@ -101,21 +112,28 @@ enum Tried {
 fn stage(
     rig: &mut Rig,
     tps: f64,
-    duration: Duration,
+    args: &Qualify,
     progress: &Progress,
     stages: &mut Vec<StageResult>,
 ) -> Result<Tried, Error> {
     let (mut invalid, mut broken) = (0, 0);
     while broken < limits::TRIES_A_RATE {
-        let result = rig.stage(Pace::PerSecond(tps), duration, progress)?;
+        if rig.load.lab().is_some() && !stages.is_empty() {
+            rig.warm_up(Pace::PerSecond(args.rate as f64), progress)?;
+        }
+        let result = rig.stage(Pace::PerSecond(tps), args.duration, progress)?;
         progress.stage_done(&result);
         let (met, valid, gone) = (result.stage.broke.is_none(), result.stage.valid, result.server_gone);
+        let lab_lost = result.stage.lab.as_ref().is_some_and(|lab| !lab.own_losses.is_empty());
         stages.push(result);
         if gone {
             return Ok(Tried::ServerGone);
         }
         if met {
             return Ok(Tried::Met);
+        }
+        if lab_lost && invalid == limits::INVALID_REPEATS_MAX {
+            return Ok(Tried::LabLimited);
         }
         if valid || invalid == limits::INVALID_REPEATS_MAX {
             broken += 1;

@@ -8,6 +8,7 @@ use crate::hdr;
 use crate::limits;
 use crate::options::{self, Options};
 use crate::progress::Progress;
+use crate::report::terminal;
 use crate::rig::Rig;
 use crate::verdict::{self, Findings};
 use crate::workload::units::{self, Rate};
@@ -17,7 +18,9 @@ pub(super) fn run(args: &Run) -> Result<u8, Error> {
     options::check_load(args.rate, args.duration)?;
     options::check_range("--in-flight", args.in_flight, 1, limits::READS_PER_THREAD_MAX)?;
     let progress = Progress::new(options.output.quiet);
-    let mut rig = Rig::build(&options, &Site::loopback(), &progress)?;
+    let site = Site::prepare(&options, &progress)?;
+    let _at_the_client = site.enter()?;
+    let mut rig = Rig::build(&options, &site, &progress)?;
     let threads = options.generator_cpus.len();
     let (pace, load) = match args.rate {
         Rate::PerSecond(tps) => (Pace::PerSecond(tps as f64), format!("--rate {tps}")),
@@ -26,7 +29,16 @@ pub(super) fn run(args: &Run) -> Result<u8, Error> {
             format!("--rate max --in-flight {}", args.in_flight),
         ),
     };
-    rig.stage(pace, limits::WARM_UP, &Progress::new(true))?;
+    rig.warm_up(pace, &progress)?;
+    if let (Rate::PerSecond(tps), Some(most)) = (args.rate, rig.lab_tps_max())
+        && tps as f64 > most
+    {
+        progress.note(&format!(
+            "this laboratory carries about {} reads/s of this kind without losing or delaying packets by itself; what is lost or late beyond may be its own doing",
+            terminal::rate(most)
+        ));
+    }
+    rig.start_clock();
     let result = rig.stage(pace, args.duration, &progress)?;
     let mut log = hdr::Log::new(rig.started());
     log.add(&result);
@@ -36,7 +48,9 @@ pub(super) fn run(args: &Run) -> Result<u8, Error> {
         broken: result.stage.broke.is_some().then_some(&result.stage),
         causes: &result.causes,
         target_tps: None,
-        shared_namespace: rig.load.placement().is_shared(),
+        placement: rig.load.placement(),
+        lab: rig.load.lab().map(|lab| lab.facts()),
+        ended_by_lab: false,
         single: true,
         server_gone: result.server_gone,
     });

@@ -45,6 +45,9 @@ pub trait Flows {
     /// Those of the kernel.
     fn wait(&mut self, timeout: Duration) -> io::Result<bool>;
 
+    /// Lets this time go by without looking at any flow: what arrives waits in its socket. False, as nothing is found.
+    fn rest(&mut self, time: Duration) -> bool;
+
     /// Says at the end of a stage what only the flows know of its losses.
     fn settle(&mut self, tally: &mut Tally);
 }
@@ -95,9 +98,13 @@ pub(super) fn drive(
             }
             quiet_until = quiet_until.min(now + spec.linger_ns);
         }
-        let pause = pause(flows, &source, spec, issuing, quiet_until);
-        spinning.turn(now, pause.is_zero() && tally.scheduled == scheduled_before);
-        spinning.readable = flows.wait(pause)?;
+        let nothing_due = pause(flows, &source, spec, issuing, quiet_until);
+        spinning.turn(now, nothing_due.is_zero() && tally.scheduled == scheduled_before);
+        let resting = spec.pause.and_then(|pause| pause.remaining(now.saturating_sub(spec.start_ns)));
+        spinning.readable = match resting {
+            Some(left) => flows.rest(nothing_due.min(left)),
+            None => flows.wait(nothing_due)?,
+        };
     }
     // The stall watch speaks for the last reads a little later; nothing else is to be done meanwhile.
     std::thread::sleep(Duration::from_nanos(limits::HOLD_NS));

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 pub use drive::Flows;
 pub use flow::{Flow, FlowSpec};
+use shingle_server::Pause;
 use shingle_udp::monotonic_ns;
 pub use stalls::{Stall, StallLog};
 pub use tally::{Counts, SizeTally, Tally, interval_ns};
@@ -61,6 +62,10 @@ pub struct StageSpec {
     pub bound_ns: u64,
     /// Shortest stall of the host that matters.
     pub stall_ns: u64,
+    /// Largest answer datagram that the path from the server carries whole, as far as it is known.
+    pub path_datagram_bytes: usize,
+    /// Times in which nothing is received, while reads are sent as scheduled.
+    pub pause: Option<Pause>,
 }
 
 /// A second at 1,000 reads/s, for tests.
@@ -76,6 +81,8 @@ pub(crate) const PLAIN_STAGE: StageSpec = StageSpec {
     seed: 1,
     bound_ns: 1_000_000,
     stall_ns: 1_000_000,
+    path_datagram_bytes: 1472,
+    pause: None,
 };
 
 /// What all workers of a stage share.

@@ -35,6 +35,8 @@ pub struct Tally {
     pub timing: Timing,
     /// How reads ended over time.
     pub intervals: Vec<Counts>,
+    /// How reads ended whose answer, in one datagram, is longer than the path carries whole.
+    pub above_path: Counts,
     /// Figures by size class.
     pub by_size: Vec<SizeTally>,
     /// Figures by flow of this worker.
@@ -55,6 +57,7 @@ pub struct Tally {
     pub wall_ns: u64,
     start_ns: u64,
     interval_ns: u64,
+    path_datagram_bytes: usize,
 }
 
 /// Reads ended, and how.
@@ -113,7 +116,7 @@ pub fn interval_ns(duration_ns: u64) -> u64 {
 impl Tally {
     /// Takes all memory a stage of this length needs.
     pub fn new(spec: &StageSpec, flows: usize) -> Self {
-        let StageSpec { start_ns, duration_ns, bound_ns, .. } = *spec;
+        let StageSpec { start_ns, duration_ns, bound_ns, path_datagram_bytes, .. } = *spec;
         let interval_ns = interval_ns(duration_ns);
         let intervals = duration_ns.div_ceil(interval_ns).max(1) as usize;
         let size = SizeTally { counts: Counts::default(), latency: histogram(2) };
@@ -128,6 +131,7 @@ impl Tally {
             backlog: 0,
             timing: Timing::new(bound_ns, start_ns, interval_ns, intervals),
             intervals: vec![Counts::default(); intervals],
+            above_path: Counts::default(),
             by_size: vec![size; SIZE_CLASSES.len()],
             by_flow: vec![Counts::default(); flows],
             losses: Vec::with_capacity(limits::LOSSES_PER_THREAD_MAX),
@@ -139,6 +143,7 @@ impl Tally {
             wall_ns: 0,
             start_ns,
             interval_ns,
+            path_datagram_bytes,
         }
     }
 
@@ -161,6 +166,9 @@ impl Tally {
         let last = self.intervals.len() - 1;
         let since_start = end.sample.intended_ns.saturating_sub(self.start_ns);
         self.intervals[last.min((since_start / self.interval_ns) as usize)].add(end.loss);
+        if end.value_bytes + limits::ANSWER_OVERHEAD_BYTES as usize > self.path_datagram_bytes {
+            self.above_path.add(end.loss);
+        }
         let class = SIZE_CLASSES.partition_point(|max| *max < end.value_bytes as u64);
         self.by_size[class].counts.add(end.loss);
         self.by_size[class].latency.saturating_record(end.sample.latency_ns);
@@ -194,6 +202,7 @@ impl Tally {
         for (mine, theirs) in self.intervals.iter_mut().zip(&other.intervals) {
             mine.merge(theirs);
         }
+        self.above_path.merge(&other.above_path);
         for (mine, theirs) in self.by_size.iter_mut().zip(&other.by_size) {
             mine.counts.merge(&theirs.counts);
             mine.latency.add(&theirs.latency).expect("the same bounds");

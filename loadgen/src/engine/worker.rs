@@ -128,6 +128,11 @@ impl Flows for Worker {
         self.poll.wait(timeout).map(|ready| ready > 0)
     }
 
+    fn rest(&mut self, time: Duration) -> bool {
+        self.poll.sleep(time);
+        false
+    }
+
     fn settle(&mut self, tally: &mut Tally) {
         for flow in &mut self.flows {
             tally.settle_unroutable(flow.number, &flow.unroutable);

@@ -58,7 +58,7 @@ impl Reading {
         let words = server.admin.stats("")?;
         let port = server.reads_to.port();
         let is_udp = server.protocol == Protocol::MemcachedUdp;
-        let here = kernel.filter(|_| is_udp && server.placement.is_shared());
+        let here = kernel.filter(|_| is_udp && server.placement.shares_counters());
         let socket_drops = here.map(|kernel| {
             let sockets = kernel.udp.on_port(port).chain(kernel.udp6.on_port(port));
             // Connected sockets are somebody else's.

@@ -130,6 +130,11 @@ impl<C: Carrier> Flows for Worker<C> {
         self.poll.wait(timeout).map(|ready| ready > 0)
     }
 
+    fn rest(&mut self, time: Duration) -> bool {
+        self.poll.sleep(time);
+        false
+    }
+
     fn settle(&mut self, _tally: &mut Tally) {}
 }
 

@@ -62,7 +62,7 @@ pub fn stage_line(stage: &Stage) -> String {
         remark.push_str(", generator short of CPU");
     }
     if !stage.valid {
-        remark.push_str(", invalid: the host stalled");
+        let _ = write!(remark, ", invalid: {}", stage.invalid_because.join("; "));
     }
     let us = stage.judged_us();
     row([

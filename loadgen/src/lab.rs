@@ -1,0 +1,196 @@
+//! The laboratory that a run stands in: up before any socket is opened, read around each stage, gone with the run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use shingle_netlab::lab::{Entered, Host, Lab, LabError, LabOptions};
+use shingle_netlab::{Family, Pauses};
+
+use crate::error::Error;
+use crate::limits;
+use crate::options::LabChoice;
+use crate::record::{LabFacts, LabFigures};
+
+/// A laboratory that is up; dropping it takes it down.
+#[derive(Debug)]
+pub struct Laboratory {
+    /// None when a signal has taken it down: the process is about to end.
+    lab: Mutex<Option<Lab>>,
+    client: Host,
+    server: Host,
+    family: Family,
+    pauses: Pauses,
+    facts: LabFacts,
+}
+
+/// What a laboratory had counted at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    counters: BTreeMap<String, u64>,
+    own_losses: BTreeMap<String, u64>,
+}
+
+impl Laboratory {
+    /// Brings it up.
+    ///
+    /// # Errors
+    /// Tools or rights are missing; nothing is left behind.
+    pub fn up(choice: &LabChoice) -> Result<Self, Error> {
+        let plan = choice.spec.plan();
+        let lab = Lab::up(&plan, &LabOptions { pcap: choice.pcap.clone(), ..LabOptions::default() })?;
+        Ok(Self {
+            client: lab.client().clone(),
+            server: lab.server().clone(),
+            family: plan.family,
+            pauses: plan.pauses,
+            facts: LabFacts {
+                topology: plan.topology,
+                settings: plan.settings.into_iter().collect(),
+                packets_per_s_max: None,
+            },
+            lab: Mutex::new(Some(lab)),
+        })
+    }
+
+    /// For the record.
+    pub fn facts(&self) -> &LabFacts {
+        &self.facts
+    }
+
+    /// What the programs on the two ends are to do to themselves.
+    pub fn pauses(&self) -> Pauses {
+        self.pauses
+    }
+
+    /// Where the server listens.
+    pub fn server_address(&self) -> IpAddr {
+        self.server.address(self.family)
+    }
+
+    /// Addresses of the client that nothing uses, for clients whose path MTUs nobody else learns.
+    pub fn spare_addresses(&self) -> Vec<IpAddr> {
+        self.client.addresses(self.family).split_off(1)
+    }
+
+    /// Moves the calling thread to the client until the guard is dropped, and the threads begun meanwhile for good.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn enter_client(&self) -> Result<Entered, LabError> {
+        self.client.enter()
+    }
+
+    /// Does `work` at the server; threads begun in it stay there.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub fn at_server<T>(&self, work: impl FnOnce() -> T) -> Result<T, LabError> {
+        self.server.run(work)
+    }
+
+    /// Starts the clock of what is to come later.
+    pub fn start_clock(&self) {
+        if let Some(lab) = self.lab().as_mut() {
+            lab.start_clock();
+        }
+    }
+
+    /// What it has counted until now.
+    ///
+    /// # Errors
+    /// The counters cannot be read.
+    pub fn reading(&self) -> Result<Reading, LabError> {
+        self.lab().as_ref().map_or(Ok(Reading::default()), |lab| {
+            Ok(Reading { counters: lab.counters()?, own_losses: lab.own_losses()? })
+        })
+    }
+
+    /// Lets both ends forget what they learned of their paths, and waits until no fragment waits for others any more: what ran before
+    /// shall not be felt. True if some still waited at the end.
+    ///
+    /// # Errors
+    /// The path MTUs cannot be flushed.
+    pub fn forget(&self) -> Result<bool, LabError> {
+        let end = Instant::now() + limits::REASSEMBLY_WAIT_MAX;
+        let mut waiting = self.fragments_wait()?;
+        while waiting && Instant::now() < end {
+            thread::sleep(REASSEMBLY_LOOK);
+            waiting = self.fragments_wait()?;
+        }
+        self.lab().as_ref().map_or(Ok(()), Lab::flush_path_mtus)?;
+        Ok(waiting)
+    }
+
+    /// Takes it down at once, whoever still uses it: for a process about to end.
+    pub fn take_down(&self) {
+        if let Some(lab) = self.lab().take() {
+            let _ = lab.down();
+        }
+    }
+
+    fn fragments_wait(&self) -> Result<bool, LabError> {
+        let files = ["sockstat", "sockstat6"].map(|name| format!("/proc/thread-self/net/{name}"));
+        let read = || files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect::<String>();
+        Ok([&self.client, &self.server]
+            .into_iter()
+            .try_fold(0, |sum, host| Ok::<_, LabError>(sum + incomplete_datagrams(&host.run(read)?)))?
+            > 0)
+    }
+
+    fn lab(&self) -> MutexGuard<'_, Option<Lab>> {
+        self.lab.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How often is looked for fragments that wait.
+const REASSEMBLY_LOOK: Duration = Duration::from_millis(20);
+
+impl Reading {
+    /// What rose since `earlier`.
+    pub fn since(&self, earlier: &Self) -> LabFigures {
+        let rise = |now: &BTreeMap<String, u64>, before: &BTreeMap<String, u64>| {
+            let growth = |(name, now): (&String, &u64)| {
+                (name.clone(), now.saturating_sub(before.get(name).copied().unwrap_or(0)))
+            };
+            now.iter().map(growth).collect::<BTreeMap<_, _>>()
+        };
+        let mut own_losses = rise(&self.own_losses, &earlier.own_losses);
+        own_losses.retain(|_, packets| *packets > 0);
+        LabFigures { counters: rise(&self.counters, &earlier.counters), own_losses, packets_per_s: 0.0 }
+    }
+}
+
+/// Datagrams of which fragments have arrived and others not (`FRAG: inuse N memory M`, net/ipv4/proc.c; `FRAG6` net/ipv6/proc.c).
+fn incomplete_datagrams(sockstat: &str) -> u64 {
+    let inuse = |line: &str| line.strip_prefix("FRAG")?.split_whitespace().nth(2)?.parse::<u64>().ok();
+    sockstat.lines().filter_map(inuse).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fragments_that_wait_are_found_in_both_families() {
+        let v4 = "sockets: used 5\nUDP: inuse 3 mem 2\nFRAG: inuse 2 memory 4096\n";
+        assert_eq!(incomplete_datagrams(v4), 2);
+        assert_eq!(incomplete_datagrams("UDP6: inuse 0\nFRAG6: inuse 1 memory 4096\n"), 1);
+        assert_eq!(incomplete_datagrams("FRAG: inuse 0 memory 0\n"), 0);
+    }
+
+    #[test]
+    fn only_what_rose_is_a_loss_of_its_own() {
+        let reading = |dropped, counted| Reading {
+            counters: [("router.frag_dropped".to_owned(), counted)].into(),
+            own_losses: [("router.rs.rx_dropped".to_owned(), dropped)].into(),
+        };
+        let figures = reading(5, 9).since(&reading(5, 2));
+        assert!(figures.own_losses.is_empty());
+        assert_eq!(figures.counters["router.frag_dropped"], 7);
+        assert_eq!(reading(6, 9).since(&reading(5, 2)).own_losses["router.rs.rx_dropped"], 1);
+    }
+}
