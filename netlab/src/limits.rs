@@ -142,3 +142,30 @@ pub(crate) const LAB_NAME_BYTES_MAX: usize = 40;
 /// How often the processes of a host are looked for and killed, a millisecond apart: who starts new ones faster is not stopped by more.
 #[cfg(feature = "lab")]
 pub(crate) const KILL_ROUNDS_MAX: u32 = 100;
+/// Packets that may wait in one direction: the longest delay of the catalogue at 200,000 packets/s, with room.
+#[cfg(feature = "lab")]
+pub(crate) const HOLD_PACKETS_MAX: u32 = 200_000;
+/// Of the netlink socket that tells of them, some 200 B each: a stall of this machine of 100 ms at 200,000 packets/s.
+#[cfg(feature = "lab")]
+pub(crate) const HOLD_SOCKET_BYTES: usize = 32 << 20;
+/// Reads before packets that are due are let go: a read brings one packet.
+#[cfg(feature = "lab")]
+pub(crate) const HOLD_READS_MAX: u32 = 64;
+/// Later than this after its time a packet counts as late: twice the stalls of a few milliseconds that virtual machines have.
+#[cfg(feature = "lab")]
+pub(crate) const HOLD_LATE: std::time::Duration = std::time::Duration::from_millis(10);
+/// How long a thread without packets sleeps before it looks whether it shall end.
+#[cfg(feature = "lab")]
+pub(crate) const HOLD_WAKE: std::time::Duration = std::time::Duration::from_millis(20);
+/// Length of the queue at an end of a wire. There is none (veth has no queue); the figure must not be the kernel's own 1000.
+#[cfg(feature = "lab")]
+pub(crate) const WIRE_QUEUE_PACKETS: u32 = 1001;
+/// Between two looks whether addresses are usable: they are after some tenths of a millisecond as a rule.
+#[cfg(feature = "lab")]
+pub(crate) const ADDRESS_POLL: std::time::Duration = std::time::Duration::from_micros(200);
+/// Addresses that are not usable after this never will be.
+#[cfg(feature = "lab")]
+pub(crate) const ADDRESS_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long a capture may go on writing what it saw before it is stopped: a laboratory is gone in a second.
+#[cfg(feature = "lab")]
+pub(crate) const CAPTURE_DRAIN_MAX: std::time::Duration = std::time::Duration::from_millis(300);

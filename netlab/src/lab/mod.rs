@@ -1,21 +1,27 @@
 //! A [`Plan`] carried out: hosts in network namespaces of this machine, joined by veth pairs that carry real packets.
 
+mod capture;
 mod claim;
 mod counters;
 mod error;
+mod hold;
 mod host;
 mod later;
+mod nfqueue;
 mod rights;
 mod setup;
 mod tools;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use capture::Capture;
 use claim::Claim;
 pub use claim::clean;
 pub use error::LabError;
+use hold::Holder;
 pub use host::{Entered, Host};
 use later::Clock;
 pub use rights::prepare_process;
@@ -27,7 +33,8 @@ use crate::plan::{Family, Plan};
 pub struct LabOptions {
     /// Its name, part of the names of its namespaces; by default one that no other laboratory has.
     pub name: Option<String>,
-    /// A directory for a capture of every device of every host (tcpdump), HOST-DEVICE.pcap; made if it is not there.
+    /// A directory for a capture of every device of every host (tcpdump), HOST-DEVICE.pcap; made if it is not there. Captures end with
+    /// the thread that brought the laboratory up.
     pub pcap: Option<PathBuf>,
     /// The CPU of the threads that hold packets back; by default any.
     pub cpu: Option<usize>,
@@ -39,6 +46,9 @@ pub struct Lab {
     plan: Plan,
     hosts: Vec<Host>,
     clocks: Vec<Clock>,
+    captures: Vec<Capture>,
+    /// With the host in which each is, by index.
+    holders: Vec<(usize, Holder)>,
     /// What was lost on this machine before.
     losses_before: BTreeMap<String, u64>,
     /// Last: dropped when nothing works in the namespaces any more.
@@ -63,6 +73,8 @@ impl Lab {
             plan: plan.clone(),
             hosts: Vec::new(),
             clocks: Vec::new(),
+            captures: Vec::new(),
+            holders: Vec::new(),
             losses_before: BTreeMap::new(),
             claim: Claim::take(&name, &names)?,
         };
@@ -71,8 +83,29 @@ impl Lab {
             lab.hosts.push(Host::open(planned, path)?);
         }
         setup::hosts(plan, &lab.hosts)?;
+        lab.start_holds(options.cpu)?;
+        if let Some(directory) = &options.pcap {
+            lab.start_captures(directory)?;
+        }
         lab.losses_before = lab.losses()?;
         Ok(lab)
+    }
+
+    fn start_holds(&mut self, cpu: Option<usize>) -> Result<(), LabError> {
+        for (index, (planned, host)) in self.plan.hosts.iter().zip(&self.hosts).enumerate() {
+            for (number, hold) in planned.holds.iter().enumerate() {
+                self.holders.push((index, Holder::start(host, number as u16, hold, cpu)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn start_captures(&mut self, directory: &Path) -> Result<(), LabError> {
+        fs::create_dir_all(directory).map_err(LabError::system(format!("make {}", directory.display())))?;
+        for end in self.plan.wires.iter().flat_map(|wire| &wire.ends) {
+            self.captures.push(Capture::start(&self.hosts[end.host], &end.device, directory)?);
+        }
+        Ok(())
     }
 
     /// Its name.
@@ -133,11 +166,12 @@ impl Lab {
     }
 
     /// What the laboratory itself lost since it came up, and no rule of the plan: packets dropped at the ends of wires
-    /// (`router.rs.rx_dropped`) and in the backlog of this machine's CPUs (`machine.backlog_dropped`, of all its traffic). Only what
-    /// is not 0 is named. Empty: every loss is the plan's, or the ends' own.
+    /// (`router.rs.rx_dropped`), in the backlog of this machine's CPUs (`machine.backlog_dropped`, of all its traffic) and where packets
+    /// wait for their time (`router.hold0.dropped`); and `router.hold0.late`, packets that waited over 10 ms longer than they should.
+    /// Only what is not 0 is named. Empty: every loss is the plan's, or the ends' own.
     ///
     /// # Errors
-    /// The kernel's figures cannot be read.
+    /// The kernel's figures cannot be read, or a thread that holds packets back has ended.
     pub fn own_losses(&self) -> Result<BTreeMap<String, u64>, LabError> {
         let mut losses = self.losses()?;
         for (name, count) in &mut losses {
@@ -151,6 +185,18 @@ impl Lab {
         let mut losses = BTreeMap::from([("machine.backlog_dropped".to_owned(), counters::backlog_drops()?)]);
         for host in &self.hosts {
             counters::device_drops(host, &mut losses)?;
+        }
+        for (index, planned) in
+            self.plan.hosts.iter().enumerate().filter(|(_, planned)| !planned.holds.is_empty())
+        {
+            for (number, dropped) in hold::dropped(&self.hosts[index])? {
+                losses.insert(format!("{}.hold{number}.dropped", planned.name), dropped);
+            }
+        }
+        for (index, holder) in &self.holders {
+            holder.check(&self.hosts[*index])?;
+            losses
+                .insert(format!("{}.hold{}.late", self.hosts[*index].name(), holder.number()), holder.late());
         }
         Ok(losses)
     }
@@ -178,6 +224,8 @@ impl Lab {
     }
 
     fn take_down(&mut self) -> Result<(), LabError> {
+        self.captures.clear();
+        self.holders.clear();
         let clocks = self.clocks.drain(..).map(|mut clock| clock.stop()).fold(Ok(()), Result::and);
         clocks.and(self.claim.release())
     }

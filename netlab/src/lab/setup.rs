@@ -5,8 +5,10 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Instant;
 
 use super::{Host, LabError, rights, tools};
+use crate::limits::{ADDRESS_POLL, ADDRESS_WAIT_MAX, WIRE_QUEUE_PACKETS};
 use crate::plan::{Plan, WireEnd};
 
 /// Key and value of what every host gets: addresses usable at once, nothing said unasked.
@@ -97,6 +99,12 @@ fn devices_up(plan: &Plan, index: usize, host: &Host) -> Result<(), LabError> {
 
 fn configure(plan: &Plan, index: usize, host: &Host) -> Result<(), LabError> {
     let planned = &plan.hosts[index];
+    let mut activate = String::new();
+    for (_, near, _) in ends(plan, index) {
+        // The end that came up first sends nothing until the kernel gets round to its carrier. Another queue length makes it look at once.
+        let _ = writeln!(activate, "link set {} txqueuelen {WIRE_QUEUE_PACKETS}", near.device);
+    }
+    host.tool("ip", &["-batch", "-"], &activate)?;
     for ipv6 in [false, true] {
         if ipv6 && !rights::has_ipv6() {
             continue;
@@ -104,6 +112,7 @@ fn configure(plan: &Plan, index: usize, host: &Host) -> Result<(), LabError> {
         let batch = addressing(plan, index, ipv6);
         host.tool("ip", &[if ipv6 { "-6" } else { "-4" }, "-batch", "-"], &batch)?;
     }
+    await_addresses(plan, index, host)?;
     if !planned.rules.is_empty() {
         host.nft(&planned.rules)?;
     }
@@ -111,6 +120,37 @@ fn configure(plan: &Plan, index: usize, host: &Host) -> Result<(), LabError> {
         host.tool("tc", &["-batch", "-"], &(planned.shaping.join("\n") + "\n"))?;
     }
     Ok(())
+}
+
+/// Waits until the host takes packets for its IPv6 addresses: the kernel makes their routes in its own time, without detection of
+/// duplicates too.
+fn await_addresses(plan: &Plan, index: usize, host: &Host) -> Result<(), LabError> {
+    if !rights::has_ipv6() {
+        return Ok(());
+    }
+    let wanted: Vec<String> = plan.hosts[index]
+        .addresses
+        .iter()
+        .filter_map(|(_, address, _)| match address {
+            // Destination and prefix length as /proc/net/ipv6_route writes them, in hexadecimal digits.
+            IpAddr::V6(address) => Some(format!("{:032x} 80 ", u128::from(*address))),
+            IpAddr::V4(_) => None,
+        })
+        .collect();
+    let begin = Instant::now();
+    loop {
+        let routes = host.proc_net("ipv6_route")?;
+        if wanted.iter().all(|route| routes.lines().any(|line| line.starts_with(route))) {
+            return Ok(());
+        }
+        if begin.elapsed() > ADDRESS_WAIT_MAX {
+            return Err(LabError::System {
+                doing: format!("wait for the addresses of {}", host.name()),
+                source: io::Error::new(io::ErrorKind::TimedOut, "the kernel has no routes to all of them"),
+            });
+        }
+        std::thread::sleep(ADDRESS_POLL);
+    }
 }
 
 /// Addresses, neighbours and routes of one family, as lines for `ip -batch`.

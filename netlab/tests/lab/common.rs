@@ -1,6 +1,8 @@
 //! What the tests of the laboratory share: plans written by hand, and when to skip.
 
-use std::net::IpAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use shingle_netlab::lab::{Lab, LabError, LabOptions};
 use shingle_netlab::{Family, HostPlan, Plan, Wire, WireEnd};
@@ -66,3 +68,31 @@ pub(crate) fn lab(plan: &Plan, options: &LabOptions) -> Option<Lab> {
 }
 
 pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
+
+/// Sockets at the client's own address and at the server's port 7400, with the server's address.
+pub(crate) fn sockets(lab: &Lab, family: Family) -> (UdpSocket, UdpSocket, SocketAddr) {
+    let address = SocketAddr::new(lab.server().address(family), 7400);
+    let server = lab.server().run(|| UdpSocket::bind(address).unwrap()).unwrap();
+    let own = SocketAddr::new(lab.client().address(family), 0);
+    let client = lab.client().run(|| UdpSocket::bind(own).unwrap()).unwrap();
+    for socket in [&server, &client] {
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    }
+    (client, server, address)
+}
+
+/// The next datagram and who sent it.
+pub(crate) fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+    let mut buffer = vec![0; 10_000];
+    loop {
+        match socket.recv_from(&mut buffer) {
+            // A process that is stopped and let go on meanwhile.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            received => {
+                let (length, peer) = received.unwrap();
+                buffer.truncate(length);
+                return (buffer, peer);
+            }
+        }
+    }
+}
