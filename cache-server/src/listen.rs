@@ -29,7 +29,7 @@ pub(crate) fn udp(
     let alone = SocketOptions {
         recv_buffer_bytes: RECV_BUFFER_BYTES,
         send_buffer_bytes: SEND_BUFFER_BYTES,
-        mtu_discovery: Some(strategy::mtu_discovery(port.strategy)),
+        mtu_discovery: strategy::mtu_discovery(port.strategy),
         reuse_port: false,
         recv_error_queue: true,
         // Without receipts workers switch them on while telemetry is wanted.

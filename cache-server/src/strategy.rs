@@ -6,14 +6,15 @@ use shingle_proto::wire::Strategy;
 use shingle_udp::MtuDiscovery;
 
 /// The socket's mode, the same for both families: OMIT and INTERFACE exist on IPv6 as well, where nobody on the way
-/// fragments and a path MTU below the interface's is a black hole.
-pub(crate) const fn mtu_discovery(strategy: Strategy) -> MtuDiscovery {
+/// fragments and a path MTU below the interface's is a black hole. `None` leaves the mode that this host gives every
+/// socket: WANT, unless somebody set `ip_no_pmtu_disc` (which the kernel reads when a socket is made).
+pub(crate) const fn mtu_discovery(strategy: Strategy) -> Option<MtuDiscovery> {
     match strategy {
-        Strategy::Chunked | Strategy::Compressed => MtuDiscovery::Probe,
-        Strategy::KernelPmtud => MtuDiscovery::Want,
-        Strategy::DfOff => MtuDiscovery::Omit,
-        Strategy::DfStrict => MtuDiscovery::Do,
-        Strategy::Interface => MtuDiscovery::Interface,
+        Strategy::Chunked | Strategy::Compressed => Some(MtuDiscovery::Probe),
+        Strategy::KernelPmtud => None,
+        Strategy::DfOff => Some(MtuDiscovery::Omit),
+        Strategy::DfStrict => Some(MtuDiscovery::Do),
+        Strategy::Interface => Some(MtuDiscovery::Interface),
     }
 }
 
@@ -29,7 +30,7 @@ pub(crate) const fn kernel_fragments(strategy: Strategy) -> bool {
 
 /// Whether DF is set on what is sent, without which a probe proves nothing (PROTOCOL.md, section 6).
 pub(crate) const fn sets_df(strategy: Strategy) -> bool {
-    matches!(mtu_discovery(strategy), MtuDiscovery::Probe | MtuDiscovery::Do)
+    matches!(mtu_discovery(strategy), Some(MtuDiscovery::Probe | MtuDiscovery::Do))
 }
 
 /// What a port with this strategy sends to peers of one family, when its path carries datagrams of `datagram_bytes`.
