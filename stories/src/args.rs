@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use shingle_netlab::lab;
 
 use crate::error::StoryError;
 use crate::report::{self, Ending, Record, Told};
@@ -59,6 +60,7 @@ impl Args {
             chosen.iter().for_each(|story| println!("{}", listed(story)));
             return Ok(0);
         }
+        lab::prepare_process()?;
         // Minutes of telling must not end on a file that cannot be written.
         let cannot = |path: &Path| {
             let path = path.to_owned();

@@ -70,7 +70,7 @@ impl Bound {
             (Self::Exactly, _) => "exactly".to_owned(),
             (Self::Within(tolerance), Unit::Percent) => format!("within {tolerance} points"),
             (Self::Within(tolerance), _) => format!("within {}", unit.show(tolerance)),
-            (Self::WithinShare(share), _) => format!("within {:.0} % of it", share * 100.0),
+            (Self::WithinShare(share), _) => format!("within {} % of it", share * 100.0),
             (Self::AtMost, _) => "at most".to_owned(),
             (Self::AtLeast, _) => "at least".to_owned(),
         }

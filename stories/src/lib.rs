@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod draws;
 mod error;
 mod expectation;
 mod figure;
 mod report;
+pub mod scene;
 pub mod stories;
 mod story;
 mod telling;

@@ -1,0 +1,133 @@
+//! The low-volume client: a first large answer is lost each time the server's host has forgotten the path MTU to its address.
+
+use std::net::IpAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use shingle_client::GetError;
+use shingle_client::blocking::Client;
+use shingle_loadgen::record::Stage;
+use shingle_proto::wire::Strategy;
+
+use crate::error::StoryError;
+use crate::expectation::{Bound, Expectation, Unit};
+use crate::scene::{self, Scene};
+use crate::story::Story;
+use crate::telling::Telling;
+
+/// See the head of the file.
+pub(super) static STORY: Story = Story {
+    name: "low-volume-client",
+    sentence: "a client with an address of its own reads a large value now and then, beside a load that keeps its own path MTU known",
+    expectations: &[&EACH_EXPIRY, &ALL, &NONE, &UNSEEN],
+    tell,
+};
+
+static EACH_EXPIRY: Expectation = Expectation {
+    what: "large reads lost by the low-volume client, kernel-pmtud",
+    formula: "reads / (whole intervals between reads in mtu-expires + 1)",
+    bound: Bound::Exactly,
+    unit: Unit::Count("reads"),
+    reason: "the first large answer after each expiry is too big for the path and lost; it teaches the path MTU, which is forgotten \
+             mtu-expires later however much it is used",
+    full_only: false,
+};
+
+static ALL: Expectation = Expectation {
+    what: "large reads lost by a client that reads more rarely than the path MTU expires, kernel-pmtud",
+    formula: "all",
+    bound: Bound::Exactly,
+    unit: Unit::Count("reads"),
+    reason: "each of its large answers is the first after an expiry",
+    full_only: false,
+};
+
+static NONE: Expectation = Expectation {
+    what: "large reads lost by the low-volume client, other strategies",
+    formula: "0",
+    bound: Bound::Exactly,
+    unit: Unit::Count("reads"),
+    reason: "chunked never sends more than the client proved, df-off lets the router fragment: neither has anything to learn",
+    full_only: false,
+};
+
+static UNSEEN: Expectation = Expectation {
+    what: "failure rate of the load beside it",
+    formula: "0.5 %",
+    bound: Bound::AtMost,
+    unit: Unit::Percent,
+    reason: "the load loses a read an expiry as well, but among thousands: it meets the service level, and a qualification by load alone \
+             passes",
+    full_only: false,
+};
+
+/// How long the server's host remembers a path MTU.
+const EXPIRES: Duration = Duration::from_secs(1);
+/// Between reads of the low-volume client: no divisor of EXPIRES, so that no read falls on an expiry.
+const INTERVAL: Duration = Duration::from_millis(400);
+/// Between those of the other one: an expiry and a half.
+const RARE_INTERVAL: Duration = Duration::from_millis(1500);
+/// Of the load beside it.
+const LOAD_TPS: u32 = 2_000;
+const TIMEOUT: Duration = Duration::from_millis(200);
+/// Longer than the path MTU carries.
+const VALUE_BYTES: usize = 4_000;
+const KEY: &[u8] = b"large";
+
+fn tell(telling: &mut Telling) -> Result<(), StoryError> {
+    let form = telling.form();
+    let (often, rarely) = form.pick((60, 12), (7, 3));
+    let (lost, load) = lost_beside_load(telling, Strategy::KernelPmtud, INTERVAL, often)?;
+    let period = EXPIRES.as_millis() / INTERVAL.as_millis() + 1;
+    let expected = often.div_ceil(period as u32);
+    let case = format!("{often} reads, one each {} ms", INTERVAL.as_millis());
+    telling.row(&EACH_EXPIRY, &case, expected.into(), lost.into());
+    telling.row(&UNSEEN, "kernel-pmtud", 0.5, load.failure_rate * 100.0);
+    let (lost, _) = lost_beside_load(telling, Strategy::KernelPmtud, RARE_INTERVAL, rarely)?;
+    let rare_case = format!("{rarely} reads, one each {} ms", RARE_INTERVAL.as_millis());
+    telling.row(&ALL, rare_case, rarely.into(), lost.into());
+    for strategy in [Strategy::Chunked, Strategy::DfOff] {
+        let (lost, _) = lost_beside_load(telling, strategy, INTERVAL, often)?;
+        telling.row(&NONE, format!("{}, {case}", strategy.name()), 0.0, lost.into());
+    }
+    Ok(())
+}
+
+/// How many of `reads` large reads the low-volume client lost, and what became of the load beside it.
+fn lost_beside_load(
+    telling: &mut Telling,
+    strategy: Strategy,
+    interval: Duration,
+    reads: u32,
+) -> Result<(u32, Stage), StoryError> {
+    let expires = format!("mtu-expires={}s", EXPIRES.as_secs());
+    let scene = Scene::new("narrow", &[&expires], strategy)?;
+    let mut rig = scene.rig("--items 10k --arrivals constant")?;
+    let addresses: Vec<IpAddr> = scene.lab().client().addresses(scene.family());
+    scene.use_client_address(addresses[1])?;
+    let mut client = scene.client(TIMEOUT)?;
+    client.control()?.set(KEY, &[7; VALUE_BYTES], 0)?;
+    let (lost, load) = thread::scope(|scope| {
+        // The load's threads are started from here, and so in the client host as well.
+        let beside = scope.spawn(|| lost_reads(&mut client, interval, reads));
+        let load = scene::stage(&mut rig, LOAD_TPS, interval * reads);
+        (beside.join().expect("a client does not panic"), load)
+    });
+    scene.close(telling)?;
+    Ok((lost?, load?))
+}
+
+/// Reads the large value at each interval; how often no answer came.
+fn lost_reads(client: &mut Client, interval: Duration, reads: u32) -> Result<u32, GetError> {
+    let start = Instant::now();
+    let mut lost = 0;
+    for index in 0..reads {
+        thread::sleep((start + interval * index).saturating_duration_since(Instant::now()));
+        match client.get(KEY) {
+            Ok(value) => assert_eq!(value.map(|value| value.len()), Some(VALUE_BYTES), "it is stored"),
+            Err(GetError::TimedOut { .. }) => lost += 1,
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(lost)
+}
