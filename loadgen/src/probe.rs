@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::thread;
 use std::time::Duration;
 
 use shingle_proto::client::{Client, ClientConfig, ServerState};
@@ -32,9 +33,29 @@ pub enum Proved {
 /// Finds the largest datagram, of path MTUs up to `cap`, that the server's port brings here. On a path that loses much it gives what was
 /// proved within [`limits::SEARCH_TIME_MAX`].
 ///
+/// Where nothing comes back, other source ports are tried: of several equal-cost paths one may be bad, and ports decide which is taken.
+///
 /// # Errors
 /// No socket to be had.
 pub fn datagram_from(server: SocketAddr, cookie: Cookie, cap: u32) -> io::Result<Proved> {
+    let first = search(server, cookie, cap)?;
+    if first != Proved::Silence {
+        return Ok(first);
+    }
+    let others: Vec<_> = thread::scope(|scope| {
+        let searches: Vec<_> =
+            (0..limits::OTHER_PORTS).map(|_| scope.spawn(|| search(server, cookie, cap))).collect();
+        searches.into_iter().map(|search| search.join().expect("a search does not panic")).collect()
+    });
+    let others = others.into_iter().collect::<io::Result<Vec<_>>>()?;
+    let size = |proved: &Proved| if let Proved::Size(bytes) = proved { *bytes } else { 0 };
+    // Of paths that differ the load will take all, so what each carries counts.
+    let heard = others.into_iter().filter(|proved| *proved != Proved::Silence).min_by_key(size);
+    Ok(heard.unwrap_or(Proved::Silence))
+}
+
+/// The search of [`datagram_from`] from one source port.
+fn search(server: SocketAddr, cookie: Cookie, cap: u32) -> io::Result<Proved> {
     let any = if server.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
     let options = SocketOptions { mtu_discovery: Some(MtuDiscovery::Probe), ..SocketOptions::default() };
     let socket = Socket::bind(any.parse().expect("literal"), &options)?;
