@@ -155,9 +155,9 @@ fn a_black_hole_swallows_what_the_kernel_sends_whole_and_nothing_else() {
 fn pauses_cost_what_the_socket_buffer_of_that_host_does_not_hold() {
     let Some(_held) = laboratory() else { return };
     for end in ["client", "server"] {
-        // A megabyte each 10 ms comes to a client that stands still, into a buffer of a few; a server has to hold requests.
+        // Answers of a datagram of the base size: longer ones would be asked for in parts while the client's buffer is full.
         let load =
-            if end == "client" { "--values fixed:1400 --rate 12k" } else { "--values fixed:100 --rate 16k" };
+            if end == "client" { "--values fixed:1100 --rate 12k" } else { "--values fixed:100 --rate 16k" };
         let record = record(&format!(
             "--lab pause --set end={end} --set duration=900ms --set interval=2s {load} --items 1k --flows 1 --duration 2s --timeout 5s"
         ));
@@ -168,6 +168,15 @@ fn pauses_cost_what_the_socket_buffer_of_that_host_does_not_hold() {
         assert_eq!(counter(&record, &format!("{other}.Udp.RcvbufErrors")), 0);
         assert_eq!(number(&record, &format!("/stages/0/first_try_losses/{end}_socket_buffer")), dropped);
     }
+}
+
+#[test]
+fn a_delayed_path_delays_every_read() {
+    let Some(_held) = laboratory() else { return };
+    let record = record("--lab direct --set delay=2ms --rate 500 --duration 500ms --items 100");
+    assert_eq!(number(&record, "/stages/0/failed"), 0);
+    let p50_us = record.pointer("/stages/0/service_us/p50").unwrap().as_f64().unwrap();
+    assert!(p50_us >= 4000.0, "{p50_us} us there and back");
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Worker {
     now_ns: u64,
     /// When the first timer of a flow is due.
     next_timeout_ns: u64,
+    /// Nobody looked whether something had arrived: silence says nothing, and timers do not run.
+    resting: bool,
 }
 
 /// Requests are never longer than the base datagram.
@@ -53,6 +55,7 @@ impl Worker {
             turn: 0,
             now_ns: 0,
             next_timeout_ns: u64::MAX,
+            resting: false,
         }
     }
 }
@@ -107,7 +110,7 @@ impl Flows for Worker {
             {
                 (now, touched) = (last, true);
             }
-            if flow.core.poll_timeout().is_some_and(|due| due <= now) {
+            if !self.resting && flow.core.poll_timeout().is_some_and(|due| due <= now) {
                 flow.core.handle_timeout(now, &mut |event| sink(now, event));
                 touched = true;
             }
@@ -115,7 +118,9 @@ impl Flows for Worker {
             if touched && flow.send(now, &mut self.send, &mut self.scratch)? {
                 now = monotonic_ns();
             }
-            self.next_timeout_ns = self.next_timeout_ns.min(flow.core.poll_timeout().unwrap_or(u64::MAX));
+            if !self.resting {
+                self.next_timeout_ns = self.next_timeout_ns.min(flow.core.poll_timeout().unwrap_or(u64::MAX));
+            }
         }
         Ok(())
     }
@@ -125,10 +130,12 @@ impl Flows for Worker {
     }
 
     fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
+        self.resting = false;
         self.poll.wait(timeout).map(|ready| ready > 0)
     }
 
     fn rest(&mut self, time: Duration) -> bool {
+        self.resting = true;
         self.poll.sleep(time);
         false
     }
