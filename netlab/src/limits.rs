@@ -169,3 +169,28 @@ pub(crate) const ADDRESS_WAIT_MAX: std::time::Duration = std::time::Duration::fr
 /// How long a capture may go on writing what it saw before it is stopped: a laboratory is gone in a second.
 #[cfg(feature = "lab")]
 pub(crate) const CAPTURE_DRAIN_MAX: std::time::Duration = std::time::Duration::from_millis(300);
+/// Rates at which the range of a laboratory is measured, in datagrams/s each way.
+#[cfg(feature = "lab")]
+pub(crate) const RANGE_RATES: [u32; 10] =
+    [5_000, 10_000, 20_000, 30_000, 40_000, 60_000, 80_000, 100_000, 125_000, 150_000];
+/// A step at one of them: ten steps and the attempts at the last take some half a second.
+#[cfg(feature = "lab")]
+pub(crate) const RANGE_STEP: std::time::Duration = std::time::Duration::from_millis(30);
+/// Of each rate: virtual machines stall several times a second, for longer than the bounds.
+#[cfg(feature = "lab")]
+pub(crate) const RANGE_ATTEMPTS: u32 = 3;
+/// After which silence a datagram is lost.
+#[cfg(feature = "lab")]
+pub(crate) const RANGE_DRAIN: std::time::Duration = std::time::Duration::from_millis(30);
+/// Half of the datagrams come back within this: half of the service level's millisecond.
+#[cfg(feature = "lab")]
+pub(crate) const RANGE_P50_MAX: std::time::Duration = std::time::Duration::from_micros(500);
+/// Nine of ten come back within this.
+#[cfg(feature = "lab")]
+pub(crate) const RANGE_P90_MAX: std::time::Duration = std::time::Duration::from_millis(2);
+/// Small: it is packets that cost, not bytes.
+#[cfg(feature = "lab")]
+pub(crate) const RANGE_DATAGRAM_BYTES: usize = 100;
+/// Of the sockets: a stall of 20 ms at the highest rate, each datagram charged 832 B.
+#[cfg(feature = "lab")]
+pub(crate) const RANGE_SOCKET_BYTES: usize = 4 << 20;

@@ -59,11 +59,6 @@ impl Claim {
         &self.namespaces
     }
 
-    /// The name taken.
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Removes the namespaces with all processes in them, and gives the name back.
     pub(super) fn release(&mut self) -> Result<(), LabError> {
         let namespaces = std::mem::take(&mut self.namespaces);

@@ -1,5 +1,6 @@
 //! A host of a laboratory: the way into its namespace, for threads and for programs.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::marker::PhantomData;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use nix::sched::{CloneFlags, setns};
 
-use super::{LabError, tools};
+use super::{LabError, kernel_counters, tools};
 use crate::plan::{Family, HostPlan};
 
 /// A network namespace. Clones are the same one; it is held open until the last is gone, but only a living [`Lab`](super::Lab) has wires.
@@ -128,6 +129,15 @@ impl Host {
     /// With what it wrote to stderr.
     pub fn nft(&self, script: &str) -> Result<String, LabError> {
         self.tool("nft", &["-f", "-"], script)
+    }
+
+    /// The kernel's counters of this host that speak of lost packets and of what leads to losses (`UdpRcvbufErrors`, `Ip6ReasmFails`,
+    /// `IpFragCreates`), those that are not 0.
+    ///
+    /// # Errors
+    /// /proc/net/snmp cannot be read.
+    pub fn kernel_counters(&self) -> Result<BTreeMap<String, u64>, LabError> {
+        kernel_counters::read(self)
     }
 
     /// Runs a tool to its end, in this host.

@@ -6,16 +6,20 @@ mod counters;
 mod error;
 mod hold;
 mod host;
+mod kernel_counters;
 mod later;
 mod nfqueue;
+mod range;
 mod rights;
 mod setup;
 mod tools;
+mod works;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use capture::Capture;
 use claim::Claim;
@@ -24,7 +28,9 @@ pub use error::LabError;
 use hold::Holder;
 pub use host::{Entered, Host};
 use later::Clock;
+pub use range::{Range, range};
 pub use rights::prepare_process;
+use works::{Works, lock};
 
 use crate::plan::{Family, Plan};
 
@@ -43,20 +49,17 @@ pub struct LabOptions {
 /// A laboratory that is up. It is taken down when this is dropped; [`down`](Self::down) also says whether that worked.
 #[derive(Debug)]
 pub struct Lab {
+    name: String,
     plan: Plan,
     hosts: Vec<Host>,
-    clocks: Vec<Clock>,
-    captures: Vec<Capture>,
-    /// With the host in which each is, by index.
-    holders: Vec<(usize, Holder)>,
     /// What was lost on this machine before.
     losses_before: BTreeMap<String, u64>,
-    /// Last: dropped when nothing works in the namespaces any more.
-    claim: Claim,
+    works: Arc<Mutex<Works>>,
 }
 
 impl Lab {
-    /// Brings a laboratory up. It is whole when this returns: addresses and neighbours are known, the first packet arrives.
+    /// Brings a laboratory up. It is whole when this returns: addresses and neighbours are known, the first packet arrives. From the first
+    /// one on SIGINT, SIGTERM and SIGHUP take all laboratories of the process down before they end it.
     ///
     /// # Errors
     /// Tools or rights are missing, the name is in use, or something in the plan does not work; nothing is left behind.
@@ -69,17 +72,17 @@ impl Lab {
         }
         let name = options.name.clone().unwrap_or_else(unused_name);
         let names: Vec<&str> = plan.hosts.iter().map(|host| host.name.as_str()).collect();
+        let claim = Claim::take(&name, &names)?;
+        let namespaces = claim.namespaces().to_vec();
         let mut lab = Self {
+            name,
             plan: plan.clone(),
             hosts: Vec::new(),
-            clocks: Vec::new(),
-            captures: Vec::new(),
-            holders: Vec::new(),
             losses_before: BTreeMap::new(),
-            claim: Claim::take(&name, &names)?,
+            works: Works::new(claim)?,
         };
-        setup::wires(plan, lab.claim.namespaces())?;
-        for (planned, path) in plan.hosts.iter().zip(lab.claim.namespaces()) {
+        setup::wires(plan, &namespaces)?;
+        for (planned, path) in plan.hosts.iter().zip(&namespaces) {
             lab.hosts.push(Host::open(planned, path)?);
         }
         setup::hosts(plan, &lab.hosts)?;
@@ -91,26 +94,28 @@ impl Lab {
         Ok(lab)
     }
 
-    fn start_holds(&mut self, cpu: Option<usize>) -> Result<(), LabError> {
+    fn start_holds(&self, cpu: Option<usize>) -> Result<(), LabError> {
         for (index, (planned, host)) in self.plan.hosts.iter().zip(&self.hosts).enumerate() {
             for (number, hold) in planned.holds.iter().enumerate() {
-                self.holders.push((index, Holder::start(host, number as u16, hold, cpu)?));
+                let holder = Holder::start(host, number as u16, hold, cpu)?;
+                lock(&self.works).holders.push((index, holder));
             }
         }
         Ok(())
     }
 
-    fn start_captures(&mut self, directory: &Path) -> Result<(), LabError> {
+    fn start_captures(&self, directory: &Path) -> Result<(), LabError> {
         fs::create_dir_all(directory).map_err(LabError::system(format!("make {}", directory.display())))?;
         for end in self.plan.wires.iter().flat_map(|wire| &wire.ends) {
-            self.captures.push(Capture::start(&self.hosts[end.host], &end.device, directory)?);
+            let capture = Capture::start(&self.hosts[end.host], &end.device, directory)?;
+            lock(&self.works).captures.push(capture);
         }
         Ok(())
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        self.claim.name()
+        &self.name
     }
 
     /// What it was built from.
@@ -143,11 +148,12 @@ impl Lab {
     }
 
     /// Starts the clock by which the plan's later rules come. A second call starts nothing.
-    pub fn start_clock(&mut self) {
-        if self.clocks.is_empty() {
+    pub fn start_clock(&self) {
+        let clocks = &mut lock(&self.works).clocks;
+        if clocks.is_empty() {
             let with_scripts =
                 self.plan.hosts.iter().zip(&self.hosts).filter(|(planned, _)| !planned.later.is_empty());
-            self.clocks = with_scripts.map(|(planned, host)| Clock::start(host, &planned.later)).collect();
+            *clocks = with_scripts.map(|(planned, host)| Clock::start(host, &planned.later)).collect();
         }
     }
 
@@ -193,7 +199,7 @@ impl Lab {
                 losses.insert(format!("{}.hold{number}.dropped", planned.name), dropped);
             }
         }
-        for (index, holder) in &self.holders {
+        for (index, holder) in &lock(&self.works).holders {
             holder.check(&self.hosts[*index])?;
             losses
                 .insert(format!("{}.hold{}.late", self.hosts[*index].name(), holder.number()), holder.late());
@@ -219,22 +225,15 @@ impl Lab {
     ///
     /// # Errors
     /// Something could not be removed; the next laboratory tries again.
-    pub fn down(mut self) -> Result<(), LabError> {
-        self.take_down()
-    }
-
-    fn take_down(&mut self) -> Result<(), LabError> {
-        self.captures.clear();
-        self.holders.clear();
-        let clocks = self.clocks.drain(..).map(|mut clock| clock.stop()).fold(Ok(()), Result::and);
-        clocks.and(self.claim.release())
+    pub fn down(self) -> Result<(), LabError> {
+        lock(&self.works).take_down()
     }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
         // Who wants to know calls `down`; after that there is nothing left to do here.
-        let _ = self.take_down();
+        let _ = lock(&self.works).take_down();
     }
 }
 

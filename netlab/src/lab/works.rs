@@ -1,0 +1,83 @@
+//! What of a laboratory must be taken down, and that it is: by its owner, or when a signal ends the process.
+
+use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use super::LabError;
+use super::capture::Capture;
+use super::claim::Claim;
+use super::hold::Holder;
+use super::later::Clock;
+
+/// The parts of a laboratory that work in its namespaces, and the claim on these.
+#[derive(Debug)]
+pub(super) struct Works {
+    pub(super) clocks: Vec<Clock>,
+    pub(super) captures: Vec<Capture>,
+    /// With the host in which each is, by index.
+    pub(super) holders: Vec<(usize, Holder)>,
+    claim: Claim,
+}
+
+impl Works {
+    /// Nothing but the claim yet. From now on a signal takes it down.
+    pub(super) fn new(claim: Claim) -> Result<Arc<Mutex<Self>>, LabError> {
+        let works = Self { clocks: Vec::new(), captures: Vec::new(), holders: Vec::new(), claim };
+        let works = Arc::new(Mutex::new(works));
+        let mut living = lock(&LIVING);
+        living.retain(|it| it.strong_count() > 0);
+        living.push(Arc::downgrade(&works));
+        drop(living);
+        watch_signals()?;
+        Ok(works)
+    }
+
+    /// Stops everything and removes the namespaces. A second time does nothing.
+    pub(super) fn take_down(&mut self) -> Result<(), LabError> {
+        self.captures.clear();
+        self.holders.clear();
+        let clocks = self.clocks.drain(..).map(|mut clock| clock.stop()).fold(Ok(()), Result::and);
+        clocks.and(self.claim.release())
+    }
+}
+
+/// A lock whose last holder panicked protects nothing that a panic breaks.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The laboratories of this process.
+static LIVING: Mutex<Vec<Weak<Mutex<Works>>>> = Mutex::new(Vec::new());
+
+/// A thread that takes all laboratories down before a signal ends the process as it would have.
+fn watch_signals() -> Result<(), LabError> {
+    static WATCHING: OnceLock<()> = OnceLock::new();
+    if WATCHING.set(()).is_err() {
+        return Ok(());
+    }
+    let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
+    let mut signals = Signals::new(heeded).map_err(LabError::system("watch for signals"))?;
+    let watch = move || {
+        if let Some(signal) = signals.forever().next() {
+            let living: Vec<_> = lock(&LIVING).iter().filter_map(Weak::upgrade).collect();
+            for works in living {
+                let _ = lock(&works).take_down();
+            }
+            let _ = emulate_default_handler(signal);
+        }
+    };
+    let thread = std::thread::Builder::new().name("lab-signals".to_owned()).spawn(watch);
+    thread.map(drop).map_err(LabError::system("start a thread"))
+}
+
+/// Whether the process was started with the signal ignored, as `nohup` does: then it shall stay so.
+fn is_ignored(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0);
+    ignored & 1 << (signal - 1) != 0
+}
