@@ -3,7 +3,7 @@
 //! Each laboratory has a file NAME.lock below [`LOCKS`], locked (flock) as long as its process lives, which lists its namespaces before
 //! they are made. Who finds such a file unlocked removes what it lists. All this happens under one lock of the directory.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -180,14 +180,22 @@ fn remove(namespaces: &[PathBuf]) -> Result<(), LabError> {
 struct Inhabitants {
     /// Device and inode of the namespaces.
     namespaces: Vec<(u64, u64)>,
+    /// Held open: the inode of a namespace that is gone is soon another's.
+    _held: Vec<File>,
     /// What `nsenter` is told to enter.
     arguments: Vec<Vec<u8>>,
 }
 
 impl Inhabitants {
     fn of(namespaces: &[&PathBuf]) -> Self {
+        let held: Vec<File> = namespaces.iter().filter_map(|path| File::open(path).ok()).collect();
         Self {
-            namespaces: namespaces.iter().filter_map(|path| identity(path)).collect(),
+            namespaces: held
+                .iter()
+                .filter_map(|file| file.metadata().ok())
+                .map(|file| identity(&file))
+                .collect(),
+            _held: held,
             arguments: namespaces
                 .iter()
                 .map(|path| format!("--net={}", path.display()).into_bytes())
@@ -217,8 +225,8 @@ impl Inhabitants {
 
     fn include(&self, process: u32) -> bool {
         let directory = PathBuf::from(format!("/proc/{process}"));
-        let inside =
-            identity(&directory.join("ns/net")).is_some_and(|namespace| self.namespaces.contains(&namespace));
+        let inside = fs::metadata(directory.join("ns/net"))
+            .is_ok_and(|file| self.namespaces.contains(&identity(&file)));
         inside
             || fs::read(directory.join("cmdline")).is_ok_and(|line| {
                 line.split(|&byte| byte == 0)
@@ -227,6 +235,6 @@ impl Inhabitants {
     }
 }
 
-fn identity(namespace: &Path) -> Option<(u64, u64)> {
-    fs::metadata(namespace).ok().map(|file| (file.dev(), file.ino()))
+fn identity(namespace: &Metadata) -> (u64, u64) {
+    (namespace.dev(), namespace.ino())
 }

@@ -24,8 +24,10 @@ impl Clock {
         let (stop, stopped) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
             for script in scripts {
-                let wait = script.after.saturating_sub(begin.elapsed());
-                if stopped.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
+                let early = script.after.checked_sub(begin.elapsed()).filter(|early| !early.is_zero());
+                let stop = |early| stopped.recv_timeout(early) == Err(RecvTimeoutError::Disconnected);
+                // What is due has its turn, however soon the end comes.
+                if early.is_some_and(stop) {
                     break;
                 }
                 host.nft(&script.rules)?;

@@ -1,0 +1,106 @@
+//! What is counted, and where: each laboratory and each host has figures of its own.
+
+use std::time::Duration;
+
+use shingle_netlab::lab::{Lab, LabOptions};
+use shingle_netlab::{Family, Later};
+
+use crate::common::{FAMILIES, lab, plan, receive, sockets};
+
+const COUNTING: &str = r#"
+table netdev seen {
+  counter datagrams { }
+  chain seen {
+    type filter hook ingress device "rc" priority 0; policy accept;
+    meta l4proto udp counter name datagrams
+  }
+}
+"#;
+
+fn exchange(lab: &Lab, count: u64) {
+    let (client, server, address) = sockets(lab, Family::V4);
+    for _ in 0..count {
+        client.send_to(b"x", address).unwrap();
+        receive(&server);
+    }
+}
+
+#[test]
+fn two_side_by_side_count_apart() {
+    let mut plan = plan(1500, 1500);
+    plan.hosts[2].rules = COUNTING.to_owned();
+    let Some(first) = lab(&plan, &LabOptions::default()) else { return };
+    let second = lab(&plan, &LabOptions::default()).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| exchange(&first, 10));
+        scope.spawn(|| exchange(&second, 25));
+    });
+    assert_eq!(first.counters().unwrap()["router.datagrams"], 10);
+    first.down().unwrap();
+    exchange(&second, 5);
+    assert_eq!(second.counters().unwrap()["router.datagrams"], 30);
+}
+
+#[test]
+fn hosts_count_apart() {
+    let Some(lab) = lab(&plan(1500, 1500), &LabOptions::default()) else { return };
+    let (client, server, address) = sockets(&lab, Family::V4);
+    drop(server);
+    for _ in 0..3 {
+        client.send_to(b"x", address).unwrap();
+    }
+    let count =
+        |host: &str, name: &str| lab.host(host).kernel_counters().unwrap().get(name).copied().unwrap_or(0);
+    assert_eq!(count("server", "UdpNoPorts"), 3);
+    assert_eq!(count("client", "UdpNoPorts"), 0);
+    assert_eq!(count("client", "IcmpInDestUnreachs"), 3);
+    assert_eq!(count("router", "IcmpInDestUnreachs"), 0);
+}
+
+#[test]
+fn learned_path_mtus_are_forgotten_on_request() {
+    let Some(lab) = lab(&plan(1500, 9001), &LabOptions::default()) else { return };
+    for family in FAMILIES {
+        let (client, server, _) = sockets(&lab, family);
+        let peer = client.local_addr().unwrap();
+        let learned = || {
+            let words = ["route", "get", &peer.ip().to_string()];
+            lab.server().ip(&words).unwrap().contains("mtu 1500")
+        };
+        assert!(!learned());
+        server.send_to(&[1; 4000], peer).unwrap();
+        while !learned() {
+            // The answer comes when the router got round to it.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        lab.flush_path_mtus().unwrap();
+        assert!(!learned());
+    }
+}
+
+#[test]
+fn later_rules_come_when_the_clock_runs() {
+    let mut plan = plan(1500, 1500);
+    plan.hosts[2].later = vec![Later {
+        after: Duration::from_millis(10),
+        rules: "table ip late {\n  counter came { }\n}\n".to_owned(),
+    }];
+    let Some(lab) = lab(&plan, &LabOptions::default()) else { return };
+    assert!(lab.counters().unwrap().is_empty());
+    lab.start_clock();
+    while !lab.counters().unwrap().contains_key("router.came") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    lab.down().unwrap();
+}
+
+#[test]
+fn rules_that_fail_later_are_reported_at_the_end() {
+    let mut plan = plan(1500, 1500);
+    plan.hosts[2].later = vec![Later { after: Duration::ZERO, rules: "nonsense".to_owned() }];
+    let Some(lab) = lab(&plan, &LabOptions::default()) else { return };
+    lab.start_clock();
+    // However early the end comes, what is due has been tried.
+    let error = lab.down().unwrap_err().to_string();
+    assert!(error.contains("router") && error.contains("nft"), "{error}");
+}
