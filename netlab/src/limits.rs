@@ -90,14 +90,14 @@ pub(crate) const PACKETS_PER_SECOND: u64 = 10_000;
 pub(crate) const BURST_PACKETS: u64 = 100;
 /// Below what two processors generate.
 pub(crate) const BITS_PER_SECOND: u64 = 100_000_000;
-/// A slow modem: below it nothing sensible passes.
-pub(crate) const BITS_PER_SECOND_MIN: u64 = 100_000;
+/// Below it the time of the largest burst is more than the kernel's ticks (64 ns, 32 bits) count.
+pub(crate) const BITS_PER_SECOND_MIN: u64 = 1_000_000;
 /// More than veth carries.
 pub(crate) const BITS_PER_SECOND_MAX: u64 = 100_000_000_000;
 /// Five milliseconds of the default bandwidth.
 pub(crate) const BURST_BYTES: u64 = 64 << 10;
-/// The kernel counts such a burst in 32 bits.
-pub(crate) const BURST_BYTES_MAX: u64 = 1 << 30;
+/// Some two minutes of the least bandwidth.
+pub(crate) const BURST_BYTES_MAX: u64 = 16 << 20;
 /// So that a handful of flows meets the bad path.
 pub(crate) const EQUAL_PATHS: u64 = 4;
 /// Each path is a wire of its own.

@@ -140,7 +140,10 @@ fn errors_say_what_was_given_what_is_allowed_and_what_to_do() {
         (error("black-hole", &["size=9001"]), &["size=9001 is not below mtu=9001", "lower size"]),
         (error("narrow", &["mtu=9001"]), &["mtu=9001 is not below server-mtu=9001", "take direct"]),
         (error("lossy", &["rate=90%", "burst=2"]), &["rate=90%", "burst=2", "lower rate to 66%"]),
-        (error("bandwidth-limit", &["burst=1500"]), &["burst=1500 is below mtu=9001"]),
+        (
+            error("bandwidth-limit", &["limit=100"]),
+            &["limit=100 cannot be read", "100mbit", "1mbit to 100gbit"],
+        ),
         (error("dead-server", &["back=1s", "after=3s"]), &["back=1s is not later than after=3s"]),
         (error("pause", &["duration=1s"]), &["duration=1s is not below interval=500ms"]),
     ] {

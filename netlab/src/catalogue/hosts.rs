@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Entry;
 use super::common::{DELAY, FAMILY, MTU, all_go_together};
-use super::layout::{CLIENT, CLIENT_DEVICE, Mtus, SERVER, SERVER_DEVICE, through_router};
+use super::layout::{CLIENT, CLIENT_DEVICE, Mtus, SERVER, SERVER_DEVICE, through_router, token_bucket};
 use super::parameter::{Kind, Parameter, WHOLE_PPM};
 use crate::limits::{
     BITS_PER_SECOND, BITS_PER_SECOND_MAX, BITS_PER_SECOND_MIN, BURST_BYTES_MAX, PAUSE_INTERVAL_NS,
@@ -140,8 +140,6 @@ fn slow_queue(spec: &Spec) -> Plan {
     let mut plan = quiet(spec);
     let device = if end(spec) == CLIENT { CLIENT_DEVICE } else { SERVER_DEVICE };
     let (rate, queue) = (spec.number("rate"), spec.number("queue"));
-    plan.hosts[end(spec)].shaping = vec![format!(
-        "qdisc add dev {device} root tbf rate {rate}bit burst {SHAPER_BURST_BYTES} limit {queue}"
-    )];
+    plan.hosts[end(spec)].shaping = vec![token_bucket(device, rate, SHAPER_BURST_BYTES, queue)];
     plan
 }

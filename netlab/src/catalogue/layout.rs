@@ -70,29 +70,24 @@ pub(super) fn ends() -> Plan {
     Plan { hosts: vec![client, server], ..Plan::default() }
 }
 
-/// A host that forwards. It answers every packet that is too big: rate limits on such answers would be a trouble of their own.
+/// A host that forwards.
 pub(super) fn router(name: &str) -> HostPlan {
-    let mut router = host(name);
-    router.forwards = true;
-    let keys = ["net.ipv4.icmp_ratelimit", "net.ipv6.icmp.ratelimit"];
-    router.sysctls.extend(keys.map(|key| (key.into(), "0".into())));
-    router
+    HostPlan { forwards: true, ..host(name) }
 }
 
 fn host(name: &str) -> HostPlan {
-    // Several paths need not be symmetric.
-    let keys = ["net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter"];
-    HostPlan {
-        name: name.into(),
-        sysctls: keys.map(|key| (key.into(), "0".into())).into(),
-        ..HostPlan::default()
-    }
+    HostPlan { name: name.into(), ..HostPlan::default() }
 }
 
 /// What waits at a device for the delay; nothing without one.
 pub(super) fn held(spec: &Spec, device: &str) -> Option<Hold> {
     let delay = spec.duration("delay");
     (!delay.is_zero()).then(|| Hold { device: device.into(), mark: None, delay })
+}
+
+/// A device's queue: bits a second, bytes at once, and bytes that wait.
+pub(super) fn token_bucket(device: &str, rate: u64, burst: u64, queue: u64) -> String {
+    format!("qdisc add dev {device} root tbf rate {rate}bit burst {burst} limit {queue}")
 }
 
 /// A wire between two hosts' devices.

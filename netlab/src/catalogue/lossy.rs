@@ -5,7 +5,7 @@ use super::common::{DELAY, DIRECTION, FAMILY, MTU, RATE, troubled, wide};
 use super::layout::{Mtus, through_router};
 use super::parameter::{Kind, Parameter, WHOLE_PPM};
 use crate::limits::{LOSS_BURST_PACKETS_MAX, LOSS_PPM};
-use crate::rules::{Rules, loss};
+use crate::rules::{Rules, bursts, loss};
 use crate::spec::Spec;
 use crate::topology::Link;
 
@@ -32,31 +32,24 @@ pub(super) const LOSSY: Entry = Entry {
     plan: |spec| {
         let mut rules = Rules::default();
         for way in spec.ways() {
-            match bursts(spec) {
-                None => loss::independent(&mut rules, *way, spec.number("rate")),
-                Some((enter, leave)) => loss::bursts(&mut rules, *way, enter, leave),
+            match (spec.number("rate"), spec.number("burst")) {
+                (rate @ 1.., burst @ 2..) => bursts::lossy(&mut rules, *way, rate, burst),
+                (rate, _) => loss::independent(&mut rules, *way, rate),
             }
         }
         through_router(spec, Mtus::of(spec), &rules)
     },
     simulated: |spec| {
-        let share = |ppm| ppm as f64 / WHOLE_PPM as f64;
-        let link = match bursts(spec) {
-            None => Link::Loss { rate: spec.share("rate") },
-            Some((enter, leave)) => Link::BurstLoss { enter: share(enter), leave: share(leave), rate: 1.0 },
+        let (rate, leave) = (spec.share("rate"), 1.0 / spec.number("burst") as f64);
+        // A burst of b on average ends with 1/b; of those that begin with e, b / (b + 1/e) of all packets are lost.
+        let enter = rate * leave / (1.0 - rate);
+        let link = match spec.number("burst") {
+            1 => Link::Loss { rate },
+            _ => Link::BurstLoss { enter: enter.min(1.0), leave, rate: 1.0 },
         };
         Some(troubled(spec, wide(spec.bytes("mtu")), &link))
     },
 };
-
-/// Chances per million that a burst begins, and ends, with a packet. A burst of mean length b ends with 1/b; of r lost by bursts that
-/// begin with e, r = b / (b + 1/e).
-fn bursts(spec: &Spec) -> Option<(u64, u64)> {
-    let (lost, burst) = (spec.number("rate"), spec.number("burst"));
-    let kept = WHOLE_PPM - lost;
-    (burst > 1)
-        .then(|| ((lost * WHOLE_PPM).checked_div(burst * kept).unwrap_or(WHOLE_PPM), WHOLE_PPM / burst))
-}
 
 fn check(spec: &Spec) -> Result<(), String> {
     let (lost, burst) = (spec.number("rate"), spec.number("burst"));

@@ -5,6 +5,7 @@
 //! told to its sender, and no connection tracking has put its fragments together. Only UDP is troubled: the two ends steer each other over TCP,
 //! and a laboratory whose steering breaks shows nothing.
 
+pub(crate) mod bursts;
 pub(crate) mod corrupt;
 pub(crate) mod flows;
 pub(crate) mod fragments;
@@ -74,6 +75,15 @@ impl Rules {
             ),
         ];
         self.chain(&format!("copies_{direction}"), &rules);
+    }
+
+    /// The script of a host at the end of a way that counts what reaches its device.
+    pub(crate) fn arrivals(direction: Direction, device: &str) -> String {
+        format!(
+            "table {TABLE} {{\ncounter {direction}_arrived {{ }}\nchain {direction}_wire {{\n  \
+             type filter hook ingress device \"{device}\" priority 0; policy accept;\n  \
+             meta l4proto udp counter name {direction}_arrived\n}}\n}}\n"
+        )
     }
 
     /// Adds a table of its own.

@@ -1,0 +1,10 @@
+//! Every topology of the catalogue with real packets: that what it promises happens, by counts, and nothing else.
+
+mod chance;
+mod common;
+mod every;
+mod flows;
+mod fragments;
+mod rates;
+mod simulated;
+mod sizes;

@@ -1,0 +1,106 @@
+//! What limits packets or bits a second: exactly so many pass, whatever the machine's pace.
+
+use std::time::{Duration, Instant};
+
+use crate::common::{Ends, FAMILIES, counter, lab, payload_of};
+
+#[test]
+fn a_packet_limit_passes_its_burst_and_its_rate() {
+    for family in FAMILIES {
+        let Some(lab) = lab("packet-limit", family, &["limit=10/s", "burst=100"]) else { return };
+        let ends = Ends::of(&lab);
+        let begin = Instant::now();
+        let arrived = ends.down(1_000, 100).count();
+        let refilled = (begin.elapsed().as_secs_f64() * 10.0) as u64 + 1;
+        assert!((100..=100 + refilled).contains(&arrived), "{arrived}");
+        assert_eq!(counter(&lab, "router.limited_down"), 1_000 - arrived);
+        assert_eq!(ends.up(500, 100).count(), 500);
+        lab.down().unwrap();
+    }
+}
+
+#[test]
+fn a_bandwidth_limit_passes_bytes_and_not_packets() {
+    for family in FAMILIES {
+        let settings = ["limit=1mbit", "burst=32KiB", "queue=64KiB", "direction=both"];
+        let Some(lab) = lab("bandwidth-limit", family, &settings) else { return };
+        let ends = Ends::of(&lab);
+        for (way, ip_bytes, end) in [("down", 1000, "client"), ("up", 5000, "server")] {
+            let (begin, payload, wire) = (Instant::now(), payload_of(&lab, ip_bytes), ip_bytes + 14);
+            if way == "down" {
+                ends.down(500, payload)
+            } else {
+                ends.up(500, payload)
+            };
+            // What waits longer than the last read's patience is still counted.
+            std::thread::sleep(Duration::from_millis(600));
+            let at_once = (32 << 10) + (64 << 10);
+            let refilled = (begin.elapsed().as_secs_f64() * 125_000.0) as usize;
+            let arrived = counter(&lab, &format!("{end}.{way}_arrived"));
+            let bytes = arrived as usize * wire;
+            assert!(
+                (at_once - 2 * wire..=at_once + refilled).contains(&bytes),
+                "{arrived} of {wire} B {way}"
+            );
+            assert_eq!(counter(&lab, &format!("router.{way}_passed")), 500);
+        }
+        lab.down().unwrap();
+    }
+}
+
+/// What the server's own queue drops never reaches the wire.
+#[test]
+fn a_slow_queue_drops_in_its_own_host() {
+    for family in FAMILIES {
+        for (end, way) in [("server", "down"), ("client", "up")] {
+            let settings = [format!("end={end}"), "rate=1mbit".into(), "queue=16KiB".into()];
+            let Some(lab) = lab("slow-queue", family, &settings.each_ref().map(String::as_str)) else {
+                return;
+            };
+            let ends = Ends::of(&lab);
+            let (slow, fast) =
+                if end == "server" { (&ends.server, &ends.client) } else { (&ends.client, &ends.server) };
+            let arrived = slow.pour(fast, 500, 1000).count();
+            assert!((16..500).contains(&arrived), "{arrived}");
+            assert_eq!(counter(&lab, &format!("router.{way}_seen")), arrived);
+            let errors = if family == "4" { "Udp.SndbufErrors" } else { "Udp6SndbufErrors" };
+            let host = lab.host(end);
+            assert_eq!(crate::common::kernel(host, errors), 500 - arrived, "the host says so itself");
+            assert_eq!(fast.pour(slow, 200, 1000).count(), 200);
+            lab.down().unwrap();
+        }
+    }
+}
+
+/// The curve of the story at a fiftieth of its rates: of T datagrams a second a share p is large, N of these pass, so p - N/T is lost.
+#[test]
+fn the_loss_of_large_datagrams_follows_the_fragment_limit() {
+    const LIMIT: f64 = 20.0;
+    const LARGE_EVERY: u64 = 25;
+    for family in FAMILIES {
+        for per_second in [400, 1_000, 2_000] {
+            let Some(lab) = lab("fragment-limit", family, &["limit=20/s"]) else { return };
+            let ends = Ends::of(&lab);
+            ends.learn();
+            let (mut sent, mut large, mut arrived, mut seconds) = (0, 0, 0, 0.0);
+            let begin = Instant::now();
+            while seconds < 2.0 {
+                sent += 1;
+                let is_large = sent % LARGE_EVERY == 0;
+                large += u64::from(is_large);
+                arrived += ends.server.send_one(&ends.client, sent, if is_large { 2000 } else { 100 });
+                let next = Duration::from_secs_f64(sent as f64 / f64::from(per_second));
+                std::thread::sleep(next.saturating_sub(begin.elapsed()));
+                seconds = begin.elapsed().as_secs_f64();
+            }
+            let lost = counter(&lab, "router.fragments_dropped");
+            assert_eq!(arrived + lost, sent, "nothing is lost but what the limit dropped");
+            let expected = (large as f64 - LIMIT * seconds).max(0.0);
+            // The bucket holds five, and what a stalled sender did not use is gone.
+            let what =
+                format!("family {family}, {per_second}/s: {lost} of {large} lost, {expected} expected");
+            assert!((lost as f64 - expected).abs() <= 8.0, "{what}");
+            lab.down().unwrap();
+        }
+    }
+}
