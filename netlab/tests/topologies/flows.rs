@@ -64,7 +64,7 @@ fn until(lab: &Lab, ends: &Ends, passes: bool) {
 #[test]
 fn a_dead_server_is_silent_in_both_ways_and_may_come_back() {
     for family in FAMILIES {
-        let Some(mut lab) = lab("dead-server", family, &["after=100ms", "back=2s"]) else { return };
+        let Some(lab) = lab("dead-server", family, &["after=100ms", "back=2s"]) else { return };
         let ends = Ends::of(&lab);
         assert_eq!(
             (ends.up(10, 100).count(), ends.down(10, 100).count()),
@@ -91,7 +91,7 @@ fn a_dead_server_is_silent_in_both_ways_and_may_come_back() {
 
 #[test]
 fn a_server_whose_workers_hang_still_speaks_tcp() {
-    let Some(mut lab) = lab("dead-server", "4", &["after=0", "tcp=alive"]) else { return };
+    let Some(lab) = lab("dead-server", "4", &["after=0", "tcp=alive"]) else { return };
     let ends = Ends::of(&lab);
     lab.start_clock();
     until(&lab, &ends, false);
@@ -106,7 +106,7 @@ fn a_server_whose_workers_hang_still_speaks_tcp() {
 #[test]
 fn a_balancer_keeps_known_flows_on_the_dead_server_and_new_ones_live() {
     for family in FAMILIES {
-        let Some(mut lab) = lab("balancer", family, &["after=0", "timeout=2s"]) else { return };
+        let Some(lab) = lab("balancer", family, &["after=0", "timeout=2s"]) else { return };
         let server = End::of(&lab, lab.server());
         let flows: Vec<End> = (0..8).map(|_| End::of(&lab, lab.client())).collect();
         let alive = |flows: &[End]| -> Vec<bool> {
