@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use super::{Host, LabError};
 
 /// Of `/proc/net/snmp`, by protocol and name; `/proc/net/snmp6` writes the same names without the space, after Ip6 and Udp6.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 18] = [
     "Ip InHdrErrors",
     "Ip InAddrErrors",
     "Ip InDiscards",
     "Ip InTooBigErrors",
-    "Ip InNoRoutes",
     "Ip OutDiscards",
     "Ip OutNoRoutes",
     "Ip ReasmTimeout",

@@ -1,4 +1,19 @@
 //! A [`Plan`] carried out: hosts in network namespaces of this machine, joined by veth pairs that carry real packets.
+//!
+//! ```no_run
+//! use std::net::UdpSocket;
+//! use shingle_netlab::lab::{Lab, LabOptions, prepare_process};
+//! use shingle_netlab::{Family, Spec};
+//!
+//! prepare_process()?; // First thing in main: an ordinary user goes into namespaces of its own.
+//! let lab = Lab::up(&Spec::new("narrow")?.set("mtu=1400")?.plan(), &LabOptions::default())?;
+//! let address = lab.server().address(Family::V4);
+//! let server = lab.server().run(|| UdpSocket::bind((address, 7400)))??;
+//! lab.client().command("ping").args(["-c", "1"]).arg(address.to_string()).status()?;
+//! println!("{:?}, by itself {:?}", lab.counters()?, lab.own_losses()?);
+//! lab.down()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod capture;
 mod claim;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{getegid, geteuid};
+use nix::unistd::{AccessFlags, access, getegid, geteuid};
 
 use super::LabError;
 
@@ -58,7 +58,12 @@ pub(super) fn has_ipv6() -> bool {
     Path::new("/proc/net/if_inet6").exists()
 }
 
+/// Capabilities alone do not say it: those of a user namespace without a mount namespace do not reach /run.
 fn has_rights() -> bool {
+    has_capabilities() && access("/run", AccessFlags::W_OK).is_ok()
+}
+
+fn has_capabilities() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status
         .lines()
