@@ -241,14 +241,14 @@ impl Lab {
     /// # Errors
     /// Something could not be removed; the next laboratory tries again.
     pub fn down(self) -> Result<(), LabError> {
-        lock(&self.works).take_down()
+        works::take_down(&self.works)
     }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
         // Who wants to know calls `down`; after that there is nothing left to do here.
-        let _ = lock(&self.works).take_down();
+        let _ = works::take_down(&self.works);
     }
 }
 

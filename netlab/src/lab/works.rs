@@ -1,6 +1,7 @@
 //! What of a laboratory must be taken down, and that it is: by its owner, or when a signal ends the process.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -45,6 +46,16 @@ impl Works {
     }
 }
 
+/// Takes a laboratory down for its owner. Does not return when a signal is doing the same: the process shall end by it, not by what its
+/// owner makes of programs that were killed.
+pub(super) fn take_down(works: &Mutex<Works>) -> Result<(), LabError> {
+    let result = lock(works).take_down();
+    while ENDING.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
+    result
+}
+
 /// A lock whose last holder panicked protects nothing that a panic breaks.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -52,6 +63,9 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The laboratories of this process.
 static LIVING: Mutex<Vec<Weak<Mutex<Works>>>> = Mutex::new(Vec::new());
+
+/// A signal is ending the process.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// A thread that takes all laboratories down before a signal ends the process as it would have.
 fn watch_signals() -> Result<(), LabError> {
@@ -63,6 +77,7 @@ fn watch_signals() -> Result<(), LabError> {
     let mut signals = Signals::new(heeded).map_err(LabError::system("watch for signals"))?;
     let watch = move || {
         if let Some(signal) = signals.forever().next() {
+            ENDING.store(true, Ordering::SeqCst);
             let living: Vec<_> = lock(&LIVING).iter().filter_map(Weak::upgrade).collect();
             for works in living {
                 let _ = lock(&works).take_down();
