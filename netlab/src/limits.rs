@@ -134,8 +134,8 @@ pub(crate) const PAUSE_INTERVAL_NS_MAX: u64 = 60 * SECOND_NS;
 pub(crate) const SLOW_PPM: u64 = 900_000;
 /// Some time must be left to answer.
 pub(crate) const SLOW_PPM_MAX: u64 = 990_000;
-/// Well below a read's timeout.
-pub(crate) const SLOW_INTERVAL_NS: u64 = SECOND_NS / 100;
+/// Twice a read's timeout: most reads that meet a pause are answered too late, while the socket buffer still holds them.
+pub(crate) const SLOW_INTERVAL_NS: u64 = SECOND_NS / 5;
 /// Of a laboratory's name: with the words around it, the name of a file (255 bytes at most) that people can still read.
 #[cfg(feature = "lab")]
 pub(crate) const LAB_NAME_BYTES_MAX: usize = 40;

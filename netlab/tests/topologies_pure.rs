@@ -136,7 +136,10 @@ fn errors_say_what_was_given_what_is_allowed_and_what_to_do() {
         (error("lossy", &["rate"]), &["`rate` is no setting", "NAME=VALUE"]),
         (error("lossy", &["rate=0.035"]), &["rate=0.035 cannot be read", "3.5%", "0% to 100%"]),
         (error("fragment-limit", &["limit=2M/s"]), &["limit=2M/s is out of range", "1/s to 1000000/s"]),
-        (error("fragment-limit", &["charge=none"]), &["charge=none", "first or rest or all"]),
+        (
+            error("fragment-limit", &["charge=none"]),
+            &["charge=none", "one of these words (first, rest, all)"],
+        ),
         (error("black-hole", &["size=9001"]), &["size=9001 is not below mtu=9001", "lower size"]),
         (error("narrow", &["mtu=9001"]), &["mtu=9001 is not below server-mtu=9001", "take direct"]),
         (error("lossy", &["rate=90%", "burst=2"]), &["rate=90%", "burst=2", "lower rate to 66%"]),
@@ -249,5 +252,21 @@ impl shingle_netlab::Endpoint for Answers {
 
     fn done(&self) -> bool {
         self.left == 0
+    }
+}
+
+#[test]
+fn the_page_names_every_topology_with_its_parameters_and_defaults() {
+    let page = include_str!("../../docs/netlab.md");
+    let of_narrow = ["mtu", "server-mtu", "mtu-expires", "delay", "family"];
+    for entry in catalogue() {
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", entry.name)));
+        let row = row.unwrap_or_else(|| panic!("{} has no row", entry.name));
+        for parameter in entry.parameters.iter().filter(|parameter| !of_narrow.contains(&parameter.name)) {
+            let default = parameter.default();
+            let default = default.strip_suffix("/s").unwrap_or(&default);
+            let told = row.contains(&format!("`{}` {default}", parameter.name));
+            assert!(told || default == "0s", "{}: {} {default}", entry.name, parameter.name);
+        }
     }
 }

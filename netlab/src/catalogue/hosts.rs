@@ -92,7 +92,7 @@ pub(super) const SLOW_SERVER: Entry = Entry {
     parameters: &[
         Parameter {
             name: "share",
-            sentence: "share of the time in which the server stands still, in short pauses",
+            sentence: "share of the time in which the server stands still",
             kind: Kind::Share,
             default: SLOW_PPM,
             range: (WHOLE_PPM / 100, SLOW_PPM_MAX),

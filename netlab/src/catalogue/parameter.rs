@@ -51,7 +51,7 @@ impl Parameter {
             Kind::Share => "a share, such as 3.5%".into(),
             Kind::Duration => "a duration, such as 5ms".into(),
             Kind::Seconds => "a duration in whole seconds, such as 10s".into(),
-            Kind::Choice(words) => words.join(" or "),
+            Kind::Choice(_) => "one of these words".into(),
         }
     }
 

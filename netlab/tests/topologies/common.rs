@@ -11,7 +11,7 @@ use shingle_netlab::{Family, Spec};
 pub(crate) const FAMILIES: [&str; 2] = ["4", "6"];
 
 /// How long the last datagrams may be on their way. Only lost ones cost this time.
-const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_millis(150);
 
 /// As many datagrams as every receive buffer holds, whatever their size.
 const BATCH: u64 = 8;

@@ -28,6 +28,9 @@ fn every_topology_comes_up_with_its_defaults_and_counts_what_passes() {
                 (counter(&lab, "router.down_seen"), counter(&lab, &format!("{far}.up_seen"))),
                 (20, 20)
             );
+            // The backlog is the whole machine's, and other tests work it too.
+            let losses = lab.own_losses().unwrap();
+            assert!(losses.keys().all(|name| name.starts_with("machine.")), "{}: {losses:?}", entry.name);
             lab.down().unwrap();
         }
     }
