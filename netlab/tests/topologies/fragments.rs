@@ -28,9 +28,9 @@ fn a_fragment_limit_takes_its_tokens_from_the_fragments_it_charges() {
                 assert_eq!(counter(&lab, "router.fragments_first"), DATAGRAMS);
                 assert_eq!(counter(&lab, "router.fragments_rest"), DATAGRAMS);
                 assert_eq!(counter(&lab, "router.fragments_passed"), 2 * DATAGRAMS - dropped);
-                // Where all are charged an odd token buys half a datagram.
+                // Where all are charged, an odd token buys half a datagram, and so may one that came late.
                 let tokens = DATAGRAMS * charged - dropped;
-                assert_eq!(arrived, tokens / charged, "{what}");
+                assert!((burst / charged..=tokens / charged).contains(&arrived), "{arrived} arrived, {what}");
                 assert_eq!(ends.down(50, 1000).count(), 50, "whole datagrams are free");
                 lab.down().unwrap();
             }
