@@ -5,7 +5,7 @@ use super::common::{DELAY, DIRECTION, FAMILY, MTU, RATE, all_go_together, troubl
 use super::layout::{Mtus, ROUTER_CLIENT, ROUTER_SERVER, through_router};
 use super::parameter::Parameter;
 use crate::limits::DUPLICATE_PPM;
-use crate::rules::Rules;
+use crate::rules::{Rules, copies};
 use crate::topology::{Direction, Link};
 
 pub(super) const DUPLICATING: Entry = Entry {
@@ -25,7 +25,7 @@ pub(super) const DUPLICATING: Entry = Entry {
         let mut rules = Rules::default();
         for way in spec.ways() {
             let device = if *way == Direction::Up { ROUTER_SERVER } else { ROUTER_CLIENT };
-            rules.copies(*way, device, spec.number("rate"));
+            copies::made(&mut rules, *way, device, spec.number("rate"));
         }
         through_router(spec, Mtus::of(spec), &rules)
     },

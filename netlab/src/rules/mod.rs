@@ -6,6 +6,7 @@
 //! and a laboratory whose steering breaks shows nothing.
 
 pub(crate) mod bursts;
+pub(crate) mod copies;
 pub(crate) mod corrupt;
 pub(crate) mod flows;
 pub(crate) mod fragments;
@@ -18,9 +19,6 @@ use crate::topology::Direction;
 
 /// The table of the rules at ingress.
 pub(crate) const TABLE: &str = "netdev lab";
-
-/// Packets longer than their MTU carry this mark on, so that no copy is copied.
-const COPIED_MARK: u32 = 77;
 
 /// The rules of one router.
 #[derive(Clone, Debug, Default)]
@@ -60,21 +58,6 @@ impl Rules {
     /// Adds a rule for all packets, before those for UDP, both ways.
     pub(crate) fn before(&mut self, rule: &str) {
         line(&mut self.before, format_args!("  {rule}"));
-    }
-
-    /// Adds a rule for all packets of a protocol that are about to leave by a device.
-    pub(crate) fn copies(&mut self, direction: Direction, device: &str, ppm: u64) {
-        let Some(chance) = chance(ppm) else { return };
-        let counter = format!("duplicated_{direction}");
-        self.counter(&counter);
-        let rules = [
-            format!("type filter hook egress device \"{device}\" priority 0; policy accept;"),
-            format!("meta mark {COPIED_MARK} accept"),
-            format!(
-                "meta l4proto udp {chance}meta mark set {COPIED_MARK} counter name {counter} dup to \"{device}\""
-            ),
-        ];
-        self.chain(&format!("copies_{direction}"), &rules);
     }
 
     /// The script of a host at the end of a way that counts what reaches its device.
