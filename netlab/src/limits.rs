@@ -194,3 +194,6 @@ pub(crate) const RANGE_DATAGRAM_BYTES: usize = 100;
 /// Of the sockets: a stall of 20 ms at the highest rate, each datagram charged 832 B.
 #[cfg(feature = "lab")]
 pub(crate) const RANGE_SOCKET_BYTES: usize = 4 << 20;
+/// When a capture that has not ended is killed, draining included.
+#[cfg(feature = "lab")]
+pub(crate) const CAPTURE_END_MAX: std::time::Duration = std::time::Duration::from_millis(700);

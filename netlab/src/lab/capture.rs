@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::{Host, LabError};
-use crate::limits::CAPTURE_DRAIN_MAX;
+use crate::limits::{CAPTURE_DRAIN_MAX, CAPTURE_END_MAX};
 
 /// A tcpdump at one device. Its file is whole when this has been dropped.
 #[derive(Debug)]
@@ -85,6 +85,11 @@ impl Drop for Capture {
             std::thread::sleep(Duration::from_millis(1));
         }
         let _ = kill(self.process(), Signal::SIGTERM);
+        // It inherits blocked signals: who blocks SIGTERM before the laboratory comes up must not wait for it for ever.
+        while begin.elapsed() < CAPTURE_END_MAX && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

@@ -23,6 +23,8 @@ fn a_hundred_in_a_row_leave_nothing() {
         assert!(!namespaces.iter().any(|path| path.exists()), "round {round}");
         assert!(!Path::new("/run/shingle-netlab/t-hundred.lock").exists(), "round {round}");
     }
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains("t-hundred"), "{mounts}");
 }
 
 #[test]
