@@ -11,6 +11,10 @@ pub(super) fn print(lab: &Lab) -> Result<(), LabError> {
         section(&format!("the kernel in {}", host.name()), &host.kernel_counters()?, "nothing lost");
     }
     section("lost by the laboratory itself", &lab.own_losses()?, "nothing");
+    let missed = lab.missed_by_captures();
+    if missed > 0 {
+        eprintln!("missing in the captures: {missed} packets came faster than they could be written");
+    }
     Ok(())
 }
 

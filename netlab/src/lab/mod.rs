@@ -54,8 +54,7 @@ use crate::plan::{Family, Plan};
 pub struct LabOptions {
     /// Its name, part of the names of its namespaces; by default one that no other laboratory has.
     pub name: Option<String>,
-    /// A directory for a capture of every device of every host (tcpdump), HOST-DEVICE.pcap; made if it is not there. Captures end with
-    /// the thread that brought the laboratory up.
+    /// A directory for a capture of every device of every host, HOST-DEVICE.pcap; made if it is not there.
     pub pcap: Option<PathBuf>,
     /// The CPU of the threads that hold packets back; by default any.
     pub cpu: Option<usize>,
@@ -80,7 +79,7 @@ impl Lab {
     /// Tools or rights are missing, the name is in use, or something in the plan does not work; nothing is left behind.
     pub fn up(plan: &Plan, options: &LabOptions) -> Result<Self, LabError> {
         check(plan)?;
-        tools::check(plan, options.pcap.is_some())?;
+        tools::check(plan)?;
         rights::check()?;
         if plan.family == Family::V6 && !rights::has_ipv6() {
             return Err(LabError::NoIpv6);
@@ -200,6 +199,11 @@ impl Lab {
         }
         losses.retain(|_, count| *count > 0);
         Ok(losses)
+    }
+
+    /// Packets that are missing in the captures, because these could not be written as fast as they came.
+    pub fn missed_by_captures(&self) -> u64 {
+        lock(&self.works).captures.iter().map(Capture::missed).sum()
     }
 
     fn losses(&self) -> Result<BTreeMap<String, u64>, LabError> {

@@ -16,13 +16,12 @@ const ALWAYS: [Tool; 4] =
 const RULES: Tool = ("nft", "nftables");
 const SHAPING: Tool = ("tc", "iproute2");
 const HOLDS: [Tool; 2] = [("iptables", "iptables"), ("ip6tables", "iptables")];
-const CAPTURE: Tool = ("tcpdump", "tcpdump");
 
 /// Where programs are that an ordinary user's PATH does not name.
 const SYSTEM_DIRECTORIES: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /// Checks that everything the plan will be built with is installed.
-pub(super) fn check(plan: &Plan, captures: bool) -> Result<(), LabError> {
+pub(super) fn check(plan: &Plan) -> Result<(), LabError> {
     let mut needed: Vec<Tool> = ALWAYS.to_vec();
     if plan.hosts.iter().any(|host| !host.rules.is_empty() || !host.later.is_empty()) {
         needed.push(RULES);
@@ -32,9 +31,6 @@ pub(super) fn check(plan: &Plan, captures: bool) -> Result<(), LabError> {
     }
     if plan.hosts.iter().any(|host| !host.holds.is_empty()) {
         needed.extend(HOLDS);
-    }
-    if captures {
-        needed.push(CAPTURE);
     }
     let missing: Vec<Tool> = needed.into_iter().filter(|(program, _)| find(program).is_none()).collect();
     if missing.is_empty() {

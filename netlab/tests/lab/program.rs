@@ -160,8 +160,12 @@ fn an_ordinary_user_has_laboratories_where_the_kernel_allows_it() {
     } else {
         Command::new(&program)
     };
-    command.args(["run", "narrow", "--set", "delay=1ms", "--name", "t-rootless"]);
+    let captures = directory.join("captures");
+    std::fs::create_dir(&captures).unwrap();
+    std::fs::set_permissions(&captures, PermissionsExt::from_mode(0o777)).unwrap();
+    command.args(["run", "narrow", "--set", "delay=1ms", "--name", "t-rootless", "--pcap"]).arg(&captures);
     let output = command.args(["--server-command", SERVER, "--", "sh", "-c", CLIENT]).output().unwrap();
+    let captured = std::fs::read(captures.join("server-s0.pcap")).unwrap_or_default();
     std::fs::remove_dir_all(&directory).unwrap();
     if output.status.code() == Some(2) {
         // No rights to be had: then it says how to get them, and that is all that can be asked on this machine.
