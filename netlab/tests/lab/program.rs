@@ -175,6 +175,7 @@ fn an_ordinary_user_has_laboratories_where_the_kernel_allows_it() {
     }
     assert_eq!(output.status.code(), Some(7), "{}", said(&output));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "re: hello");
+    assert!(captured.windows(9).any(|bytes| bytes == b"re: hello"), "{} B captured", captured.len());
     assert!(
         !Path::new("/run/netns/shingle-t-rootless-client").exists(),
         "outside of its own /run there is nothing"
