@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shingle_netlab::lab::{Lab, LabError, LabOptions};
 use shingle_netlab::{Family, HostPlan, Plan, Wire, WireEnd};
@@ -94,5 +94,14 @@ pub(crate) fn receive(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
                 return (buffer, peer);
             }
         }
+    }
+}
+
+/// Waits for what comes soon as a rule.
+pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shingle_netlab::lab::{Lab, LabOptions};
 use shingle_netlab::{Family, Later};
 
-use crate::common::{FAMILIES, lab, plan, receive, sockets};
+use crate::common::{FAMILIES, lab, plan, receive, sockets, wait_until};
 
 const COUNTING: &str = r#"
 table netdev seen {
@@ -69,10 +69,7 @@ fn learned_path_mtus_are_forgotten_on_request() {
         };
         assert!(!learned());
         server.send_to(&[1; 4000], peer).unwrap();
-        while !learned() {
-            // The answer comes when the router got round to it.
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("the server has learned the path MTU", learned);
         lab.flush_path_mtus().unwrap();
         assert!(!learned());
     }
@@ -88,9 +85,7 @@ fn later_rules_come_when_the_clock_runs() {
     let Some(lab) = lab(&plan, &LabOptions::default()) else { return };
     assert!(lab.counters().unwrap().is_empty());
     lab.start_clock();
-    while !lab.counters().unwrap().contains_key("router.came") {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("the rules come", || lab.counters().unwrap().contains_key("router.came"));
     lab.down().unwrap();
 }
 

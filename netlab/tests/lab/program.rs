@@ -4,11 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use shingle_netlab::lab::LabOptions;
 
-use crate::common::{lab, plan};
+use crate::common::{lab, plan, wait_until};
 
 /// Answers one datagram.
 const SERVER: &str = r#"exec perl -MIO::Socket::INET -e '
@@ -134,14 +133,6 @@ fn processes(command_line: &str) -> usize {
         std::fs::read(entry.path().join("cmdline")).is_ok_and(|it| it.starts_with(command_line.as_bytes()))
     })
     .count()
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !condition() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 #[test]
