@@ -17,7 +17,7 @@ use crate::lab::Laboratory;
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::record::LabFacts;
-use crate::signals;
+use crate::report::terminal;
 use crate::target::Placement;
 use crate::workload::ItemSpace;
 
@@ -56,17 +56,20 @@ impl Site {
         Ok(Self { listen: lab.server_address(), token, pause, lab: Some(lab) })
     }
 
-    /// The place the options ask for: a laboratory is brought up now, and taken down by a signal. To be called before there are other
-    /// threads.
+    /// The place the options ask for: a laboratory is brought up now.
     ///
     /// # Errors
     /// No laboratory to be had.
     pub fn prepare(options: &Options, progress: &Progress) -> Result<Self, Error> {
         let Some(choice) = &options.lab else { return Ok(Self::loopback()) };
-        let lab = signals::guarded(|| Laboratory::up(choice))?;
-        let LabFacts { topology, settings, .. } = lab.facts();
+        let lab = Arc::new(Laboratory::up(choice)?);
+        let LabFacts { topology, settings, packets_per_s_max } = lab.facts();
         let settings: Vec<_> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        progress.note(&format!("laboratory {topology} ({})", settings.join(", ")));
+        progress.note(&format!(
+            "laboratory {topology} ({}); this machine carries {} packets/s in one without losing or delaying any by itself",
+            settings.join(", "),
+            terminal::rate(*packets_per_s_max)
+        ));
         Self::in_lab(lab)
     }
 

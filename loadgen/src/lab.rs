@@ -3,27 +3,21 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shingle_netlab::lab::{Entered, Host, Lab, LabError, LabOptions};
-use shingle_netlab::{Family, Pauses};
+use shingle_netlab::Pauses;
+use shingle_netlab::lab::{self, Entered, Lab, LabError, LabOptions};
 
 use crate::error::Error;
 use crate::limits;
 use crate::options::LabChoice;
 use crate::record::{LabFacts, LabFigures};
 
-/// A laboratory that is up; dropping it takes it down.
+/// A laboratory that is up; dropping it takes it down, and so does a signal that ends the process.
 #[derive(Debug)]
 pub struct Laboratory {
-    /// None when a signal has taken it down: the process is about to end.
-    lab: Mutex<Option<Lab>>,
-    client: Host,
-    server: Host,
-    family: Family,
-    pauses: Pauses,
+    lab: Lab,
     facts: LabFacts,
 }
 
@@ -35,25 +29,21 @@ pub struct Reading {
 }
 
 impl Laboratory {
-    /// Brings it up.
+    /// Brings it up, after finding what this machine carries in one.
     ///
     /// # Errors
     /// Tools or rights are missing; nothing is left behind.
     pub fn up(choice: &LabChoice) -> Result<Self, Error> {
+        let range = lab::range()?;
         let plan = choice.spec.plan();
         let lab = Lab::up(&plan, &LabOptions { pcap: choice.pcap.clone(), ..LabOptions::default() })?;
-        Ok(Self {
-            client: lab.client().clone(),
-            server: lab.server().clone(),
-            family: plan.family,
-            pauses: plan.pauses,
-            facts: LabFacts {
-                topology: plan.topology,
-                settings: plan.settings.into_iter().collect(),
-                packets_per_s_max: None,
-            },
-            lab: Mutex::new(Some(lab)),
-        })
+        let facts = LabFacts {
+            topology: plan.topology,
+            settings: plan.settings.into_iter().collect(),
+            // Each datagram it is measured with comes back.
+            packets_per_s_max: 2.0 * f64::from(range.datagrams_per_second),
+        };
+        Ok(Self { lab, facts })
     }
 
     /// For the record.
@@ -63,17 +53,17 @@ impl Laboratory {
 
     /// What the programs on the two ends are to do to themselves.
     pub fn pauses(&self) -> Pauses {
-        self.pauses
+        self.lab.plan().pauses
     }
 
     /// Where the server listens.
     pub fn server_address(&self) -> IpAddr {
-        self.server.address(self.family)
+        self.lab.server().address(self.lab.plan().family)
     }
 
     /// Addresses of the client that nothing uses, for clients whose path MTUs nobody else learns.
     pub fn spare_addresses(&self) -> Vec<IpAddr> {
-        self.client.addresses(self.family).split_off(1)
+        self.lab.client().addresses(self.lab.plan().family).split_off(1)
     }
 
     /// Moves the calling thread to the client until the guard is dropped, and the threads begun meanwhile for good.
@@ -81,7 +71,7 @@ impl Laboratory {
     /// # Errors
     /// Those of the kernel.
     pub fn enter_client(&self) -> Result<Entered, LabError> {
-        self.client.enter()
+        self.lab.client().enter()
     }
 
     /// Does `work` at the server; threads begun in it stay there.
@@ -89,14 +79,12 @@ impl Laboratory {
     /// # Errors
     /// Those of the kernel.
     pub fn at_server<T>(&self, work: impl FnOnce() -> T) -> Result<T, LabError> {
-        self.server.run(work)
+        self.lab.server().run(work)
     }
 
     /// Starts the clock of what is to come later.
     pub fn start_clock(&self) {
-        if let Some(lab) = self.lab().as_mut() {
-            lab.start_clock();
-        }
+        self.lab.start_clock();
     }
 
     /// What it has counted until now.
@@ -104,9 +92,7 @@ impl Laboratory {
     /// # Errors
     /// The counters cannot be read.
     pub fn reading(&self) -> Result<Reading, LabError> {
-        self.lab().as_ref().map_or(Ok(Reading::default()), |lab| {
-            Ok(Reading { counters: lab.counters()?, own_losses: lab.own_losses()? })
-        })
+        Ok(Reading { counters: self.lab.counters()?, own_losses: self.lab.own_losses()? })
     }
 
     /// Lets both ends forget what they learned of their paths, and waits until no fragment waits for others any more: what ran before
@@ -121,28 +107,19 @@ impl Laboratory {
             thread::sleep(REASSEMBLY_LOOK);
             waiting = self.fragments_wait()?;
         }
-        self.lab().as_ref().map_or(Ok(()), Lab::flush_path_mtus)?;
+        self.lab.flush_path_mtus()?;
         Ok(waiting)
-    }
-
-    /// Takes it down at once, whoever still uses it: for a process about to end.
-    pub fn take_down(&self) {
-        if let Some(lab) = self.lab().take() {
-            let _ = lab.down();
-        }
     }
 
     fn fragments_wait(&self) -> Result<bool, LabError> {
         let files = ["sockstat", "sockstat6"].map(|name| format!("/proc/thread-self/net/{name}"));
         let read = || files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect::<String>();
-        Ok([&self.client, &self.server]
-            .into_iter()
-            .try_fold(0, |sum, host| Ok::<_, LabError>(sum + incomplete_datagrams(&host.run(read)?)))?
-            > 0)
-    }
-
-    fn lab(&self) -> MutexGuard<'_, Option<Lab>> {
-        self.lab.lock().unwrap_or_else(PoisonError::into_inner)
+        for host in [self.lab.client(), self.lab.server()] {
+            if incomplete_datagrams(&host.run(read)?) > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -161,6 +138,16 @@ impl Reading {
         let mut own_losses = rise(&self.own_losses, &earlier.own_losses);
         own_losses.retain(|_, packets| *packets > 0);
         LabFigures { counters: rise(&self.counters, &earlier.counters), own_losses, packets_per_s: 0.0 }
+    }
+}
+
+impl LabFigures {
+    /// Whether the laboratory lost any packet by itself, or held up so many that a stage of so many reads says little.
+    pub fn has_spoiled(&self, reads: u64) -> bool {
+        let (late, lost): (Vec<_>, Vec<_>) =
+            self.own_losses.iter().partition(|(place, _)| place.ends_with(".late"));
+        let late: u64 = late.into_iter().map(|(_, packets)| packets).sum();
+        !lost.is_empty() || late as f64 > limits::DISTURBED_SHARE_MAX * reads as f64
     }
 }
 
@@ -191,6 +178,13 @@ mod tests {
         let figures = reading(5, 9).since(&reading(5, 2));
         assert!(figures.own_losses.is_empty());
         assert_eq!(figures.counters["router.frag_dropped"], 7);
-        assert_eq!(reading(6, 9).since(&reading(5, 2)).own_losses["router.rs.rx_dropped"], 1);
+        let lost = reading(6, 9).since(&reading(5, 2));
+        assert_eq!(lost.own_losses["router.rs.rx_dropped"], 1);
+        assert!(lost.has_spoiled(1_000_000) && !figures.has_spoiled(1));
+        let late = |packets| LabFigures {
+            own_losses: [("router.hold0.late".to_owned(), packets)].into(),
+            ..LabFigures::default()
+        };
+        assert!(late(101).has_spoiled(1000) && !late(100).has_spoiled(1000));
     }
 }

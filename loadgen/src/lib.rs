@@ -28,7 +28,6 @@ pub mod report;
 pub mod rig;
 pub mod search;
 pub mod seeding;
-mod signals;
 pub mod slo;
 pub mod stage;
 pub mod target;

@@ -74,8 +74,9 @@ pub struct LabFacts {
     pub topology: String,
     /// All settings, defaults included.
     pub settings: BTreeMap<String, String>,
-    /// IP packets a second that this machine's laboratory carries without losing or delaying any by itself, where that is known.
-    pub packets_per_s_max: Option<f64>,
+    /// IP packets a second that this machine's laboratory carries without losing or delaying any by itself, as
+    /// measured before the run.
+    pub packets_per_s_max: f64,
 }
 
 /// Facts about the server.

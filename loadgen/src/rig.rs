@@ -262,8 +262,7 @@ impl Rig {
 
     /// Reads a second, of the kind that the last stage had, up to which a laboratory neither loses nor delays packets by itself.
     pub fn lab_tps_max(&self) -> Option<f64> {
-        let packets_per_s = self.load.lab()?.facts().packets_per_s_max?;
-        Some(packets_per_s / self.packets_a_read.max(1.0))
+        Some(self.load.lab()?.facts().packets_per_s_max / self.packets_a_read.max(1.0))
     }
 
     /// Starts the clock of what comes later in a laboratory.

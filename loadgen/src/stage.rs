@@ -101,10 +101,11 @@ fn figures(facts: &Facts<'_>) -> Stage {
     {
         invalid_because.push("the host stalled".to_owned());
     }
-    if let Some(lost) = facts.lab.as_ref().filter(|lab| !lab.own_losses.is_empty()) {
+    if let Some(lab) = facts.lab.as_ref().filter(|lab| lab.has_spoiled(tally.scheduled)) {
         let places: Vec<_> =
-            lost.own_losses.iter().map(|(place, packets)| format!("{packets} {place}")).collect();
-        invalid_because.push(format!("the laboratory itself lost packets ({})", places.join(", ")));
+            lab.own_losses.iter().map(|(place, packets)| format!("{packets} {place}")).collect();
+        invalid_because
+            .push(format!("the laboratory itself lost or held up packets ({})", places.join(", ")));
     }
     let mut counters = risen.counters.clone();
     counters.insert("client.read_path_allocations".to_owned(), tally.allocations);

@@ -90,7 +90,7 @@ fn lab_words(lab: &LabFacts, findings: &Findings<'_>) -> String {
         lab.topology,
         settings.join(", ")
     );
-    let Some(honest) = lab.packets_per_s_max else { return words };
+    let honest = lab.packets_per_s_max;
     let packets = |stage: &&Stage| stage.lab.as_ref().map_or(0.0, |figures| figures.packets_per_s);
     let most = findings.best.iter().chain(&findings.broken).map(packets).fold(0.0, f64::max);
     if most > honest {

@@ -124,7 +124,7 @@ fn stage(
         let result = rig.stage(Pace::PerSecond(tps), args.duration, progress)?;
         progress.stage_done(&result);
         let (met, valid, gone) = (result.stage.broke.is_none(), result.stage.valid, result.server_gone);
-        let lab_lost = result.stage.lab.as_ref().is_some_and(|lab| !lab.own_losses.is_empty());
+        let lab_lost = result.stage.lab.as_ref().is_some_and(|lab| lab.has_spoiled(result.stage.sent));
         stages.push(result);
         if gone {
             return Ok(Tried::ServerGone);
