@@ -208,6 +208,13 @@ impl Rig {
         }
     }
 
+    /// Watches these CPUs for stalls as well: those of a server that the caller runs on this machine.
+    pub fn watch(&mut self, cpus: &[usize]) {
+        self.watched_cpus.extend(cpus);
+        self.watched_cpus.sort_unstable();
+        self.watched_cpus.dedup();
+    }
+
     /// Runs a stage and puts both hosts' books to it.
     ///
     /// # Errors
