@@ -112,7 +112,8 @@ impl Figure {
             .light_line_style(WHITE)
             .label_style(("sans-serif", 14))
             .draw()?;
-        for (curve, colour) in self.coloured() {
+        for (index, (curve, colour)) in self.coloured().enumerate() {
+            let radius = self.dot_radius(index);
             let points = curve.points.iter().copied();
             match curve.marks {
                 Marks::Dashes => {
@@ -121,11 +122,16 @@ impl Figure {
                 }
                 Marks::Dots => {
                     chart.draw_series(LineSeries::new(points.clone(), colour.stroke_width(2)))?;
-                    chart.draw_series(points.map(|point| Circle::new(point, 4, colour.filled())))?;
+                    chart.draw_series(points.map(|point| Circle::new(point, radius, colour.filled())))?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Smaller from curve to curve, so that of curves with the same points all are seen.
+    fn dot_radius(&self, index: usize) -> f64 {
+        3.0 + 1.5 * (self.curves.len() - 1 - index) as f64
     }
 
     /// Beside the chart, where it covers nothing.

@@ -6,10 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
-mod draws;
 mod error;
 mod expectation;
 mod figure;
+mod load;
 mod report;
 pub mod scene;
 pub mod stories;

@@ -93,7 +93,9 @@ impl Scene {
             unreachable!("the first word is run");
         };
         let options = LoadOptions { token: TOKEN.to_vec(), ..LoadOptions::resolve(&run.common)? };
-        Ok(Rig::build(&options, &Site::loopback(), &Progress::new(true))?)
+        let mut rig = Rig::build(&options, &Site::loopback(), &Progress::new(true))?;
+        rig.watch(&options.server_cpus);
+        Ok(rig)
     }
 
     /// A client of the server, as programs embed it.

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use shingle_loadgen::record::Stage;
-use shingle_loadgen::rig::Rig;
 use shingle_proto::wire::Strategy;
 
-use crate::draws::{Draws, percent_above};
 use crate::error::StoryError;
 use crate::expectation::{Bound, Expectation, Unit};
-use crate::scene::{self, Scene};
+use crate::load::{Load, Measured};
+use crate::scene::Scene;
 use crate::story::Story;
 use crate::telling::Telling;
 
@@ -54,7 +52,7 @@ static PIECES: Expectation = Expectation {
     formula: "the reads drawn, cut into pieces of 528 B",
     bound: Bound::WithinShare(0.002),
     unit: Unit::Count("fragments"),
-    reason: "552 B less the IP header, in steps of 8 B; heartbeats of the machine aside, every answer is cut so",
+    reason: "552 B less the IP header, in steps of 8 B; the first answer after an expiry goes out whole",
     full_only: false,
 };
 
@@ -85,101 +83,66 @@ const PAYLOAD_BYTES: usize = 1500 - 28;
 const UDP_HEADER_BYTES: usize = 8;
 const NO_PMTU_DISC: &str = "net.ipv4.ip_no_pmtu_disc";
 
-/// A generator with what it will draw.
-struct Load {
-    rig: Rig,
-    draws: Draws,
-    tps: u32,
-    duration: Duration,
-}
-
-/// A phase of the story.
-struct Phase {
-    stage: Stage,
-    answers: Vec<usize>,
-    fragments: f64,
-}
-
 fn tell(telling: &mut Telling) -> Result<(), StoryError> {
     let form = telling.form();
     let (limit, limit_setting) = form.pick((1000.0, "limit=1000/s"), (100.0, "limit=100/s"));
+    let rate = form.pick((20_000, Duration::from_secs(8)), (2_000, Duration::from_secs(2)));
     let mut scene = Scene::new("fragment-limit", &[limit_setting], Strategy::KernelPmtud)?;
-    let mut load = Load::new(&scene, telling)?;
+    let items = form.pick("--items 100k", "--items 10k");
+    let mut load = Load::new(&scene, items)?;
+    let case = format!("{} reads/s", rate.0);
+    let tokens = limit * 100.0 / f64::from(rate.0);
 
-    load.warm_up()?;
-    let before = load.phase(&scene)?;
-    let large = percent_above(&before.answers, PAYLOAD_BYTES);
-    let tokens = limit * 100.0 / f64::from(load.tps);
-    telling.row(&BEFORE, load.case(), (large - tokens).max(0.0), before.failures());
+    load.warm_up(rate.0)?;
+    let before = phase(telling, &scene, &mut load, rate)?;
+    let large = before.percent_above(PAYLOAD_BYTES);
+    telling.row(&BEFORE, &case, (large - tokens).max(0.0), before.failures());
 
     scene.lab().server().set_sysctl(NO_PMTU_DISC, "1")?;
     // As it is after ten minutes anyway: what was learned of the path is forgotten, and learned anew.
     scene.lab().flush_path_mtus()?;
-    load.warm_up()?;
-    let flipped = load.phase(&scene)?;
-    let cut = percent_above(&flipped.answers, LOCKED_PAYLOAD_BYTES);
+    load.warm_up(rate.0)?;
+    let flipped = phase(telling, &scene, &mut load, rate)?;
+    let cut = flipped.percent_above(LOCKED_PAYLOAD_BYTES);
     let saved_up = BURST * 100.0 / flipped.stage.sent as f64;
-    telling.row(&FLIPPED, load.case(), cut - tokens - saved_up, flipped.failures());
-    telling.row(&NOT_ALL, load.case(), cut, flipped.failures());
-    telling.row(&PIECES, load.case(), flipped.pieces(), flipped.fragments);
+    telling.row(&FLIPPED, &case, cut - tokens - saved_up, flipped.failures());
+    telling.row(&NOT_ALL, &case, cut, flipped.failures());
+    telling.row(&PIECES, &case, pieces(&flipped.answers), flipped.counted);
 
     scene.lab().server().set_sysctl(NO_PMTU_DISC, "0")?;
     let route = default_route(&scene);
     locked(&scene, &route, true)?;
-    let live = load.phase(&scene)?;
-    telling.row(&MENDED, "ip route ... mtu lock 9001, live", 0.02, live.failures());
-    telling.row(&NO_PIECES, "ip route ... mtu lock 9001, live", 0.0, live.fragments);
+    let live = phase(telling, &scene, &mut load, rate)?;
+    remedied(telling, "ip route ... mtu lock 9001, live", &live);
 
     locked(&scene, &route, false)?;
     scene.lab().server().set_sysctl(NO_PMTU_DISC, "1")?;
     drop(load);
     scene.restart_server()?;
-    let restarted = Load::new(&scene, telling)?.phase(&scene)?;
-    telling.row(&MENDED, "ip_no_pmtu_disc=1, server restarted", 0.02, restarted.failures());
-    telling.row(&NO_PIECES, "ip_no_pmtu_disc=1, server restarted", 0.0, restarted.fragments);
+    let restarted = phase(telling, &scene, &mut Load::new(&scene, items)?, rate)?;
+    remedied(telling, "ip_no_pmtu_disc=1, server restarted", &restarted);
     scene.close(telling)
 }
 
-impl Load {
-    fn new(scene: &Scene, telling: &Telling) -> Result<Load, StoryError> {
-        let form = telling.form();
-        let rig =
-            scene.rig(form.pick("--arrivals constant --items 100k", "--arrivals constant --items 10k"))?;
-        let draws = Draws::of(&rig)?;
-        let seconds = form.pick(8, 2);
-        Ok(Load { rig, draws, tps: form.pick(20_000, 2_000), duration: Duration::from_secs(seconds) })
-    }
-
-    /// Half a second in which path MTUs are learned.
-    fn warm_up(&mut self) -> Result<(), StoryError> {
-        let sent = scene::stage(&mut self.rig, self.tps, Duration::from_millis(500))?.sent;
-        self.draws.next(sent);
-        Ok(())
-    }
-
-    fn phase(&mut self, scene: &Scene) -> Result<Phase, StoryError> {
-        let made = fragments_made(scene)?;
-        let stage = scene::stage(&mut self.rig, self.tps, self.duration)?;
-        let answers = self.draws.next(stage.sent);
-        Ok(Phase { stage, answers, fragments: fragments_made(scene)? - made })
-    }
-
-    fn case(&self) -> String {
-        format!("{} reads/s", self.tps)
-    }
+/// A stage around which the fragments are counted that the server's kernel makes.
+fn phase(
+    telling: &mut Telling,
+    scene: &Scene,
+    load: &mut Load,
+    rate: (u32, Duration),
+) -> Result<Measured, StoryError> {
+    load.measure(telling, rate, &|| fragments_made(scene))
 }
 
-impl Phase {
-    /// Percent of the reads.
-    fn failures(&self) -> f64 {
-        self.stage.failure_rate * 100.0
-    }
+fn remedied(telling: &mut Telling, remedy: &str, measured: &Measured) {
+    telling.row(&MENDED, remedy, 0.02, measured.failures());
+    telling.row(&NO_PIECES, remedy, 0.0, measured.counted);
+}
 
-    /// Fragments of the answers, were they all cut for the smallest path MTU.
-    fn pieces(&self) -> f64 {
-        let cut = self.answers.iter().filter(|answer| **answer > LOCKED_PAYLOAD_BYTES);
-        cut.map(|answer| (answer + UDP_HEADER_BYTES).div_ceil(LOCKED_PIECE_BYTES) as f64).sum()
-    }
+/// Fragments of these answers, were they all cut for the smallest path MTU.
+fn pieces(answers: &[usize]) -> f64 {
+    let cut = answers.iter().filter(|answer| **answer > LOCKED_PAYLOAD_BYTES);
+    cut.map(|answer| (answer + UDP_HEADER_BYTES).div_ceil(LOCKED_PIECE_BYTES) as f64).sum()
 }
 
 fn fragments_made(scene: &Scene) -> Result<f64, StoryError> {

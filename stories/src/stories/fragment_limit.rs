@@ -5,11 +5,11 @@ use std::time::Duration;
 use shingle_loadgen::record::Stage;
 use shingle_proto::wire::Strategy;
 
-use crate::draws::{Draws, percent_above};
 use crate::error::StoryError;
 use crate::expectation::{Bound, Expectation, Unit};
 use crate::figure::{Curve, Figure, Marks};
-use crate::scene::{self, Scene};
+use crate::load::{Load, Measured};
+use crate::scene::Scene;
 use crate::story::{Form, Story};
 use crate::telling::Telling;
 
@@ -18,7 +18,7 @@ pub(super) static STORY: Story = Story {
     name: "fragment-limit",
     sentence: "3.5 % of the answers are a little longer than the path carries; the kernel fragments them, and the network card lets only \
                1,000 fragments/s out",
-    expectations: &[&LIMITED, &KNEE, &PASSED, &FLAT, &DROPS, &WORSE],
+    expectations: &[&LIMITED, &BUCKET, &PASSED, &FLAT, &DROPS, &WORSE],
     tell,
 };
 
@@ -28,17 +28,17 @@ static LIMITED: Expectation = Expectation {
     bound: Bound::Within(0.2),
     unit: Unit::Percent,
     reason: "each large answer is two fragments, the second of which costs one of N tokens a second; p is the share of large answers among the \
-             reads drawn. The card's bucket of 5 tokens and the random order of large answers add up to 0.17 points near the knee",
+             reads drawn. The six rates keep away from the knee, N/p, where the next row has more to say",
     full_only: false,
 };
 
-static KNEE: Expectation = Expectation {
+static BUCKET: Expectation = Expectation {
     what: "failure rate of kernel-pmtud",
     formula: "the reads drawn, sent through a bucket of 5 tokens that N a second fill",
     bound: Bound::Within(0.05),
     unit: Unit::Percent,
-    reason: "at N/p itself the formula says 0, but large answers come in random order: what the bucket does not even out is lost, 0.3 points. \
-             Stalls of the machine move some answers",
+    reason: "large answers come in random order, and what the bucket does not even out is lost: 0.35 points at N/p itself, where the formula \
+             says 0. Stalls of the machine move some answers",
     full_only: true,
 };
 
@@ -80,7 +80,9 @@ static WORSE: Expectation = Expectation {
 };
 
 /// The six rates of the first figure, reads/s.
-const RATES_TPS: [u32; 6] = [20_000, 32_000, 40_000, 50_000, 60_000, 80_000];
+const RATES_TPS: [u32; 6] = [20_000, 36_000, 44_000, 52_000, 60_000, 80_000];
+/// Rates beside them near the knee, reads/s: 1,000 tokens for 3.5 % of 28,571.
+const KNEE_TPS: [u32; 2] = [28_571, 32_000];
 /// Rates of the short form, with a limit of a tenth.
 const SHORT_RATES_TPS: [u32; 2] = [2_000, 8_000];
 /// From here on the client's memory fills within a stage: more than 500 orphans/s of some 2.3 KiB.
@@ -89,58 +91,53 @@ const ORPHANS_MATTER_TPS: u32 = 50_000;
 const PAYLOAD_BYTES: usize = 1500 - 28;
 /// Tokens that the card can save up.
 const BURST: f64 = 5.0;
-const WARM_UP: Duration = Duration::from_millis(500);
 
 /// What one strategy did at one rate.
 struct Point {
-    tps: f64,
-    stage: Stage,
-    /// UDP payload of the answers to the reads drawn.
-    answers: Vec<usize>,
-    /// Second fragments that the card let out.
-    passed: f64,
+    tps: u32,
+    /// Counted: second fragments that the card let out.
+    measured: Measured,
 }
 
 fn tell(telling: &mut Telling) -> Result<(), StoryError> {
     let form = telling.form();
     let rates = form.pick(&RATES_TPS[..], &SHORT_RATES_TPS[..]);
     let limit = form.pick(1000.0, 100.0);
-    let mut measured = Vec::new();
-    let knee = (limit / 0.035) as u32;
-    let limited = run(telling, Strategy::KernelPmtud, &[], &[rates, form.pick(&[knee][..], &[])].concat())?;
+    let mut curves = Vec::new();
+    let limited = run(telling, Strategy::KernelPmtud, &[], &[rates, form.pick(&KNEE_TPS[..], &[])].concat())?;
     for point in &limited {
-        let case = point.case();
-        if point.tps as u32 == knee {
-            let (_, lost) = point.through_bucket(limit);
-            telling.row(&KNEE, &case, lost * 100.0 / point.answers.len() as f64, point.failures());
-            continue;
+        let (case, (passed, lost)) = (point.case(), point.through_bucket(limit));
+        if rates.contains(&point.tps) {
+            telling.row(&LIMITED, &case, point.formula(limit), point.failures());
         }
-        telling.row(&LIMITED, &case, point.formula(limit), point.failures());
-        let (passed, _) = point.through_bucket(limit);
-        telling.row(&PASSED, &case, passed, point.passed);
+        if form == Form::Full {
+            let reads = point.measured.answers.len() as f64;
+            telling.row(&BUCKET, &case, lost * 100.0 / reads, point.failures());
+        }
+        telling.row(&PASSED, &case, passed, point.measured.counted);
     }
     let in_order = |points: &[Point]| {
-        let mut points: Vec<_> = points.iter().map(|point| (point.tps, point.failures())).collect();
+        let mut points: Vec<_> = points.iter().map(Point::on_curve).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         points
     };
-    measured.push((Strategy::KernelPmtud.name().to_owned(), in_order(&limited)));
+    curves.push((Strategy::KernelPmtud.name().to_owned(), in_order(&limited)));
     let others = [Strategy::DfOff, Strategy::Chunked, Strategy::Compressed];
     for strategy in form.pick(&others[..], &others[..2]) {
         let points = run(telling, *strategy, &[], form.pick(rates, &rates[1..]))?;
         for point in &points {
             telling.row(&FLAT, format!("{}, {}", strategy.name(), point.case()), 0.02, point.failures());
         }
-        measured.push((strategy.name().to_owned(), in_order(&points)));
+        curves.push((strategy.name().to_owned(), in_order(&points)));
     }
     if form == Form::Full {
         telling.figure(figure(
             "fragment-limit",
             "Failed reads by rate, network card limited to 1,000 fragments/s",
             limit,
-            &measured,
+            &curves,
         ));
-        small_memory(telling, limit, measured.swap_remove(0).1)?;
+        small_memory(telling, limit, curves.swap_remove(0).1)?;
     }
     Ok(())
 }
@@ -149,10 +146,10 @@ fn tell(telling: &mut Telling) -> Result<(), StoryError> {
 fn small_memory(telling: &mut Telling, limit: f64, large_memory: Vec<(f64, f64)>) -> Result<(), StoryError> {
     let settings = ["reassembly-memory=4MiB", "reassembly-time=30s"];
     let points = run(telling, Strategy::KernelPmtud, &settings, &RATES_TPS)?;
-    for point in points.iter().filter(|point| point.tps >= f64::from(ORPHANS_MATTER_TPS)) {
+    for point in points.iter().filter(|point| point.tps >= ORPHANS_MATTER_TPS) {
         telling.row(&WORSE, point.case(), point.formula(limit) + 0.5, point.failures());
     }
-    let small = points.iter().map(|point| (point.tps, point.failures())).collect();
+    let small = points.iter().map(Point::on_curve).collect();
     let curves = [("256 MiB, 1 s".to_owned(), large_memory), ("4 MiB, 30 s (default)".to_owned(), small)];
     telling.figure(figure(
         "fragment-limit-memory",
@@ -172,50 +169,50 @@ fn run(
 ) -> Result<Vec<Point>, StoryError> {
     let form = telling.form();
     let duration = match strategy {
-        Strategy::KernelPmtud => form.pick(Duration::from_secs(8), Duration::from_secs(2)),
-        _ => form.pick(Duration::from_secs(4), Duration::from_secs(1)),
+        Strategy::KernelPmtud => form.pick(Duration::from_secs(6), Duration::from_secs(2)),
+        _ => form.pick(Duration::from_secs(2), Duration::from_secs(1)),
     };
     let settings = [settings, form.pick(&[][..], &["limit=100/s"])].concat();
     let scene = Scene::new("fragment-limit", &settings, strategy)?;
-    let mut rig =
-        scene.rig(form.pick("--arrivals constant --items 100k", "--arrivals constant --items 10k"))?;
-    let mut draws = Draws::of(&rig)?;
-    let mut points = Vec::new();
+    let mut load = Load::new(&scene, form.pick("--items 100k", "--items 10k"))?;
+    let (mut points, mut dropped) = (Vec::new(), 0.0);
     for tps in rates {
-        let warm_up = scene::stage(&mut rig, *tps, WARM_UP)?;
-        draws.next(warm_up.sent);
-        let passed = second_fragments_passed(&scene)?;
-        let stage = scene::stage(&mut rig, *tps, duration)?;
-        let passed = second_fragments_passed(&scene)? - passed;
-        telling.row(&DROPS, format!("{}, {tps} reads/s", strategy.name()), 0.0, drops(&stage));
-        let answers = draws.next(stage.sent);
-        points.push(Point { tps: f64::from(*tps), stage, answers, passed });
+        load.warm_up(*tps)?;
+        let measured = load.measure(telling, (*tps, duration), &|| second_fragments_passed(&scene))?;
+        dropped += drops(&measured.stage);
+        points.push(Point { tps: *tps, measured });
     }
+    telling.row(&DROPS, [&[strategy.name()], &settings[..]].concat().join(", "), 0.0, dropped);
     scene.close(telling)?;
     Ok(points)
 }
 
 impl Point {
     fn case(&self) -> String {
-        format!("{} reads/s", self.tps)
+        Unit::Count("reads/s").show(self.tps.into())
     }
 
     /// Percent of the reads.
     fn failures(&self) -> f64 {
-        self.stage.failure_rate * 100.0
+        self.measured.failures()
+    }
+
+    fn on_curve(&self) -> (f64, f64) {
+        (self.tps.into(), self.failures())
     }
 
     /// max(0, p - N/tps), percent.
     fn formula(&self, limit: f64) -> f64 {
-        (percent_above(&self.answers, PAYLOAD_BYTES) - limit * 100.0 / self.tps).max(0.0)
+        (self.measured.percent_above(PAYLOAD_BYTES) - limit * 100.0 / f64::from(self.tps)).max(0.0)
     }
 
     /// Large answers whose second fragment finds a token and none, were they sent when they were due.
     fn through_bucket(&self, limit: f64) -> (f64, f64) {
         let (mut tokens, mut last) = (0.0, 0);
         let (mut passed, mut lost) = (0.0, 0.0);
-        for (index, _) in self.answers.iter().enumerate().filter(|(_, answer)| **answer > PAYLOAD_BYTES) {
-            tokens = f64::min(tokens + (index - last) as f64 * limit / self.tps, BURST);
+        let answers = self.measured.answers.iter().enumerate();
+        for (index, _) in answers.filter(|(_, answer)| **answer > PAYLOAD_BYTES) {
+            tokens = f64::min(tokens + (index - last) as f64 * limit / f64::from(self.tps), BURST);
             last = index;
             if tokens >= 1.0 {
                 tokens -= 1.0;
@@ -241,7 +238,7 @@ fn drops(stage: &Stage) -> f64 {
 }
 
 fn figure(name: &'static str, title: &str, limit: f64, measured: &[(String, Vec<(f64, f64)>)]) -> Figure {
-    let rates = (150..=800).map(|hundreds| f64::from(hundreds) * 100.0);
+    let rates = (200..=800).step_by(5).map(|hundreds| f64::from(hundreds) * 100.0);
     let formula = rates.map(|tps| (tps, (3.5 - limit * 100.0 / tps).max(0.0))).collect();
     let mut curves =
         vec![Curve { name: "max(0, p - N/tps)".to_owned(), marks: Marks::Dashes, points: formula }];

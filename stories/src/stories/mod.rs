@@ -3,13 +3,19 @@
 mod flipped_sysctl;
 mod fragment_limit;
 mod low_volume_client;
+mod reordering;
 mod transit_gateway;
 
 use crate::story::Story;
 
 /// All stories, in the order in which they are told.
-pub static ALL: &[&Story] =
-    &[&fragment_limit::STORY, &low_volume_client::STORY, &flipped_sysctl::STORY, &transit_gateway::STORY];
+pub static ALL: &[&Story] = &[
+    &fragment_limit::STORY,
+    &low_volume_client::STORY,
+    &flipped_sysctl::STORY,
+    &transit_gateway::STORY,
+    &reordering::STORY,
+];
 
 #[cfg(test)]
 mod tests {

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use shingle_loadgen::load::Load;
+use shingle_loadgen::load;
 use shingle_loadgen::rig::Rig;
 use shingle_proto::wire::Strategy;
 
-use crate::draws::{Draws, percent_above};
 use crate::error::StoryError;
 use crate::expectation::{Bound, Expectation, Unit};
-use crate::scene::{self, Scene};
+use crate::load::Load;
+use crate::scene::Scene;
 use crate::story::Story;
 use crate::telling::Telling;
 
@@ -61,20 +61,19 @@ static NONE: Expectation = Expectation {
 
 const GATEWAY_PAYLOAD_BYTES: usize = 8500 - 28;
 /// A tenth of the values has 8,700 B: one datagram for the interface, too long for the gateway.
-const FLAGS: &str = "--arrivals constant --items 2k --values bimodal:400,8700,10% --timeout 200ms";
+const FLAGS: &str = "--items 2k --values bimodal:400,8700,10% --timeout 200ms";
 
 fn tell(telling: &mut Telling) -> Result<(), StoryError> {
     let form = telling.form();
     let (tps, duration) = form.pick((5_000, Duration::from_secs(5)), (1_000, Duration::from_secs(1)));
     for strategy in form.pick(&[Strategy::KernelPmtud, Strategy::DfOff][..], &[Strategy::KernelPmtud]) {
         let scene = Scene::new("asymmetric", &[], *strategy)?;
-        let mut rig = scene.rig(FLAGS)?;
-        let mut draws = Draws::of(&rig)?;
+        let mut load = Load::new(&scene, FLAGS)?;
         for time in ["first", "second"] {
-            let stage = scene::stage(&mut rig, tps, duration)?;
-            let large = percent_above(&draws.next(stage.sent), GATEWAY_PAYLOAD_BYTES);
+            let measured = load.measure(telling, (tps, duration), &|| Ok(0.0))?;
+            let large = measured.percent_above(GATEWAY_PAYLOAD_BYTES);
             let case = format!("{}, {time} {} s", strategy.name(), duration.as_secs());
-            telling.row(&FOR_EVER, case, large, stage.failure_rate * 100.0);
+            telling.row(&FOR_EVER, case, large, measured.failures());
         }
         let counters = scene.counters(scene.lab().server())?;
         let told = counters.snmp.get("Icmp", "InDestUnreachs").unwrap_or(0);
@@ -82,15 +81,15 @@ fn tell(telling: &mut Telling) -> Result<(), StoryError> {
         scene.close(telling)?;
     }
     let scene = Scene::new("asymmetric", &[], Strategy::Chunked)?;
-    let mut rig = scene.rig(FLAGS)?;
-    telling.row(&PROBED, "answers", GATEWAY_PAYLOAD_BYTES as f64, datagram_max(&rig).into());
-    let stage = scene::stage(&mut rig, tps, duration * 2)?;
+    let mut load = Load::new(&scene, FLAGS)?;
+    telling.row(&PROBED, "answers", GATEWAY_PAYLOAD_BYTES as f64, datagram_max(&load.rig).into());
+    let stage = load.measure(telling, (tps, duration * 2), &|| Ok(0.0))?.stage;
     telling.row(&NONE, format!("{} reads", stage.sent), 0.0, stage.failed as f64);
     scene.close(telling)
 }
 
 /// Largest datagram that the generator's search proved.
 fn datagram_max(rig: &Rig) -> u16 {
-    let Load::Shingle(target, _) = &rig.load else { unreachable!("the server speaks our protocol") };
+    let load::Load::Shingle(target, _) = &rig.load else { unreachable!("the server speaks our protocol") };
     target.datagram_max
 }
