@@ -13,6 +13,9 @@ use crate::error::StoryError;
 use crate::scene::{self, Scene};
 use crate::telling::Telling;
 
+/// Of a read: what is lost stays lost, and what comes late on a busy machine is not.
+const TIMEOUT: &str = "500ms";
+
 /// Constant arrivals, uniform keys, one thread.
 pub(crate) struct Load {
     pub(crate) rig: Rig,
@@ -32,7 +35,7 @@ pub(crate) struct Measured {
 impl Load {
     /// A load for the scene's server; `flags` are those of `loadgen run`.
     pub(crate) fn new(scene: &Scene, flags: &str) -> Result<Load, StoryError> {
-        let rig = scene.rig(&format!("--arrivals constant {flags}"))?;
+        let rig = scene.rig(&format!("--arrivals constant --timeout {TIMEOUT} {flags}"))?;
         let draws = KeySampler::new(&KeySpec::Uniform, &rig.space, rig.options.seed, Stream::new(0, 1));
         Ok(Load { rig, draws: draws.map_err(Error::from)? })
     }

@@ -83,8 +83,8 @@ static WORSE: Expectation = Expectation {
 const RATES_TPS: [u32; 6] = [20_000, 36_000, 44_000, 52_000, 60_000, 80_000];
 /// Rates beside them near the knee, reads/s: 1,000 tokens for 3.5 % of 28,571.
 const KNEE_TPS: [u32; 2] = [28_571, 32_000];
-/// Rates of the short form, with a limit of a tenth.
-const SHORT_RATES_TPS: [u32; 2] = [2_000, 8_000];
+/// Rates of the short form, with a limit of a twentieth.
+const SHORT_RATES_TPS: [u32; 2] = [1_000, 4_000];
 /// From here on the client's memory fills within a stage: more than 500 orphans/s of some 2.3 KiB.
 const ORPHANS_MATTER_TPS: u32 = 50_000;
 /// UDP payload that a path MTU of 1500 carries over IPv4.
@@ -102,7 +102,7 @@ struct Point {
 fn tell(telling: &mut Telling) -> Result<(), StoryError> {
     let form = telling.form();
     let rates = form.pick(&RATES_TPS[..], &SHORT_RATES_TPS[..]);
-    let limit = form.pick(1000.0, 100.0);
+    let limit = form.pick(1000.0, 50.0);
     let mut curves = Vec::new();
     let limited = run(telling, Strategy::KernelPmtud, &[], &[rates, form.pick(&KNEE_TPS[..], &[])].concat())?;
     for point in &limited {
@@ -172,7 +172,7 @@ fn run(
         Strategy::KernelPmtud => form.pick(Duration::from_secs(6), Duration::from_secs(2)),
         _ => form.pick(Duration::from_secs(2), Duration::from_secs(1)),
     };
-    let settings = [settings, form.pick(&[][..], &["limit=100/s"])].concat();
+    let settings = [settings, form.pick(&[][..], &["limit=50/s"])].concat();
     let scene = Scene::new("fragment-limit", &settings, strategy)?;
     let mut load = Load::new(&scene, form.pick("--items 100k", "--items 10k"))?;
     let (mut points, mut dropped) = (Vec::new(), 0.0);
@@ -208,7 +208,8 @@ impl Point {
 
     /// Large answers whose second fragment finds a token and none, were they sent when they were due.
     fn through_bucket(&self, limit: f64) -> (f64, f64) {
-        let (mut tokens, mut last) = (0.0, 0);
+        // Nothing was sent for a second before.
+        let (mut tokens, mut last) = (BURST, 0);
         let (mut passed, mut lost) = (0.0, 0.0);
         let answers = self.measured.answers.iter().enumerate();
         for (index, _) in answers.filter(|(_, answer)| **answer > PAYLOAD_BYTES) {

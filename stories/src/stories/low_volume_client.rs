@@ -69,7 +69,8 @@ const INTERVAL: Duration = Duration::from_millis(400);
 const RARE_INTERVAL: Duration = Duration::from_millis(1500);
 /// Of the load beside it.
 const LOAD_TPS: u32 = 2_000;
-const TIMEOUT: Duration = Duration::from_millis(200);
+/// Shorter than an interval.
+const TIMEOUT: Duration = Duration::from_millis(350);
 /// Longer than the path MTU carries.
 const VALUE_BYTES: usize = 4_000;
 const KEY: &[u8] = b"large";
@@ -102,7 +103,7 @@ fn lost_beside_load(
 ) -> Result<(u32, Stage), StoryError> {
     let expires = format!("mtu-expires={}s", EXPIRES.as_secs());
     let scene = Scene::new("narrow", &[&expires], strategy)?;
-    let mut rig = scene.rig("--items 10k --arrivals constant")?;
+    let mut rig = scene.rig("--items 10k --arrivals constant --timeout 500ms")?;
     let addresses: Vec<IpAddr> = scene.lab().client().addresses(scene.family());
     scene.use_client_address(addresses[1])?;
     let mut client = scene.client(TIMEOUT)?;
