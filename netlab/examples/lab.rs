@@ -6,6 +6,7 @@ use std::error::Error;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use shingle_netlab::lab::{Lab, LabOptions, prepare_process, range};
 use shingle_netlab::{Family, Plan, Spec};
 
@@ -51,6 +52,9 @@ fn held(rate: u64) -> Result<(), Box<dyn Error>> {
     let lab = Lab::up(&Spec::new("direct")?.set(DELAY)?.plan(), &LabOptions::default())?;
     let address = SocketAddr::new(lab.server().address(Family::V4), 7);
     let server = lab.server().run(|| UdpSocket::bind(address))??;
+    // Room for a stall of the machine: what its reader cannot keep up with is no loss of the laboratory's.
+    setsockopt(&server, sockopt::RcvBufForce, &(16 << 20))
+        .or_else(|_| setsockopt(&server, sockopt::RcvBuf, &(16 << 20)))?;
     server.set_read_timeout(Some(Duration::from_millis(300)))?;
     let client = lab.client().run(|| UdpSocket::bind("198.18.2.2:0"))??;
     let count = rate * STEP.as_millis() as u64 / 1000;
