@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -130,7 +130,11 @@ pub struct Tcp {
 impl Tcp {
     /// Connects without HELLO.
     pub fn open(addr: SocketAddr) -> Tcp {
-        let stream = TcpStream::connect(addr).unwrap();
+        Tcp::over(TcpStream::connect(addr).unwrap())
+    }
+
+    /// Over a connection made already, without HELLO.
+    pub fn over(stream: TcpStream) -> Tcp {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Tcp { stream, received: Vec::new(), taken: 0 }
@@ -207,9 +211,13 @@ impl Tcp {
     }
 
     pub fn cookie(&mut self, addr: SocketAddr) -> Cookie {
-        let mut other = Tcp::open(addr);
-        let hello = Hello { id: 1, version_min: 1, version_max: 1, token: b"" };
-        other.ask(Control::Hello(hello), |answer| match answer {
+        Tcp::open(addr).greet(b"")
+    }
+
+    /// Says HELLO with a token and gives the cookie.
+    pub fn greet(&mut self, token: &[u8]) -> Cookie {
+        let hello = Hello { id: 1, version_min: 1, version_max: 1, token };
+        self.ask(Control::Hello(hello), |answer| match answer {
             Control::Welcome(welcome) => welcome.cookie,
             other => panic!("{other:?}"),
         })
@@ -260,8 +268,13 @@ impl Udp {
     }
 
     pub fn to(to: SocketAddr, cookie: Option<Cookie>) -> Udp {
+        Udp::from(to.ip(), to, cookie)
+    }
+
+    /// From this address of the calling thread's host.
+    pub fn from(local: IpAddr, to: SocketAddr, cookie: Option<Cookie>) -> Udp {
         let options = SocketOptions { recv_buffer_bytes: 4 << 20, ..SocketOptions::default() };
-        let socket = Socket::bind(SocketAddr::new(to.ip(), 0), &options).unwrap();
+        let socket = Socket::bind(SocketAddr::new(local, 0), &options).unwrap();
         socket.connect(to).unwrap();
         Udp { socket, cookie, header: HEADER, incoming: RecvBatch::new(64, 65_535), sizes: Vec::new() }
     }
@@ -299,13 +312,18 @@ impl Udp {
 
     /// Reads a key, asking again for what the credit left out.
     pub fn get(&mut self, key: &[u8]) -> Read1 {
+        self.get_within(key, PATIENCE).expect("no answer")
+    }
+
+    /// The same on a path that may lose the answer: `None` when nothing came for so long.
+    pub fn get_within(&mut self, key: &[u8], patience: Duration) -> Option<Read1> {
         self.sizes.clear();
         let get = self.request(&[Frame::Get(Get { id: 5, key })]);
         self.send_bytes(&get);
         let (mut version, mut parts, mut have) = (0, Parts::default(), Vec::new());
         loop {
             let (mut end, mut sizes) = (None, Vec::new());
-            let came = self.receive(PATIENCE, |bytes| {
+            let came = self.receive(patience, |bytes| {
                 sizes.push(bytes.len());
                 for frame in Answer::parse(bytes, Carrier::Udp).unwrap().frames() {
                     match frame {
@@ -324,14 +342,16 @@ impl Udp {
                     }
                 }
             });
-            assert!(came, "no answer");
+            if !came {
+                return None;
+            }
             self.sizes.extend(sizes);
-            if let Some(end) = end {
+            if end.is_some() {
                 return end;
             }
             let missing = parts.missing(have.len() as u32);
             if missing.is_empty() {
-                return Read1::Value(opened(key, &have));
+                return Some(Read1::Value(opened(key, &have)));
             }
             // Chunks come in one burst; when the socket is empty, the burst is over.
             if !self.socket.wait(true, false, Duration::from_millis(5)).unwrap().readable {
