@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::thread;
 
 use shingle_netlab::lab::Entered;
 use shingle_proto::limits::{KEY_BYTES_MAX, VALUE_BYTES_MAX_DEFAULT};
@@ -133,7 +134,9 @@ impl Embedded {
             inject_pause: site.pause,
             ..Config::default()
         };
-        let server = site.at_server(|| Server::start(config))?.map_err(refused)?;
+        // Workers take CPUs in turn: those of each port shall have the same, whichever port comes first.
+        let start = || site.at_server(|| Server::start(config));
+        let server = keep_to(&options.server_cpus, start)??.map_err(refused)?;
         Ok(Arc::new(Self { server, site: site.clone() }))
     }
 
@@ -162,6 +165,16 @@ impl Embedded {
             None => Ok(()),
         }
     }
+}
+
+/// Does `work` on a thread that these CPUs alone are for, as are those begun in it.
+fn keep_to<T: Send>(cpus: &[usize], work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    let kept = || {
+        shingle_udp::keep_thread_to(cpus)?;
+        Ok(work())
+    };
+    let done = thread::scope(|scope| scope.spawn(kept).join().expect("starting a server does not panic"));
+    done.map_err(|error| Error::system("cannot keep the server to its CPUs", error))
 }
 
 fn refused(error: StartError) -> Error {

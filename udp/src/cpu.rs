@@ -1,4 +1,4 @@
-//! Which CPUs this thread may use, and pinning it to one (sched_setaffinity(2)).
+//! Which CPUs this thread may use, and keeping it to some of them (sched_setaffinity(2)).
 
 use std::io;
 
@@ -26,21 +26,31 @@ pub fn allowed_cpus() -> io::Result<Vec<usize>> {
 /// # Errors
 /// InvalidInput naming the CPUs there are, when `cpu` is not one this thread may be moved to.
 pub fn pin_thread_to(cpu: usize) -> io::Result<()> {
+    keep_thread_to(&[cpu])
+}
+
+/// Lets the calling thread, and the threads it will start, run on these CPUs only.
+///
+/// # Errors
+/// InvalidInput naming the CPUs there are, when none of `cpus` is one this thread may be moved to.
+pub fn keep_thread_to(cpus: &[usize]) -> io::Result<()> {
     let mut mask: Mask = [0; CPUS_MAX / WORD_BITS];
-    let Some(word) = mask.get_mut(cpu / WORD_BITS) else { return Err(not_allowed(cpu)) };
-    *word = 1 << (cpu % WORD_BITS);
+    for &cpu in cpus {
+        let Some(word) = mask.get_mut(cpu / WORD_BITS) else { return Err(not_allowed(cpus)) };
+        *word |= 1 << (cpu % WORD_BITS);
+    }
     // SAFETY: pointer and size describe mask, which the kernel reads.
     let result = unsafe { libc::sched_setaffinity(0, size_of::<Mask>(), mask.as_ptr().cast()) };
     if result == 0 {
         return Ok(());
     }
     let error = io::Error::last_os_error();
-    Err(if error.raw_os_error() == Some(libc::EINVAL) { not_allowed(cpu) } else { error })
+    Err(if error.raw_os_error() == Some(libc::EINVAL) { not_allowed(cpus) } else { error })
 }
 
-fn not_allowed(cpu: usize) -> io::Error {
+fn not_allowed(cpus: &[usize]) -> io::Error {
     let allowed = allowed_cpus().unwrap_or_default();
-    let text = format!("CPU {cpu} cannot be used by this thread; allowed are {allowed:?}");
+    let text = format!("CPU {cpus:?} cannot be used by this thread; allowed are {allowed:?}");
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 
@@ -58,6 +68,8 @@ mod tests {
                 pin_thread_to(cpu).unwrap();
                 assert_eq!(allowed_cpus().unwrap(), [cpu]);
             }
+            keep_thread_to(&allowed).unwrap();
+            assert_eq!(allowed_cpus().unwrap(), allowed);
             for absent in [CPUS_MAX - 1, CPUS_MAX, usize::MAX] {
                 let error = pin_thread_to(absent).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::InvalidInput);

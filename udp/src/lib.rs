@@ -48,7 +48,7 @@ mod wait;
 
 pub use calibrate::receive_charges;
 pub use clock::{monotonic_ns, realtime_ns, thread_cpu_time};
-pub use cpu::{allowed_cpus, pin_thread_to};
+pub use cpu::{allowed_cpus, keep_thread_to, pin_thread_to};
 pub use error_queue::{ErrorOrigin, SocketError};
 pub use meminfo::MemInfo;
 pub use mtu::{MtuDiscovery, interface_mtu};
