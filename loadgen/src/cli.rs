@@ -35,6 +35,7 @@ impl Cli {
             Command::Seed(common) => common,
             Command::Run(run) => &run.common,
             Command::Qualify(qualify) => &qualify.common,
+            Command::Compare(compare) => &compare.common,
             Command::Report(_) => return false,
         };
         common.lab.is_some()
@@ -50,6 +51,8 @@ pub enum Command {
     Run(Run),
     /// Search for the highest rate that meets the service level, and say what broke first.
     Qualify(Qualify),
+    /// Compare strategies for answers that do not fit the path, side by side in one run, and say which to use.
+    Compare(Compare),
     /// Show a record again: its table, and its page with --html.
     Report(Report),
 }
@@ -86,6 +89,29 @@ pub struct Qualify {
     /// Rate that must meet the service level for exit status 0, reads per second.
     #[arg(long, value_parser = units::parse_count, help_heading = "Load")]
     pub target: Option<u64>,
+}
+
+/// Flags of `compare`.
+#[derive(Debug, Args)]
+pub struct Compare {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "flattened")]
+    pub common: Common,
+    /// Strategies to compare, such as chunked,kernel-pmtud. Default: all; with --server all that it offers.
+    #[arg(long, value_name = "A,B,...", value_delimiter = ',', value_parser = parse_strategy, help_heading = "Server")]
+    pub strategies: Vec<Strategy>,
+    /// Rate of the rounds, reads per second.
+    #[arg(long, default_value = limits::COMPARE_RATE_DEFAULT, value_parser = units::parse_count, help_heading = "Load")]
+    pub rate: u64,
+    /// Length of each strategy's turn in a round.
+    #[arg(long, default_value = limits::COMPARE_TURN_DEFAULT, value_parser = units::parse_duration, help_heading = "Load")]
+    pub duration: Duration,
+    /// Rounds; figures are medians over them.
+    #[arg(long, default_value_t = limits::COMPARE_ROUNDS_DEFAULT, help_heading = "Load")]
+    pub rounds: usize,
+    /// Do not search for the highest rate of each strategy within the service level, which takes half of the time.
+    #[arg(long, help_heading = "Load")]
+    pub no_search: bool,
 }
 
 /// Flags of `report`.

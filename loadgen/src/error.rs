@@ -39,6 +39,18 @@ pub enum Error {
         "the server has no UDP port with strategy {wanted}; it has {offered}: leave --strategy out, or start the server with --udp-port PORT={wanted}"
     )]
     NoSuchStrategy { wanted: String, offered: String },
+    #[error("strategy {name} is given twice in --strategies; name each once")]
+    StrategyTwice { name: &'static str },
+    #[error(
+        "there is only one strategy to compare, {name}: name two or more with --strategies (there are {all}; a server offers those of its --udp-port PORT=STRATEGY), or measure this one alone with `loadgen run --strategy {name}`"
+    )]
+    OneStrategy { name: &'static str, all: String },
+    #[error(
+        "the server has no UDP port with strategy {wanted}; it has {offered}: leave {wanted} out of --strategies, or start the server with --udp-port PORT={wanted}"
+    )]
+    NotOffered { wanted: &'static str, offered: String },
+    #[error("{flag} has no meaning with `compare`: {way_out}")]
+    NotWithCompare { flag: &'static str, way_out: &'static str },
     #[error(
         "{server} does not keep all items: its memory is too small for {bytes} B of keys and values (each item costs about 32 B more); start it with more --memory, or use fewer --items"
     )]

@@ -112,14 +112,7 @@ impl Laboratory {
     }
 
     fn fragments_wait(&self) -> Result<bool, LabError> {
-        let files = ["sockstat", "sockstat6"].map(|name| format!("/proc/thread-self/net/{name}"));
-        let read = || files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect::<String>();
-        for host in [self.lab.client(), self.lab.server()] {
-            if incomplete_datagrams(&host.run(read)?) > 0 {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        Ok(self.lab.client().run(fragments_waiting)? + self.lab.server().run(fragments_waiting)? > 0)
     }
 }
 
@@ -149,6 +142,16 @@ impl LabFigures {
         let late: u64 = late.into_iter().map(|(_, packets)| packets).sum();
         !lost.is_empty() || late as f64 > limits::DISTURBED_SHARE_MAX * reads as f64
     }
+}
+
+/// Datagrams of both families of which the calling thread's host holds fragments that wait for others; 0 where it does not tell.
+pub(crate) fn fragments_waiting() -> u64 {
+    let files = ["sockstat", "sockstat6"].map(|name| format!("/proc/thread-self/net/{name}"));
+    files
+        .iter()
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .map(|text| incomplete_datagrams(&text))
+        .sum()
 }
 
 /// Datagrams of which fragments have arrived and others not (`FRAG: inuse N memory M`, net/ipv4/proc.c; `FRAG6` net/ipv6/proc.c).

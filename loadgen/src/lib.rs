@@ -10,6 +10,7 @@ pub mod attribution;
 pub mod books;
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod embedded;
 pub mod engine;
 pub mod error;

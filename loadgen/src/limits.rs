@@ -79,6 +79,37 @@ pub const CPU_OTHERS_MAX: f64 = 0.1;
 pub const INVALID_REPEATS_MAX: usize = 3;
 /// Length of a stage of `qualify` by default: some fifteen of them end within two minutes.
 pub const QUALIFY_STAGE_DEFAULT: &str = "3s";
+/// Rate of the rounds of `compare` by default, reads/s: where the failures began that this program was written to explain.
+pub const COMPARE_RATE_DEFAULT: &str = "40k";
+/// Length of a turn of `compare` by default: six strategies, three rounds and the search end within some 80 s.
+pub const COMPARE_TURN_DEFAULT: &str = "1500ms";
+/// Rounds of `compare` by default: the fewest that have a median.
+pub const COMPARE_ROUNDS_DEFAULT: usize = 3;
+/// Most rounds of `compare`.
+pub const COMPARE_ROUNDS_MAX: usize = 100;
+/// Warm-up of each strategy before the first round.
+pub const COMPARE_WARM_UP: Duration = Duration::from_millis(200);
+/// What a turn takes beside its length: threads that come up, the last answers, the drain, both hosts' books.
+pub const TURN_BESIDE: Duration = Duration::from_millis(350);
+/// Length of a stage of the search of `compare`: half a thousand reads beyond the 99th percentile at the default rate are plenty.
+pub const CLIMB_STAGE: Duration = Duration::from_millis(500);
+/// That search ends when the lowest failing rate is within this factor of the knee: it is to rank strategies, not to size fleets.
+pub const CLIMB_RESOLUTION: f64 = 1.25;
+/// Stages of that search at most: the time it takes is bounded, whatever the host does.
+pub const CLIMB_STAGES_MAX: usize = 14;
+/// Stages it takes most often: two steps up, two of bisection, broken ones twice, and the knee once more.
+pub const CLIMB_STAGES_TYPICAL: u32 = 8;
+/// Times the first large answer to a cold destination is asked for, and later ones after each.
+pub const COLD_TRIES: u32 = 3;
+/// See [`COLD_TRIES`].
+pub const COLD_LATER: u32 = 3;
+/// Quiet time after a first large answer: ICMP that it caused arrives within a round trip.
+pub const COLD_PAUSE: Duration = Duration::from_millis(50);
+/// Longest wait of a turn until this host holds no fragments of the turn before: twice as long as they are held where that was set to
+/// 1 s. The kernel's 30 s would make hours of a comparison.
+pub const TURN_REASSEMBLY_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Values compressed to tell what a compressed port stores.
+pub const COMPRESSED_SAMPLE_ITEMS: usize = 2000;
 /// Quiet time between two stages, beside the wait for answers: queues and buffers run empty.
 pub const DRAIN: Duration = Duration::from_millis(200);
 /// Warm-up before the first stage: page faults, caches, learned routes.

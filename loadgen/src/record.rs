@@ -2,6 +2,8 @@
 //!
 //! Readers ignore fields they do not know; fields are added, never renamed.
 
+mod strategies;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::attribution::{Cause, Direction};
 use crate::protocol::Protocol;
 use crate::slo::{Broke, Slo};
+
+pub use strategies::{Cold, Comparison, StrategyFigures};
 
 /// The schema every record of this version names.
 pub const SCHEMA: &str = "shingle.run/1";
@@ -46,6 +50,12 @@ pub struct Record {
     pub causes_tps: Option<f64>,
     /// Who lost the reads of that stage.
     pub causes: Vec<CauseReport>,
+    /// What `compare` compared, and on which path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
+    /// The figures of each strategy compared.
+    #[serde(default)]
+    pub strategies: Vec<StrategyFigures>,
 }
 
 /// Facts about a host.
@@ -177,6 +187,9 @@ impl Outcome {
 /// One stage: a rate held for a time.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Stage {
+    /// The strategy it was run with, where several were compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
     /// Rate asked for, reads/s; 0 for a closed loop (`--rate max`).
     pub offered_tps: f64,
     /// Rate at which answers arrived in time, reads/s.

@@ -418,7 +418,8 @@ pub(crate) fn linger_ns(timeout_ns: u64) -> u64 {
     timeout_ns.max(limits::LINGER_NS_MIN)
 }
 
-fn flow_spec(options: &Options, target: &Target) -> FlowSpec {
+/// What all flows to a target have in common.
+pub(crate) fn flow_spec(options: &Options, target: &Target) -> FlowSpec {
     let timeout_ns = options.timeout.as_nanos() as u64;
     let value_bytes_max = target.welcome().value_bytes_max as usize;
     let base_datagram = shingle_proto::limits::DATAGRAM_BYTES_MIN as u16;

@@ -112,6 +112,7 @@ fn figures(facts: &Facts<'_>) -> Stage {
     counters.insert("client.cpu_time_us".to_owned(), tally.work_ns / 1000);
     let counter = |name: &str| risen.counters.get(name).copied().unwrap_or(0);
     Stage {
+        strategy: None,
         offered_tps: if let Pace::PerSecond(tps) = spec.pace { tps } else { 0.0 },
         achieved_tps: tally.answered as f64 / duration_s,
         duration_s,

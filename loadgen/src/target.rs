@@ -81,7 +81,7 @@ impl Plan {
         match &options.server {
             None => Ok(Self::Embedded),
             Some(address) => {
-                let target = Target::connect(address, &options.token, options.strategy, options)?;
+                let target = Target::of_address(address, options.strategy, options)?;
                 Ok(Self::Remote(Box::new(target)))
             }
         }
@@ -111,6 +111,18 @@ impl Plan {
 }
 
 impl Target {
+    /// The ports of this strategy, or of that of its first port, of the server at this address.
+    ///
+    /// # Errors
+    /// No server there, one without such a port, or no way leads to it.
+    pub(crate) fn of_address(
+        address: &str,
+        strategy: Option<Strategy>,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        Self::connect(address, &options.token, strategy, options)
+    }
+
     /// The ports of this strategy of a server inside this process, which runs while a target of it is there.
     ///
     /// # Errors
@@ -162,7 +174,7 @@ impl Target {
     }
 
     /// Refuses values that no datagram takes on a port that answers in one: all their reads would fail.
-    fn check_sizes(&self, space: &ItemSpace) -> Result<(), Error> {
+    pub(crate) fn check_sizes(&self, space: &ItemSpace) -> Result<(), Error> {
         let strategy = self.ports[0].1.strategy;
         let room = DATAGRAM_BYTES_MAX - ANSWER_OVERHEAD_BYTES as usize;
         let values = space.values_above(room);

@@ -51,7 +51,7 @@ fn values_out_of_range_are_named_with_their_range() {
     let directory = tempfile::tempdir().unwrap();
     let cases: &[(&[&str], &[&str])] = &[
         (&["run", "--frobnicate"], &["--frobnicate"]),
-        (&["measure"], &["measure"]),
+        (&["frobnicate"], &["frobnicate"]),
         (&["run", "--rate", "0"], &["--rate", "'0'", "1 to 100M", "50k"]),
         (&["run", "--rate", "101M"], &["--rate", "'101M'", "1 to 100M"]),
         (&["run", "--rate", "fast"], &["--rate", "'fast'", "max"]),

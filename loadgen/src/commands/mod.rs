@@ -1,5 +1,6 @@
 //! The commands, and what they have in common at their end: writing the record, the page, the log and the table.
 
+mod compare;
 mod qualify;
 mod run;
 mod seed;
@@ -26,6 +27,7 @@ pub fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Seed(args) => seed::run(args),
         Command::Run(args) => run::run(args),
         Command::Qualify(args) => qualify::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Report(args) => show::run(args),
     }
 }
@@ -53,6 +55,8 @@ fn record(
         stages,
         causes_tps,
         causes,
+        comparison: None,
+        strategies: Vec::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The page: one self-contained file with the verdict, the curves, the stages and the causes of a record.
 
+mod comparison;
+
 use std::fmt::Write as _;
 
 use plotters::style::RGBColor;
@@ -31,8 +33,12 @@ pub fn page(record: &Record) -> String {
     );
     facts(&mut html, record);
     verdict(&mut html, record);
-    charts(&mut html, record);
-    stages(&mut html, record);
+    if let Some(comparison) = &record.comparison {
+        comparison::section(&mut html, record, comparison);
+    } else {
+        charts(&mut html, record);
+        stages(&mut html, record);
+    }
     causes(&mut html, record);
     html.push_str("</body></html>\n");
     html

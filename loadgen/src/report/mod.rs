@@ -2,4 +2,5 @@
 
 pub mod html;
 mod plot;
+pub mod strategies;
 pub mod terminal;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::strategies;
 use crate::record::{Record, Stage};
 
 /// A rate to three digits: `950`, `40.0k`, `1.25M`.
@@ -80,10 +81,12 @@ pub fn stage_line(stage: &Stage) -> String {
 
 /// The final table with causes and verdict.
 pub fn table(record: &Record) -> String {
-    let mut text = String::new();
-    let _ = writeln!(text, "{}", stage_header());
-    for stage in by_rate(&record.stages) {
-        let _ = writeln!(text, "{}", stage_line(stage));
+    let mut text = strategies::text(record);
+    if record.comparison.is_none() {
+        let _ = writeln!(text, "{}", stage_header());
+        for stage in by_rate(&record.stages) {
+            let _ = writeln!(text, "{}", stage_line(stage));
+        }
     }
     if !record.causes.is_empty() {
         let _ = write!(text, "{}", at_rate(record, "\nAt ", " reads/s:"));
