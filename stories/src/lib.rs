@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod embedder;
 mod error;
 mod expectation;
 mod figure;
@@ -15,6 +16,7 @@ pub mod scene;
 pub mod stories;
 mod story;
 mod telling;
+mod watch;
 
 pub use error::StoryError;
 pub use expectation::{Bound, Expectation, Unit};

@@ -1,7 +1,7 @@
 //! The scene of a story: a laboratory, a server at its one end, and the calling thread at the other.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser as _;
 use shingle_client::Options;
@@ -35,6 +35,8 @@ pub struct Scene {
     lab: Lab,
     strategy: Strategy,
     pause: Option<Pause>,
+    /// When the server was started.
+    started: Instant,
 }
 
 impl Scene {
@@ -47,9 +49,21 @@ impl Scene {
         let pause = plan.pauses.server.map(|(duration, interval)| Pause { duration, interval });
         let lab = Lab::up(&plan, &LabOptions::default())?;
         let entered = lab.client().enter()?;
-        let mut scene = Scene { entered, server: None, lab, strategy, pause };
+        let mut scene = Scene { entered, server: None, lab, strategy, pause, started: Instant::now() };
         scene.restart_server()?;
         Ok(scene)
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().expect("it is started with the scene")
+    }
+
+    /// Waits until a multiple of `interval` has passed since the server's start: then one of its pauses ends, if it makes them at this
+    /// interval.
+    pub fn wait_for_phase(&self, interval: Duration) {
+        let passed = self.started.elapsed().as_nanos() % interval.as_nanos();
+        std::thread::sleep(interval - Duration::from_nanos(passed as u64));
     }
 
     /// The laboratory.
@@ -68,6 +82,16 @@ impl Scene {
     /// It does not start.
     pub fn restart_server(&mut self) -> Result<(), StoryError> {
         self.server = None;
+        self.server = Some(self.start_server()?);
+        self.started = Instant::now();
+        Ok(())
+    }
+
+    /// Starts a server of the same kind in the server host, on ports of its own.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_server(&self) -> Result<Server, StoryError> {
         let host = self.lab.server();
         let config = Config {
             listen: host.address(self.family()),
@@ -77,8 +101,7 @@ impl Scene {
             inject_pause: self.pause,
             ..Config::default()
         };
-        self.server = Some(host.run(|| Server::start(config))??);
-        Ok(())
+        Ok(host.run(|| Server::start(config))??)
     }
 
     /// A generator for the server, with flags as `loadgen run` takes them; the items are stored.
@@ -103,8 +126,13 @@ impl Scene {
     /// # Errors
     /// The server cannot be reached.
     pub fn client(&self, timeout: Duration) -> Result<Client, StoryError> {
-        let options = Options { token: TOKEN.to_vec(), timeout, ..Options::default() };
-        Ok(Client::connect_with(&self.tcp_address(), options)?)
+        Ok(Client::connect_with(&self.tcp_address(), Scene::client_options(timeout))?)
+    }
+
+    /// The settings of [`client`](Self::client), for clients of other kinds.
+    #[must_use]
+    pub fn client_options(timeout: Duration) -> Options {
+        Options { token: TOKEN.to_vec(), timeout, ..Options::default() }
     }
 
     /// The kernel's counters in a host now.
@@ -156,7 +184,7 @@ impl Scene {
     }
 
     fn tcp_address(&self) -> String {
-        self.server.as_ref().expect("it is started with the scene").tcp_addr().to_string()
+        self.server().tcp_addr().to_string()
     }
 }
 

@@ -1,10 +1,15 @@
 //! The stories: one a file.
 
+mod bad_path;
+mod balancer;
+mod corrupting;
 mod flipped_sysctl;
 mod fragment_limit;
 mod low_volume_client;
+mod pause;
 mod reordering;
 mod transit_gateway;
+mod window;
 
 use crate::story::Story;
 
@@ -15,6 +20,11 @@ pub static ALL: &[&Story] = &[
     &flipped_sysctl::STORY,
     &transit_gateway::STORY,
     &reordering::STORY,
+    &pause::STORY,
+    &bad_path::STORY,
+    &corrupting::STORY,
+    &balancer::STORY,
+    &window::STORY,
 ];
 
 #[cfg(test)]
