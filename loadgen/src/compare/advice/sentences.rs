@@ -241,6 +241,17 @@ fn not_told(grounds: &Grounds<'_>) -> Vec<String> {
     {
         words.extend(compressed(grounds).map(|sentence| format!("compressed: {sentence}.")));
     }
+    let unbroken = |figures: &&StrategyFigures| {
+        figures.tps_at_slo.is_some_and(|tps| tps > 0.0) && figures.broken_at_tps.is_none()
+    };
+    let unbroken: Vec<_> =
+        grounds.strategies.iter().filter(unbroken).map(|figures| figures.strategy.as_str()).collect();
+    if !unbroken.is_empty() {
+        words.push(format!(
+            "The search broke nothing of {}: it ended where its time was over or, in a laboratory, at what the laboratory carries by itself, so they may carry more.",
+            unbroken.join(", ")
+        ));
+    }
     if grounds.all_compressed {
         words.push("This server keeps values compressed for its compressed port, and its other ports decode them for each answer: their CPU time includes that.".to_owned());
     }

@@ -12,6 +12,7 @@ fn met(strategy: Strategy) -> StrategyFigures {
         rounds: 3,
         valid: true,
         tps_at_slo: Some(100_000.0),
+        broken_at_tps: Some(120_000.0),
         ..StrategyFigures::default()
     };
     with_p99(&mut figures, 200.0);
@@ -173,4 +174,12 @@ fn a_median_spoiled_in_some_rounds_is_undecided() {
     assert!(says(&verdict, "1 of 3 rounds met it"), "{:?}", verdict.words);
     // Alone it meets nothing.
     assert_eq!(judged(&[chunked.clone(), chunked], |_, _| ()).1.outcome, Outcome::Fail);
+}
+
+#[test]
+fn a_search_that_broke_nothing_is_no_highest_rate() {
+    let mut chunked = met(Strategy::Chunked);
+    chunked.broken_at_tps = None;
+    let verdict = judged(&[chunked, met(Strategy::DfOff)], |_, _| ()).1;
+    assert!(says(&verdict, "broke nothing of chunked:"), "{:?}", verdict.words);
 }
