@@ -150,6 +150,11 @@ impl Embedded {
         &self.site.token
     }
 
+    /// How many items it holds.
+    pub fn items(&self) -> u64 {
+        self.server.stats().store.items
+    }
+
     /// Where it runs.
     pub fn site(&self) -> &Site {
         &self.site

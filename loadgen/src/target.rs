@@ -203,6 +203,11 @@ impl Target {
         self.embedded.as_ref().map_or(Ok(()), |server| server.check_alive())
     }
 
+    /// How many items the server holds, if it lives in this process.
+    pub(crate) fn items_held_inside(&self) -> Option<u64> {
+        self.embedded.as_ref().map(|server| server.items())
+    }
+
     /// The laboratory that it and the generator stand in, if they do.
     pub fn lab(&self) -> Option<&Arc<Laboratory>> {
         self.embedded.as_ref().and_then(|server| server.site().lab())
