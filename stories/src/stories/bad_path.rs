@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use shingle_client::GetError;
 use shingle_loadgen::record::Stage;
-use shingle_netlab::Family;
 use shingle_proto::wire::Strategy;
 
 use crate::error::StoryError;
@@ -34,7 +33,7 @@ static FLOWS: Expectation = Expectation {
 
 static READS: Expectation = Expectation {
     what: "failed reads",
-    formula: "all reads of those flows",
+    formula: "all reads of the flows on the bad path",
     bound: Bound::Exactly,
     unit: Unit::Count("reads"),
     reason: "the path drops everything: the failure rate is the share of flows that hash to it, a quarter, whatever the rate",
@@ -52,7 +51,7 @@ static COUNTED: Expectation = Expectation {
 
 static RETRIES: Expectation = Expectation {
     what: "failed reads with three retries",
-    formula: "all reads of those flows",
+    formula: "all reads of the flows on the bad path",
     bound: Bound::Exactly,
     unit: Unit::Count("reads"),
     reason: "a retry has the ports of its flow, and takes the same path",
@@ -87,29 +86,10 @@ const CONNECTS_MAX: u32 = 10;
 const KEY: &[u8] = b"key";
 
 fn tell(telling: &mut Telling) -> Result<(), StoryError> {
-    let (tps, duration) =
-        telling.form().pick((4_000, Duration::from_secs(5)), (2_000, Duration::from_secs(1)));
-    let scene = Scene::new("bad-path", &[], Strategy::Chunked)?;
-    for (retries, expectation) in [("", &READS), (" --retries 3", &RETRIES)] {
-        let mut rig = scene.rig(&format!("{FLAGS}{retries}"))?;
-        let watch = Watch::begin(&scene)?;
-        let stage = scene::stage(&mut rig, tps, duration)?;
-        let risen = watch.end(&scene)?;
-        let hashed = on_bad_path(&scene, &stage)?;
-        let lost: BTreeSet<u16> =
-            stage.by_flow.iter().filter(|flow| flow.failed > 0).map(|flow| flow.source_port).collect();
-        let case = format!("{} of {FLOWS_COUNT} flows on the bad path{retries}", hashed.len());
-        telling.row(&FLOWS, &case, 0.0, hashed.symmetric_difference(&lost).count() as f64);
-        let of_bad = stage.by_flow.iter().filter(|flow| hashed.contains(&flow.source_port));
-        let of_bad: u64 = of_bad.map(|flow| flow.reads).sum();
-        telling.row(expectation, &case, of_bad as f64, stage.failed as f64);
-        if retries.is_empty() {
-            let dropped = risen.lab("far.bad_path_down");
-            telling.row(&COUNTED, &case, dropped as f64, stage.failed as f64);
-        }
+    for family in telling.form().pick(&["4", "6"][..], &["4"]) {
+        everything_of_some(telling, family)?;
     }
-    clients_try_other_ports(telling, &scene)?;
-    scene.close(telling)?;
+    let (tps, duration) = load(telling);
     let scene = Scene::new("bad-path", &["rate=10%"], Strategy::Chunked)?;
     let mut rig = scene.rig(&format!("{FLAGS} --retries 3"))?;
     let stage = scene::stage(&mut rig, tps, duration)?;
@@ -118,10 +98,43 @@ fn tell(telling: &mut Telling) -> Result<(), StoryError> {
     scene.close(telling)
 }
 
+fn load(telling: &Telling) -> (u32, Duration) {
+    telling.form().pick((4_000, Duration::from_secs(5)), (2_000, Duration::from_secs(1)))
+}
+
+/// The bad path drops all packets.
+fn everything_of_some(telling: &mut Telling, family: &str) -> Result<(), StoryError> {
+    let (tps, duration) = load(telling);
+    let scene = Scene::new("bad-path", &[&format!("family={family}")], Strategy::Chunked)?;
+    for (retries, expectation) in [("", &READS), (" --retries 3", &RETRIES)] {
+        let mut rig = scene.rig(&format!("{FLAGS}{retries}"))?;
+        let watch = Watch::begin(&scene)?;
+        let stage = scene::stage(&mut rig, tps, duration)?;
+        let risen = watch.end(&scene)?;
+        let lost: BTreeSet<u16> =
+            stage.by_flow.iter().filter(|flow| flow.failed > 0).map(|flow| flow.source_port).collect();
+        // Of IPv6 `ip route get` names other paths than forwarded packets take: there, flows that lost anything stand for those.
+        let hashed = if family == "4" { on_bad_path(&scene, &stage)? } else { lost.clone() };
+        let case = format!("IPv{family}, {} of {FLOWS_COUNT} flows on the bad path", hashed.len());
+        if family == "4" {
+            telling.row(&FLOWS, &case, 0.0, hashed.symmetric_difference(&lost).count() as f64);
+        }
+        let of_bad = stage.by_flow.iter().filter(|flow| hashed.contains(&flow.source_port));
+        let of_bad: u64 = of_bad.map(|flow| flow.reads).sum();
+        telling.row(expectation, &case, of_bad as f64, stage.failed as f64);
+        if retries.is_empty() {
+            let dropped = risen.lab("far.bad_path_down");
+            telling.row(&COUNTED, &case, dropped as f64, stage.failed as f64);
+        }
+    }
+    clients_try_other_ports(telling, &scene, family)?;
+    scene.close(telling)
+}
+
 /// Source ports of the flows whose answers the router sends over the bad path.
 fn on_bad_path(scene: &Scene, stage: &Stage) -> Result<BTreeSet<u16>, StoryError> {
     let lab = scene.lab();
-    let [client, server] = [lab.client(), lab.server()].map(|host| host.address(Family::V4).to_string());
+    let [client, server] = [lab.client(), lab.server()].map(|host| host.address(scene.family()).to_string());
     let mut ports = BTreeSet::new();
     for flow in &stage.by_flow {
         let [from, to] = [flow.server_port, flow.source_port].map(|port| port.to_string());
@@ -138,7 +151,7 @@ fn on_bad_path(scene: &Scene, stage: &Stage) -> Result<BTreeSet<u16>, StoryError
 }
 
 /// Clients as programs embed them: what nothing comes to connects again.
-fn clients_try_other_ports(telling: &mut Telling, scene: &Scene) -> Result<(), StoryError> {
+fn clients_try_other_ports(telling: &mut Telling, scene: &Scene, family: &str) -> Result<(), StoryError> {
     let (mut read, mut began_badly) = (0, 0);
     for _ in 0..CLIENTS {
         for connect in 0..CONNECTS_MAX {
@@ -154,7 +167,7 @@ fn clients_try_other_ports(telling: &mut Telling, scene: &Scene) -> Result<(), S
             }
         }
     }
-    let case = format!("{began_badly} began on the bad path");
+    let case = format!("IPv{family}, {began_badly} began on the bad path");
     telling.row(&OTHER_PORT, case, CLIENTS.into(), read.into());
     Ok(())
 }

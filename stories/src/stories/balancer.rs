@@ -93,7 +93,7 @@ static TOLD_APART: Expectation = Expectation {
 
 static NOTICED: Expectation = Expectation {
     what: "time until the client says so",
-    formula: "1,000 ms",
+    formula: "1,000 ms for silence, 100 ms for the others",
     bound: Bound::AtMost,
     unit: Unit::Milliseconds,
     reason: "four heartbeats of 240 ms; leaving and stopping are known from the next datagram on",
@@ -258,6 +258,12 @@ fn silence(telling: &mut Telling) -> Result<(), StoryError> {
 fn book(telling: &mut Telling, case: &str, going: &Going, as_expected: bool) {
     telling.row(&TOLD_APART, format!("{case}: {}", going.word()), 1.0, f64::from(u8::from(as_expected)));
     if telling.form().pick(true, false) {
-        telling.row(&NOTICED, case, 1_000.0, going.noticed.as_secs_f64() * 1000.0);
+        let silent = matches!(going.state, ServerState::Silent { .. });
+        telling.row(
+            &NOTICED,
+            case,
+            if silent { 1_000.0 } else { 100.0 },
+            going.noticed.as_secs_f64() * 1000.0,
+        );
     }
 }
