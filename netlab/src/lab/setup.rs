@@ -157,11 +157,15 @@ fn await_addresses(plan: &Plan, index: usize, host: &Host) -> Result<(), LabErro
 fn addressing(plan: &Plan, index: usize, ipv6: bool) -> String {
     let planned = &plan.hosts[index];
     let mut batch = String::new();
-    for (device, address, prefix) in
-        planned.addresses.iter().filter(|(_, address, _)| address.is_ipv6() == ipv6)
-    {
-        let nodad = if ipv6 { " nodad" } else { "" };
-        let _ = writeln!(batch, "address add {address}/{prefix} dev {device}{nodad}");
+    let own = planned.addresses.iter().filter(|(_, address, _)| address.is_ipv6() == ipv6);
+    for (number, (device, address, prefix)) in own.enumerate() {
+        // Of several addresses IPv6 may choose any as the source, but not a deprecated one (RFC 6724, section 5, rule 3).
+        let words = match (ipv6, number) {
+            (false, _) => "",
+            (true, 0) => " nodad",
+            (true, _) => " nodad preferred_lft 0",
+        };
+        let _ = writeln!(batch, "address add {address}/{prefix} dev {device}{words}");
     }
     // Nobody asks who has an address: the first packet waits for nothing, and captures show the traffic alone.
     for (wire, near, far) in ends(plan, index) {
