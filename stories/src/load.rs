@@ -54,7 +54,7 @@ impl Load {
         (tps, duration): (u32, Duration),
         count: &dyn Fn() -> Result<f64, StoryError>,
     ) -> Result<Measured, StoryError> {
-        for repeats_left in (0..=INVALID_REPEATS_MAX).rev() {
+        for repeats_left in (0..=telling.form().pick(INVALID_REPEATS_MAX, 1)).rev() {
             let before = count()?;
             let stage = scene::stage(&mut self.rig, tps, duration)?;
             let (answers, counted) = (self.answers(stage.sent), count()? - before);
@@ -64,7 +64,7 @@ impl Load {
             telling.progress(&format!("{tps} reads/s: spoilt by a stall of this machine"));
             if repeats_left == 0 {
                 telling.note(format!(
-                    "this machine stalled each time {tps} reads/s were tried: figures there are its own"
+                    "this machine stalled each time {tps} reads/s were tried: figures at this rate may be its own"
                 ));
                 return Ok(Measured { stage, answers, counted });
             }

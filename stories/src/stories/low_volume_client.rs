@@ -11,6 +11,7 @@ use shingle_proto::wire::Strategy;
 
 use crate::error::StoryError;
 use crate::expectation::{Bound, Expectation, Unit};
+use crate::figure::{Curve, Figure, Marks};
 use crate::scene::{self, Scene};
 use crate::story::Story;
 use crate::telling::Telling;
@@ -78,29 +79,42 @@ const KEY: &[u8] = b"large";
 fn tell(telling: &mut Telling) -> Result<(), StoryError> {
     let form = telling.form();
     let (often, rarely) = form.pick((60, 12), (7, 3));
-    let (lost, load) = lost_beside_load(telling, Strategy::KernelPmtud, INTERVAL, often)?;
+    let (reads, load) = beside_load(telling, Strategy::KernelPmtud, INTERVAL, often)?;
     let period = EXPIRES.as_millis() / INTERVAL.as_millis() + 1;
     let expected = often.div_ceil(period as u32);
     let case = format!("{often} reads, one each {} ms", INTERVAL.as_millis());
-    telling.row(&EACH_EXPIRY, &case, expected.into(), lost.into());
+    telling.row(&EACH_EXPIRY, &case, expected.into(), lost(&reads));
+    let mut curves = vec![curve(Strategy::KernelPmtud, &reads)];
     telling.row(&UNSEEN, "kernel-pmtud", 0.5, load.failure_rate * 100.0);
-    let (lost, _) = lost_beside_load(telling, Strategy::KernelPmtud, RARE_INTERVAL, rarely)?;
+    let (reads, _) = beside_load(telling, Strategy::KernelPmtud, RARE_INTERVAL, rarely)?;
     let rare_case = format!("{rarely} reads, one each {} ms", RARE_INTERVAL.as_millis());
-    telling.row(&ALL, rare_case, rarely.into(), lost.into());
+    telling.row(&ALL, rare_case, rarely.into(), lost(&reads));
     for strategy in [Strategy::Chunked, Strategy::DfOff] {
-        let (lost, _) = lost_beside_load(telling, strategy, INTERVAL, often)?;
-        telling.row(&NONE, format!("{}, {case}", strategy.name()), 0.0, lost.into());
+        let (reads, _) = beside_load(telling, strategy, INTERVAL, often)?;
+        telling.row(&NONE, format!("{}, {case}", strategy.name()), 0.0, lost(&reads));
+        curves.push(curve(strategy, &reads));
     }
+    telling.figure(Figure {
+        name: "low-volume-client",
+        title: format!(
+            "Large reads lost, one each {} ms, path MTU kept for {} s",
+            INTERVAL.as_millis(),
+            EXPIRES.as_secs()
+        ),
+        x: "time (s)",
+        y: "lost reads, all so far",
+        curves,
+    });
     Ok(())
 }
 
-/// How many of `reads` large reads the low-volume client lost, and what became of the load beside it.
-fn lost_beside_load(
+/// Of the large reads of the low-volume client which were answered, and what became of the load beside it.
+fn beside_load(
     telling: &mut Telling,
     strategy: Strategy,
     interval: Duration,
     reads: u32,
-) -> Result<(u32, Stage), StoryError> {
+) -> Result<(Vec<bool>, Stage), StoryError> {
     let expires = format!("mtu-expires={}s", EXPIRES.as_secs());
     let scene = Scene::new("narrow", &[&expires], strategy)?;
     let mut rig = scene.rig("--items 10k --arrivals constant --timeout 500ms")?;
@@ -108,27 +122,40 @@ fn lost_beside_load(
     scene.use_client_address(addresses[1])?;
     let mut client = scene.client(TIMEOUT)?;
     client.control()?.set(KEY, &[7; VALUE_BYTES], 0)?;
-    let (lost, load) = thread::scope(|scope| {
+    let (answered, load) = thread::scope(|scope| {
         // The load's threads are started from here, and so in the client host as well.
-        let beside = scope.spawn(|| lost_reads(&mut client, interval, reads));
+        let beside = scope.spawn(|| answered(&mut client, interval, reads));
         let load = scene::stage(&mut rig, LOAD_TPS, interval * reads);
         (beside.join().expect("a client does not panic"), load)
     });
     scene.close(telling)?;
-    Ok((lost?, load?))
+    Ok((answered?, load?))
 }
 
-/// Reads the large value at each interval; how often no answer came.
-fn lost_reads(client: &mut Client, interval: Duration, reads: u32) -> Result<u32, GetError> {
+/// Reads the large value at each interval; whether each read was answered.
+fn answered(client: &mut Client, interval: Duration, reads: u32) -> Result<Vec<bool>, GetError> {
     let start = Instant::now();
-    let mut lost = 0;
-    for index in 0..reads {
+    let read = |index| {
         thread::sleep((start + interval * index).saturating_duration_since(Instant::now()));
         match client.get(KEY) {
-            Ok(value) => assert_eq!(value.map(|value| value.len()), Some(VALUE_BYTES), "it is stored"),
-            Err(GetError::TimedOut { .. }) => lost += 1,
-            Err(other) => return Err(other),
+            Ok(value) => {
+                assert_eq!(value.map(|value| value.len()), Some(VALUE_BYTES), "it is stored");
+                Ok(true)
+            }
+            Err(GetError::TimedOut { .. }) => Ok(false),
+            Err(other) => Err(other),
         }
-    }
-    Ok(lost)
+    };
+    (0..reads).map(read).collect()
+}
+
+fn lost(answered: &[bool]) -> f64 {
+    answered.iter().filter(|answered| !**answered).count() as f64
+}
+
+/// Reads lost so far, over time.
+fn curve(strategy: Strategy, answered: &[bool]) -> Curve {
+    let point = |index| (INTERVAL.as_secs_f64() * index as f64, lost(&answered[..=index]));
+    let points = (0..answered.len()).map(point).collect();
+    Curve { name: strategy.name().to_owned(), marks: Marks::Dots, points }
 }
