@@ -90,12 +90,12 @@ impl Told {
             }
             lines.push(format!("  {expectation}"));
             lines.push(format!("    because {}", expectation.reason));
-            lines.push(format!("    {:<44}{:>18}{:>18}   held", "", "expected", "measured"));
+            lines.push(format!("    {:<60}{:>18}{:>18}   held", "", "expected", "measured"));
             for row in rows {
                 let [expected, measured] =
                     [row.expected, row.measured].map(|figure| expectation.unit.show(figure));
                 let held = if row.held() { "yes" } else { "NO" };
-                lines.push(format!("    {:<44}{expected:>18}{measured:>18}   {held}", row.case));
+                lines.push(format!("    {:<60}{expected:>18}{measured:>18}   {held}", row.case));
             }
         }
         lines.extend(self.telling.notes.iter().map(|note| format!("  note: {note}")));

@@ -71,11 +71,6 @@ impl Scene {
         &self.lab
     }
 
-    /// It, to start its clock.
-    pub fn lab_mut(&mut self) -> &mut Lab {
-        &mut self.lab
-    }
-
     /// Stops the server and starts another, which has nothing stored: build rigs and clients again.
     ///
     /// # Errors
@@ -174,7 +169,7 @@ impl Scene {
         let topology = &lab.plan().topology;
         for (name, packets) in lab.own_losses()? {
             telling.note(format!(
-                "{topology} under {}: the laboratory itself lost {packets} packets ({name})",
+                "{topology} under {}: the laboratory itself lost or held up {packets} packets ({name})",
                 strategy.name()
             ));
         }

@@ -159,13 +159,13 @@ fn tell(telling: &mut Telling) -> Result<(), StoryError> {
 fn flows(telling: &mut Telling) -> Result<(), StoryError> {
     let [after, memory] = [("after", GONE_AFTER), ("timeout", MEMORY)]
         .map(|(name, time)| format!("{name}={}s", time.as_secs()));
-    let mut scene = Scene::new("balancer", &["servers=2", &after, &memory], Strategy::Chunked)?;
+    let scene = Scene::new("balancer", &["servers=2", &after, &memory], Strategy::Chunked)?;
     let flags = format!(
         "--arrivals constant --items 1k --values fixed:300 --threads 1 --flows {FLOWS} --timeout 500ms"
     );
     let mut old = scene.rig(&flags)?;
     let watch = Watch::begin(&scene)?;
-    scene.lab_mut().start_clock();
+    scene.lab().start_clock();
     // They send all the time, for longer after the server went than the balancer remembers who is silent.
     let duration = GONE_AFTER + MEMORY + Duration::from_secs(1);
     let stage = scene::stage(&mut old, TPS, duration)?;
@@ -225,11 +225,11 @@ fn stopping(telling: &mut Telling) -> Result<(), StoryError> {
 /// A server that is gone behind its balancer.
 fn silence(telling: &mut Telling) -> Result<(), StoryError> {
     let memory = format!("timeout={}s", MEMORY.as_secs());
-    let mut scene = Scene::new("balancer", &["servers=1", "after=0", &memory], Strategy::Chunked)?;
+    let scene = Scene::new("balancer", &["servers=1", "after=0", &memory], Strategy::Chunked)?;
     let address = scene.server().tcp_addr().to_string();
     let (going, stays, failed) = runtime()?.block_on(async {
         let client = connected(&address).await?;
-        let going = read_until_noticed(&client, || scene.lab_mut().start_clock()).await;
+        let going = read_until_noticed(&client, || scene.lab().start_clock()).await;
         tokio::time::sleep(MEMORY + SETTLED).await;
         let stays = matches!(client.state(), ServerState::Silent { .. });
         let again = connected(&address).await?;

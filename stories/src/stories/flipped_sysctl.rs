@@ -85,7 +85,7 @@ const NO_PMTU_DISC: &str = "net.ipv4.ip_no_pmtu_disc";
 fn tell(telling: &mut Telling) -> Result<(), StoryError> {
     let form = telling.form();
     let (limit, limit_setting) = form.pick((1000.0, "limit=1000/s"), (100.0, "limit=100/s"));
-    let rate = form.pick((20_000, Duration::from_secs(8)), (2_000, Duration::from_secs(2)));
+    let rate = form.pick((20_000, Duration::from_secs(8)), (2_000, Duration::from_millis(1_500)));
     let mut scene = Scene::new("fragment-limit", &[limit_setting], Strategy::KernelPmtud)?;
     let items = form.pick("--items 100k", "--items 10k");
     let mut load = Load::new(&scene, items)?;

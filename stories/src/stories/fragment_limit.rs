@@ -176,8 +176,8 @@ fn run(
     let scene = Scene::new("fragment-limit", &settings, strategy)?;
     let mut load = Load::new(&scene, form.pick("--items 100k", "--items 10k"))?;
     let (mut points, mut dropped) = (Vec::new(), 0.0);
+    load.warm_up(rates[0])?;
     for tps in rates {
-        load.warm_up(*tps)?;
         let measured = load.measure(telling, (*tps, duration), &|| second_fragments_passed(&scene))?;
         dropped += drops(&measured.stage);
         points.push(Point { tps: *tps, measured });

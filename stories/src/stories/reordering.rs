@@ -82,7 +82,7 @@ const GAP_MS: u32 = 4;
 
 fn tell(telling: &mut Telling) -> Result<(), StoryError> {
     let form = telling.form();
-    let (tps, duration) = form.pick((3_000, Duration::from_secs(6)), (1_000, Duration::from_secs(2)));
+    let (tps, duration) = form.pick((3_000, Duration::from_secs(6)), (1_000, Duration::from_secs(1)));
     for extra_ms in &EXTRA_MS[..form.pick(3, 2)] {
         let settings = ["rate=50%", "mtu=1500", &format!("extra={extra_ms}ms")];
         let scene = Scene::new("reordering", &settings, Strategy::Chunked)?;
