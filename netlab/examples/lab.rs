@@ -1,6 +1,6 @@
 //! What laboratories cost on this machine: how long they take to come up and to go, and how true added latency is.
 //!
-//! `cargo run --release -p shingle-netlab --features lab --example lab`
+//! `cargo run --release -p shingle-netlab --example lab`
 
 use std::error::Error;
 use std::net::{SocketAddr, UdpSocket};

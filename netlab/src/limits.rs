@@ -139,6 +139,15 @@ pub(crate) const SLOW_INTERVAL_NS: u64 = SECOND_NS / 5;
 /// Of a laboratory's name: with the words around it, the name of a file (255 bytes at most) that people can still read.
 #[cfg(feature = "lab")]
 pub(crate) const LAB_NAME_BYTES_MAX: usize = 40;
+/// How long another process may take to make or remove what it is at: some hundred laboratories that start at once.
+#[cfg(feature = "lab")]
+pub(crate) const GUARD_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+/// Between two looks whether it is done: it takes milliseconds.
+#[cfg(feature = "lab")]
+pub(crate) const GUARD_POLL: std::time::Duration = std::time::Duration::from_millis(1);
+/// How long iptables waits for another iptables of the machine, in seconds: as an argument.
+#[cfg(feature = "lab")]
+pub(crate) const XTABLES_WAIT_S: &str = "10";
 /// How often the processes of a host are looked for and killed, a millisecond apart: who starts new ones faster is not stopped by more.
 #[cfg(feature = "lab")]
 pub(crate) const KILL_ROUNDS_MAX: u32 = 100;

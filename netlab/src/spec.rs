@@ -48,7 +48,7 @@ pub enum SpecError {
     #[error("`{0}` is no setting; give NAME=VALUE, such as delay=5ms")]
     Setting(String),
     /// A value is not of its parameter's kind.
-    #[error("{topology}: {name}={value} cannot be read; give {unit} ({range})")]
+    #[error("{topology}: {name}={value} cannot be read; give {allowed}")]
     Value {
         /// The topology.
         topology: &'static str,
@@ -56,10 +56,8 @@ pub enum SpecError {
         name: &'static str,
         /// What was given.
         value: String,
-        /// How values of this parameter look.
-        unit: String,
-        /// What is allowed.
-        range: String,
+        /// How values of this parameter look, and what is allowed.
+        allowed: String,
     },
     /// A value lies outside of its range.
     #[error("{topology}: {name}={value} is out of range; give {range}")]
@@ -163,8 +161,7 @@ impl Spec {
             topology,
             name,
             value: text.into(),
-            unit: parameter.unit(),
-            range: range.clone(),
+            allowed: parameter.allowed(),
         })?;
         if value < parameter.range.0 || value > parameter.range.1 {
             return Err(SpecError::Range { topology, name, value: text.into(), range });

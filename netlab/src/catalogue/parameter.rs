@@ -40,6 +40,14 @@ pub(crate) enum Kind {
 pub(crate) const WHOLE_PPM: u64 = 1_000_000;
 
 impl Parameter {
+    /// What may be set, in words: the unit and the range, or the words to choose from.
+    pub fn allowed(&self) -> String {
+        match self.kind {
+            Kind::Choice(words) => words.join(" or "),
+            _ => format!("{}; {}", self.unit(), self.range()),
+        }
+    }
+
     /// The unit in words, with how values are written.
     pub fn unit(&self) -> String {
         match self.kind {

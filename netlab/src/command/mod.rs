@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 enum Command {
     /// The topologies: what each does, its parameters, the story it stands for
     List {
-        /// One of them; else all
+        /// One of them, in full; else all, in short
         topology: Option<String>,
     },
     /// Runs a command in the client host of a network

@@ -3,22 +3,14 @@
 //! Each laboratory has a file NAME.lock below [`LOCKS`], locked (flock) as long as its process lives, which lists its namespaces before
 //! they are made. Who finds such a file unlocked removes what it lists. All this happens under one lock of the directory.
 
-use std::fs::{self, File, Metadata, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::Instant;
 
-use nix::errno::Errno;
-use nix::mount::{MntFlags, umount2};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use super::{LabError, namespaces};
+use crate::limits::{GUARD_POLL, GUARD_WAIT_MAX, LAB_NAME_BYTES_MAX};
 
-use super::LabError;
-use crate::limits::{KILL_ROUNDS_MAX, LAB_NAME_BYTES_MAX};
-
-/// Where `ip netns` keeps its namespaces.
-const NAMESPACES: &str = "/run/netns";
 /// Where laboratories keep their locks.
 const LOCKS: &str = "/run/shingle-netlab";
 /// The lock of the directory itself.
@@ -38,9 +30,10 @@ impl Claim {
     pub(super) fn take(name: &str, hosts: &[&str]) -> Result<Self, LabError> {
         check_name(name)?;
         let _guard = guard()?;
+        namespaces::prepare()?;
         remove_dead()?;
         let file = lock_file(name);
-        let namespaces: Vec<PathBuf> = hosts.iter().map(|host| namespace(name, host)).collect();
+        let namespaces: Vec<PathBuf> = hosts.iter().map(|host| namespaces::file(name, host)).collect();
         let Some((mut lock, _)) = try_lock(&file)? else {
             return Err(LabError::InUse { name: name.to_owned(), owner: owner(&file) });
         };
@@ -50,11 +43,11 @@ impl Claim {
         }
         lock.write_all(list.as_bytes()).map_err(LabError::system(format!("write {}", file.display())))?;
         // Namespaces of these names without a lock: somebody emptied the directory of locks.
-        remove(&namespaces)?;
+        namespaces::remove(&namespaces)?;
         Ok(Self { name: name.to_owned(), namespaces, _lock: lock })
     }
 
-    /// Files of the namespaces, in the order of the hosts.
+    /// Files of the namespaces, in the order of the hosts; none once the name is given back.
     pub(super) fn namespaces(&self) -> &[PathBuf] {
         &self.namespaces
     }
@@ -67,7 +60,7 @@ impl Claim {
             return Ok(());
         }
         let _guard = guard()?;
-        remove(&namespaces)?;
+        namespaces::remove(&namespaces)?;
         let file = lock_file(&self.name);
         match fs::remove_file(&file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -93,10 +86,6 @@ fn check_name(name: &str) -> Result<(), LabError> {
     if fits { Ok(()) } else { Err(LabError::Name { name: name.to_owned() }) }
 }
 
-fn namespace(name: &str, host: &str) -> PathBuf {
-    Path::new(NAMESPACES).join(format!("shingle-{name}-{host}"))
-}
-
 fn lock_file(name: &str) -> PathBuf {
     Path::new(LOCKS).join(format!("{name}.lock"))
 }
@@ -106,8 +95,20 @@ fn guard() -> Result<File, LabError> {
     fs::create_dir_all(LOCKS).map_err(LabError::system(format!("make {LOCKS}")))?;
     let path = Path::new(LOCKS).join(GUARD);
     let file = File::create(&path).map_err(LabError::system(format!("make {}", path.display())))?;
-    file.lock().map_err(LabError::system(format!("lock {}", path.display())))?;
-    Ok(file)
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // Its holder is stopped, or a debugger is in it.
+            Err(TryLockError::WouldBlock) if begin.elapsed() > GUARD_WAIT_MAX => {
+                return Err(LabError::Guard { file: path.display().to_string() });
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(GUARD_POLL),
+            Err(TryLockError::Error(error)) => {
+                return Err(LabError::system(format!("lock {}", path.display()))(error));
+            }
+        }
+    }
 }
 
 /// The locked file and what stood in it; none if somebody living holds it.
@@ -147,94 +148,9 @@ fn remove_dead() -> Result<Vec<String>, LabError> {
             continue;
         };
         let namespaces: Vec<PathBuf> = text.lines().skip(1).map(PathBuf::from).collect();
-        remove(&namespaces)?;
+        namespaces::remove(&namespaces)?;
         fs::remove_file(&path).map_err(LabError::system(format!("remove {}", path.display())))?;
         removed.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
     }
     Ok(removed)
-}
-
-/// Ends all processes in the namespaces, and unmounts and removes their files. The kernel takes devices and rules away with them.
-fn remove(namespaces: &[PathBuf]) -> Result<(), LabError> {
-    let ours = namespaces.iter().filter(|path| path.starts_with(NAMESPACES));
-    let there: Vec<&PathBuf> = ours.filter(|path| path.exists()).collect();
-    if there.is_empty() {
-        return Ok(());
-    }
-    let inhabitants = Inhabitants::of(&there);
-    inhabitants.kill();
-    for path in there {
-        match umount2(path, MntFlags::MNT_DETACH) {
-            // Not mounted: the owner died between making the file and mounting the namespace on it.
-            Ok(()) | Err(Errno::EINVAL) => {}
-            Err(error) => return Err(LabError::system(format!("unmount {}", path.display()))(error)),
-        }
-        fs::remove_file(path).map_err(LabError::system(format!("remove {}", path.display())))?;
-    }
-    // Who was on the way in when the others were killed; nobody finds the way any more.
-    inhabitants.kill();
-    Ok(())
-}
-
-/// The processes that are in some namespaces, or about to be.
-struct Inhabitants {
-    /// Device and inode of the namespaces.
-    namespaces: Vec<(u64, u64)>,
-    /// Held open: the inode of a namespace that is gone is soon another's.
-    _held: Vec<File>,
-    /// What `nsenter` is told to enter.
-    arguments: Vec<Vec<u8>>,
-}
-
-impl Inhabitants {
-    fn of(namespaces: &[&PathBuf]) -> Self {
-        let held: Vec<File> = namespaces.iter().filter_map(|path| File::open(path).ok()).collect();
-        Self {
-            namespaces: held
-                .iter()
-                .filter_map(|file| file.metadata().ok())
-                .map(|file| identity(&file))
-                .collect(),
-            _held: held,
-            arguments: namespaces
-                .iter()
-                .map(|path| format!("--net={}", path.display()).into_bytes())
-                .collect(),
-        }
-    }
-
-    /// SIGKILL to each, again until there is none: they may be starting others.
-    fn kill(&self) {
-        for _ in 0..KILL_ROUNDS_MAX {
-            let Ok(processes) = fs::read_dir("/proc") else { return };
-            let found: Vec<u32> = processes
-                .flatten()
-                .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-                .filter(|&process| process != std::process::id() && self.include(process))
-                .collect();
-            if found.is_empty() {
-                return;
-            }
-            for process in found {
-                // Gone by itself meanwhile, or another user's: the next round finds out.
-                let _ = kill(Pid::from_raw(process as i32), Signal::SIGKILL);
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    fn include(&self, process: u32) -> bool {
-        let directory = PathBuf::from(format!("/proc/{process}"));
-        let inside = fs::metadata(directory.join("ns/net"))
-            .is_ok_and(|file| self.namespaces.contains(&identity(&file)));
-        inside
-            || fs::read(directory.join("cmdline")).is_ok_and(|line| {
-                line.split(|&byte| byte == 0)
-                    .any(|word| self.arguments.iter().any(|argument| argument == word))
-            })
-    }
-}
-
-fn identity(namespace: &Metadata) -> (u64, u64) {
-    (namespace.dev(), namespace.ino())
 }

@@ -36,6 +36,14 @@ pub enum LabError {
         /// Process id of its owner.
         owner: String,
     },
+    /// Another process has been making or removing a laboratory for very long.
+    #[error(
+        "{file} stays locked: the process that makes or removes a laboratory does not go on; let it go on (kill -CONT) or end it (lsof {file} names it)"
+    )]
+    Guard {
+        /// The file that whoever makes or removes a laboratory has locked.
+        file: String,
+    },
     /// The ends shall talk IPv6, and the kernel does not.
     #[error(
         "this machine's kernel has no IPv6 (/proc/net/if_inet6 is missing); boot without ipv6.disable=1, or take family=4"

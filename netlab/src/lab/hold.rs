@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use super::nfqueue::Queue;
 use super::{Host, LabError};
-use crate::limits::{HOLD_LATE, HOLD_READS_MAX, HOLD_WAKE};
+use crate::limits::{HOLD_LATE, HOLD_READS_MAX, HOLD_WAKE, XTABLES_WAIT_S};
 use crate::plan::Hold;
 
 /// A thread that lets packets go on when they are due. What waits when it ends is dropped by the kernel.
@@ -81,7 +81,7 @@ impl Drop for Holder {
 /// Rules that lead what comes in by the device, with the mark, to the queue. Without the thread packets are dropped, not let through.
 fn lead(host: &Host, number: u16, hold: &Hold) -> Result<(), LabError> {
     let (number, mark) = (number.to_string(), hold.mark.map(|mark| mark.to_string()));
-    let mut words = vec!["-w", "-t", "mangle", "-A", "FORWARD", "-i", &hold.device];
+    let mut words = vec!["-w", XTABLES_WAIT_S, "-t", "mangle", "-A", "FORWARD", "-i", &hold.device];
     if let Some(mark) = &mark {
         words.extend(["-m", "mark", "--mark", mark]);
     }
@@ -92,7 +92,8 @@ fn lead(host: &Host, number: u16, hold: &Hold) -> Result<(), LabError> {
     Ok(())
 }
 
-/// Packets in the order of their coming, which is the order of their times too: all wait equally long.
+/// Packets in the order of their coming, which is the order of their times too: all wait equally long from their arrival, also when this
+/// thread hears of them late.
 struct Line {
     queue: Queue,
     delay: Duration,
@@ -120,9 +121,15 @@ impl Line {
 
     fn take_in(&mut self) -> Result<(), Errno> {
         for _ in 0..HOLD_READS_MAX {
-            let due = Instant::now() + self.delay;
-            let waiting = &mut self.waiting;
-            if !self.queue.receive(|number| waiting.push_back((due, number)))? {
+            let Self { queue, delay, waiting, .. } = self;
+            let came = |number, arrival: Option<SystemTime>| {
+                let age = arrival.and_then(|arrival| arrival.elapsed().ok()).unwrap_or_default();
+                let due = (Instant::now() + *delay).checked_sub(age).unwrap_or_else(Instant::now);
+                // One CPU may have been overtaken by another between noting the time and queueing.
+                let due = waiting.back().map_or(due, |&(last, _)| due.max(last));
+                waiting.push_back((due, number));
+            };
+            if !queue.receive(came)? {
                 break;
             }
         }

@@ -23,6 +23,7 @@ mod hold;
 mod host;
 mod kernel_counters;
 mod later;
+mod namespaces;
 mod nfqueue;
 mod range;
 mod rights;
@@ -37,7 +38,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use capture::Capture;
-use claim::Claim;
 pub use claim::clean;
 pub use error::LabError;
 use hold::Holder;
@@ -86,15 +86,10 @@ impl Lab {
         }
         let name = options.name.clone().unwrap_or_else(unused_name);
         let names: Vec<&str> = plan.hosts.iter().map(|host| host.name.as_str()).collect();
-        let claim = Claim::take(&name, &names)?;
-        let namespaces = claim.namespaces().to_vec();
-        let mut lab = Self {
-            name,
-            plan: plan.clone(),
-            hosts: Vec::new(),
-            losses_before: BTreeMap::new(),
-            works: Works::new(claim)?,
-        };
+        let works = Works::claim(&name, &names)?;
+        let mut lab =
+            Self { name, plan: plan.clone(), hosts: Vec::new(), losses_before: BTreeMap::new(), works };
+        let namespaces = lock(&lab.works).make_namespaces()?;
         setup::wires(plan, &namespaces)?;
         for (planned, path) in plan.hosts.iter().zip(&namespaces) {
             lab.hosts.push(Host::open(planned, path)?);

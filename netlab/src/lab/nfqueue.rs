@@ -4,6 +4,7 @@
 //! are answer packet by packet.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -30,6 +31,7 @@ const CONFIG_LENGTH_MAX: u16 = 3;
 /// Attributes of a packet and of a verdict.
 const PACKET_HEADER: u16 = 1;
 const VERDICT_HEADER: u16 = 2;
+const TIMESTAMP: u16 = 4;
 const ACCEPT: u32 = 1;
 /// nlmsghdr and nfgenmsg.
 const HEADERS_BYTES: usize = 20;
@@ -56,6 +58,8 @@ impl Queue {
             // A user namespace may not pass the machine's limit (net.core.rmem_max).
             setsockopt(&socket, sockopt::RcvBuf, &HOLD_SOCKET_BYTES)?;
         }
+        // Asks for times of arrival: packets have none unless some socket of the machine wants them.
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         let mut queue = Self { socket, number, buffer: vec![0; 1 << 16] };
         queue.configure(CONFIG_BIND)?;
         queue.configure(CONFIG_METADATA)?;
@@ -63,8 +67,9 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Numbers of the packets that came, in order, as many as one read brings; false if there was nothing to read.
-    pub(super) fn receive(&mut self, mut packet: impl FnMut(u32)) -> Result<bool, Errno> {
+    /// Numbers of the packets that came, in order, as many as one read brings, each with the time of its arrival by the system's clock,
+    /// unless the kernel did not note it; false if there was nothing to read.
+    pub(super) fn receive(&mut self, mut packet: impl FnMut(u32, Option<SystemTime>)) -> Result<bool, Errno> {
         let length = match recv(self.socket.as_raw_fd(), &mut self.buffer, MsgFlags::MSG_DONTWAIT) {
             Err(Errno::EAGAIN) => return Ok(false),
             // The socket's buffer was full and the kernel dropped packets: its own count of them says so.
@@ -73,10 +78,10 @@ impl Queue {
         };
         for message in messages(&self.buffer[..length]) {
             if message.kind == SUBSYSTEM << 8 | MESSAGE_PACKET {
-                let header =
-                    attributes(message.body.get(4..).unwrap_or_default()).find(|it| it.0 == PACKET_HEADER);
-                if let Some(number) = header.and_then(|(_, value)| value.first_chunk()) {
-                    packet(u32::from_be_bytes(*number));
+                let body = message.body.get(4..).unwrap_or_default();
+                let attribute = |kind| attributes(body).find(|it| it.0 == kind).map(|it| it.1);
+                if let Some(number) = attribute(PACKET_HEADER).and_then(|value| value.first_chunk()) {
+                    packet(u32::from_be_bytes(*number), attribute(TIMESTAMP).and_then(time));
                 }
             }
         }
@@ -124,6 +129,14 @@ impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Seconds and microseconds, 64 bits each.
+fn time(value: &[u8]) -> Option<SystemTime> {
+    let (seconds, rest) = value.split_first_chunk()?;
+    let seconds = Duration::from_secs(u64::from_be_bytes(*seconds));
+    let microseconds = Duration::from_micros(u64::from_be_bytes(*rest.first_chunk()?));
+    UNIX_EPOCH.checked_add(seconds)?.checked_add(microseconds)
 }
 
 struct Message<'a> {

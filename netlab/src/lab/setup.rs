@@ -28,13 +28,10 @@ const EVERY_ROUTER: [(&str, &str); 5] = [
     ("net.ipv4.conf.all.send_redirects", "0"),
 ];
 
-/// Makes the namespaces and the wires between them.
+/// Makes the wires between the namespaces.
 pub(super) fn wires(plan: &Plan, namespaces: &[impl AsRef<Path>]) -> Result<(), LabError> {
     let name = |host: usize| namespaces[host].as_ref().file_name().unwrap_or_default().to_string_lossy();
     let mut batch = String::new();
-    for host in 0..plan.hosts.len() {
-        let _ = writeln!(batch, "netns add {}", name(host));
-    }
     for (index, wire) in plan.wires.iter().enumerate() {
         let [near, far] = &wire.ends;
         let _ = writeln!(

@@ -1,18 +1,20 @@
 //! What of a laboratory must be taken down, and that it is: by its owner, or when a signal ends the process.
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use nix::errno::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-use super::LabError;
 use super::capture::Capture;
 use super::claim::Claim;
 use super::hold::Holder;
 use super::later::Clock;
+use super::{LabError, namespaces};
 
 /// The parts of a laboratory that work in its namespaces, and the claim on these.
 #[derive(Debug)]
@@ -25,16 +27,30 @@ pub(super) struct Works {
 }
 
 impl Works {
-    /// Nothing but the claim yet. From now on a signal takes it down.
-    pub(super) fn new(claim: Claim) -> Result<Arc<Mutex<Self>>, LabError> {
+    /// Claims the name; nothing else is there yet. A signal that comes meanwhile waits, and takes it down.
+    pub(super) fn claim(name: &str, hosts: &[&str]) -> Result<Arc<Mutex<Self>>, LabError> {
+        watch_signals()?;
+        let mut living = lock(&LIVING);
+        if ENDING.load(Ordering::SeqCst) {
+            drop(living);
+            park();
+        }
+        let claim = Claim::take(name, hosts)?;
         let works = Self { clocks: Vec::new(), captures: Vec::new(), holders: Vec::new(), claim };
         let works = Arc::new(Mutex::new(works));
-        let mut living = lock(&LIVING);
         living.retain(|it| it.strong_count() > 0);
         living.push(Arc::downgrade(&works));
-        drop(living);
-        watch_signals()?;
         Ok(works)
+    }
+
+    /// Makes the namespaces; their files, in the order of the hosts.
+    pub(super) fn make_namespaces(&self) -> Result<Vec<PathBuf>, LabError> {
+        if self.claim.namespaces().is_empty() {
+            // A signal has taken down what was hardly begun.
+            return Err(LabError::system("make network namespaces")(Errno::EINTR));
+        }
+        namespaces::make(self.claim.namespaces())?;
+        Ok(self.claim.namespaces().to_vec())
     }
 
     /// Stops everything and removes the namespaces. A second time does nothing.
@@ -50,10 +66,17 @@ impl Works {
 /// owner makes of programs that were killed.
 pub(super) fn take_down(works: &Mutex<Works>) -> Result<(), LabError> {
     let result = lock(works).take_down();
-    while ENDING.load(Ordering::SeqCst) {
-        std::thread::park();
+    if ENDING.load(Ordering::SeqCst) {
+        park();
     }
     result
+}
+
+/// The signal's thread ends the process.
+fn park() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 /// A lock whose last holder panicked protects nothing that a panic breaks.

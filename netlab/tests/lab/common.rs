@@ -67,6 +67,11 @@ pub(crate) fn lab(plan: &Plan, options: &LabOptions) -> Option<Lab> {
     }
 }
 
+/// A name of this test run: another may be on this machine.
+pub(crate) fn own(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
+}
+
 pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// Sockets at the client's own address and at the server's port 7400, with the server's address.

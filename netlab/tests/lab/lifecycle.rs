@@ -4,12 +4,13 @@ use std::path::Path;
 
 use shingle_netlab::lab::{LabError, LabOptions};
 
-use crate::common::{lab, plan};
+use crate::common::{lab, own, plan};
 
 #[test]
 fn a_hundred_in_a_row_leave_nothing() {
+    let name = own("t-hundred");
     for round in 0..100 {
-        let options = LabOptions { name: Some("t-hundred".to_owned()), ..LabOptions::default() };
+        let options = LabOptions { name: Some(name.clone()), ..LabOptions::default() };
         let Some(lab) = lab(&plan(9001, 1500), &options) else { return };
         let namespaces: Vec<_> = lab.hosts().iter().map(|host| host.path().to_owned()).collect();
         assert!(namespaces.iter().all(|path| path.exists()), "round {round}");
@@ -21,15 +22,15 @@ fn a_hundred_in_a_row_leave_nothing() {
         }
         assert!(!sleeper.wait().unwrap().success(), "round {round}: killed with its host");
         assert!(!namespaces.iter().any(|path| path.exists()), "round {round}");
-        assert!(!Path::new("/run/shingle-netlab/t-hundred.lock").exists(), "round {round}");
+        assert!(!Path::new(&format!("/run/shingle-netlab/{name}.lock")).exists(), "round {round}");
     }
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    assert!(!mounts.contains("t-hundred"), "{mounts}");
+    assert!(!mounts.contains(&name), "{mounts}");
 }
 
 #[test]
 fn a_name_in_use_and_names_that_are_none_are_refused() {
-    let options = LabOptions { name: Some("t-taken".to_owned()), ..LabOptions::default() };
+    let options = LabOptions { name: Some(own("t-taken")), ..LabOptions::default() };
     let Some(first) = lab(&plan(1500, 1500), &options) else { return };
     let second = shingle_netlab::lab::Lab::up(&plan(1500, 1500), &options).unwrap_err();
     assert!(
@@ -46,7 +47,8 @@ fn a_name_in_use_and_names_that_are_none_are_refused() {
 
 #[test]
 fn what_does_not_work_leaves_nothing() {
-    let options = LabOptions { name: Some("t-broken".to_owned()), ..LabOptions::default() };
+    let name = own("t-broken");
+    let options = LabOptions { name: Some(name.clone()), ..LabOptions::default() };
     let mut broken = plan(1500, 1500);
     broken.hosts[2].rules = "add rule no such".to_owned();
     if lab(&plan(1500, 1500), &options).is_none() {
@@ -54,6 +56,6 @@ fn what_does_not_work_leaves_nothing() {
     }
     let error = shingle_netlab::lab::Lab::up(&broken, &options).unwrap_err().to_string();
     assert!(error.contains("nft") && error.contains("router"), "{error}");
-    assert!(!Path::new("/run/netns/shingle-t-broken-client").exists());
-    assert!(!Path::new("/run/shingle-netlab/t-broken.lock").exists());
+    assert!(!Path::new(&format!("/run/netns/shingle-{name}-client")).exists());
+    assert!(!Path::new(&format!("/run/shingle-netlab/{name}.lock")).exists());
 }

@@ -4,16 +4,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use shingle_netlab::lab::LabOptions;
 
-use crate::common::{lab, plan, wait_until};
+use crate::common::{lab, own, plan, wait_until};
 
-/// Answers one datagram.
-const SERVER: &str = r#"exec perl -MIO::Socket::INET -e '
+/// Answers datagrams, for half a minute at most.
+const SERVER: &str = r#"exec perl -MIO::Socket::INET -e 'alarm 30;
     my $s = IO::Socket::INET->new(LocalAddr => $ENV{SERVER}, LocalPort => 7400, Proto => "udp") or die;
     while ($s->recv(my $d, 2000)) { $s->send("re: $d"); }'"#;
-const CLIENT: &str = r#"perl -MIO::Socket::INET -e '
+const CLIENT: &str = r#"perl -MIO::Socket::INET -e 'alarm 30;
     my $c = IO::Socket::INET->new(PeerAddr => $ENV{SERVER}, PeerPort => 7400, Proto => "udp") or die;
     $c->send("hello"); $c->recv(my $d, 2000); print $d;'; exit 7"#;
 
@@ -63,19 +64,38 @@ fn bad_input_is_refused_in_one_line_that_says_what_to_do() {
 
 #[test]
 fn the_list_explains_every_parameter() {
-    let output = netlab(&["list"]);
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = |arguments: &[&str]| String::from_utf8_lossy(&netlab(arguments).stdout).into_owned();
+    let overview = text(&["list"]);
     for entry in shingle_netlab::catalogue() {
-        assert!(text.contains(&format!("{}: {}", entry.name, entry.sentence)) && text.contains(entry.story));
+        let full = text(&["list", entry.name]);
+        for text in [&overview, &full] {
+            assert!(text.contains(&format!("{}: {}\n", entry.name, entry.sentence)), "{text}");
+            assert!(text.contains(entry.story), "{text}");
+        }
         for parameter in entry.parameters {
-            assert!(text.contains(&format!(
-                "{}={}  {}",
-                parameter.name,
-                parameter.default(),
-                parameter.sentence
-            )));
+            let setting = format!(" {}={} ", parameter.name, parameter.default());
+            for (text, values) in [(&overview, parameter.range()), (&full, parameter.allowed())] {
+                let at = text.find(&setting).unwrap_or_else(|| panic!("{} {setting}: {text}", entry.name));
+                assert!(text[at..].contains(parameter.sentence) && text[at..].contains(&values), "{setting}");
+            }
         }
     }
+    assert_eq!(overview.matches(" delay=").count(), 1, "what all have is said once");
+}
+
+#[test]
+fn a_list_that_nobody_reads_to_its_end_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_netlab"))
+        .arg("list")
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", said(&output));
 }
 
 #[test]
@@ -83,10 +103,11 @@ fn a_signal_takes_it_down_at_once() {
     if !possible() {
         return;
     }
-    let (mut program, sleep) = start_sleeping("t-ended", "86011");
-    Command::new("kill").arg(program.id().to_string()).status().unwrap();
-    assert_eq!(program.wait().unwrap().signal(), Some(15));
-    assert_gone("t-ended", &sleep);
+    let name = own("t-ended");
+    let (mut program, sleep) = start_sleeping(&name, 86_011);
+    Command::new("kill").arg(program.0.id().to_string()).status().unwrap();
+    assert_eq!(program.0.wait().unwrap().signal(), Some(15));
+    assert_gone(&name, &sleep);
 }
 
 #[test]
@@ -94,24 +115,62 @@ fn the_next_start_removes_what_a_killed_one_left() {
     if !possible() {
         return;
     }
-    let (mut program, sleep) = start_sleeping("t-killed", "86012");
-    program.kill().unwrap();
-    program.wait().unwrap();
+    let name = own("t-killed");
+    let (mut program, sleep) = start_sleeping(&name, 86_012);
+    program.0.kill().unwrap();
+    program.0.wait().unwrap();
     // Another test's laboratory may have been the next start already.
     drop(lab(&plan(1500, 1500), &LabOptions::default()));
-    assert_gone("t-killed", &sleep);
+    assert_gone(&name, &sleep);
 }
 
-/// `netlab run` with a command that sleeps long, and a grandchild that does not die with it.
-fn start_sleeping(name: &str, seconds: &str) -> (Child, String) {
-    let script = format!("setsid sleep {seconds}.1 & exec sleep {seconds}.2");
+#[test]
+fn who_is_ended_while_it_comes_up_leaves_nothing_either() {
+    if !possible() {
+        return;
+    }
+    for (signal, round) in ["TERM", "KILL"].into_iter().flat_map(|signal| (0..40).map(move |it| (signal, it)))
+    {
+        let (name, seconds) = (own(&format!("t-{signal}-{round}")), format!("86013.{}", std::process::id()));
+        let program = Command::new(env!("CARGO_BIN_EXE_netlab"))
+            .args(["run", "direct", "--name", &name, "--", "sleep", &seconds])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut program = Killed(program.unwrap());
+        std::thread::sleep(Duration::from_millis(round));
+        Command::new("kill").args(["-s", signal, &program.0.id().to_string()]).status().unwrap();
+        program.0.wait().unwrap();
+        if signal == "KILL" {
+            assert!(netlab(&["clean"]).status.success());
+        }
+        // What it started may not have heard yet that it is gone.
+        std::thread::sleep(Duration::from_millis(20));
+        assert_gone(&name, &format!("sleep\0{seconds}"));
+    }
+}
+
+/// A program that does not live on when a test fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// `netlab run` with a command that sleeps long, and a grandchild that does not die with it; how their command lines begin.
+fn start_sleeping(name: &str, seconds: u32) -> (Killed, String) {
+    let sleep = format!("{seconds}.{}", std::process::id());
+    let script = format!("setsid sleep {sleep}1 & exec sleep {sleep}2");
     let program = Command::new(env!("CARGO_BIN_EXE_netlab"))
         .args(["run", "direct", "--name", name, "--", "sh", "-c", &script])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let sleep = format!("sleep\0{seconds}.");
+        .spawn();
+    let program = Killed(program.unwrap());
+    let sleep = format!("sleep\0{sleep}");
     wait_until("both are sleeping", || processes(&sleep) == 2);
     assert!(Path::new(&format!("/run/netns/shingle-{name}-client")).exists());
     (program, sleep)
@@ -154,7 +213,9 @@ fn an_ordinary_user_has_laboratories_where_the_kernel_allows_it() {
     let captures = directory.join("captures");
     std::fs::create_dir(&captures).unwrap();
     std::fs::set_permissions(&captures, PermissionsExt::from_mode(0o777)).unwrap();
-    command.args(["run", "narrow", "--set", "delay=1ms", "--name", "t-rootless", "--pcap"]).arg(&captures);
+    command
+        .args(["run", "narrow", "--set", "delay=1ms", "--name", &own("t-rootless"), "--pcap"])
+        .arg(&captures);
     let output = command.args(["--server-command", SERVER, "--", "sh", "-c", CLIENT]).output().unwrap();
     let captured = std::fs::read(captures.join("server-s0.pcap")).unwrap_or_default();
     std::fs::remove_dir_all(&directory).unwrap();
@@ -168,7 +229,7 @@ fn an_ordinary_user_has_laboratories_where_the_kernel_allows_it() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "re: hello");
     assert!(captured.windows(9).any(|bytes| bytes == b"re: hello"), "{} B captured", captured.len());
     assert!(
-        !Path::new("/run/netns/shingle-t-rootless-client").exists(),
+        !Path::new(&format!("/run/netns/shingle-{}-client", own("t-rootless"))).exists(),
         "outside of its own /run there is nothing"
     );
 }
