@@ -43,7 +43,7 @@ impl Parameter {
     /// What may be set, in words: the unit and the range, or the words to choose from.
     pub fn allowed(&self) -> String {
         match self.kind {
-            Kind::Choice(words) => words.join(" or "),
+            Kind::Choice(_) => format!("one of {}", self.range()),
             _ => format!("{}; {}", self.unit(), self.range()),
         }
     }
@@ -59,7 +59,7 @@ impl Parameter {
             Kind::Share => "a share, such as 3.5%".into(),
             Kind::Duration => "a duration, such as 5ms".into(),
             Kind::Seconds => "a duration in whole seconds, such as 10s".into(),
-            Kind::Choice(_) => "one of these words".into(),
+            Kind::Choice(_) => "a word".into(),
         }
     }
 

@@ -44,7 +44,7 @@ fn is_common(parameter: &Parameter) -> bool {
 
 fn short(out: &mut impl Write, parameter: &Parameter) -> io::Result<()> {
     let setting = format!("{}={}", parameter.name, parameter.default());
-    writeln!(out, "    {setting:<26}  {} ({})", parameter.sentence, parameter.range())
+    writeln!(out, "    {setting:<26}  {} [{}]", parameter.sentence, parameter.range())
 }
 
 fn in_full(out: &mut impl Write, entry: &Entry) -> io::Result<()> {
