@@ -136,10 +136,7 @@ fn errors_say_what_was_given_what_is_allowed_and_what_to_do() {
         (error("lossy", &["rate"]), &["`rate` is no setting", "NAME=VALUE"]),
         (error("lossy", &["rate=0.035"]), &["rate=0.035 cannot be read", "3.5%", "0% to 100%"]),
         (error("fragment-limit", &["limit=2M/s"]), &["limit=2M/s is out of range", "1/s to 1000000/s"]),
-        (
-            error("fragment-limit", &["charge=none"]),
-            &["charge=none", "one of these words (first, rest, all)"],
-        ),
+        (error("fragment-limit", &["charge=none"]), &["charge=none", "one of first, rest, all"]),
         (error("black-hole", &["size=9001"]), &["size=9001 is not below mtu=9001", "lower size"]),
         (error("narrow", &["mtu=9001"]), &["mtu=9001 is not below server-mtu=9001", "take direct"]),
         (error("lossy", &["rate=90%", "burst=2"]), &["rate=90%", "burst=2", "lower rate to 66%"]),
