@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use shingle_loadgen::attribution::Cause;
 use shingle_loadgen::error::Error;
 use shingle_loadgen::limits::{ANSWER_OVERHEAD_BYTES, INVALID_REPEATS_MAX, WARM_UP};
 use shingle_loadgen::record::Stage;
@@ -54,22 +55,12 @@ impl Load {
         (tps, duration): (u32, Duration),
         count: &dyn Fn() -> Result<f64, StoryError>,
     ) -> Result<Measured, StoryError> {
-        for repeats_left in (0..=telling.form().pick(INVALID_REPEATS_MAX, 1)).rev() {
+        unspoilt(telling, tps, |_| {
             let before = count()?;
             let stage = scene::stage(&mut self.rig, tps, duration)?;
-            let (answers, counted) = (self.answers(stage.sent), count()? - before);
-            if stage.valid && !stage.generator_limited {
-                return Ok(Measured { stage, answers, counted });
-            }
-            telling.progress(&format!("{tps} reads/s: spoilt by a stall of this machine"));
-            if repeats_left == 0 {
-                telling.note(format!(
-                    "this machine stalled each time {tps} reads/s were tried: figures at this rate may be its own"
-                ));
-                return Ok(Measured { stage, answers, counted });
-            }
-        }
-        unreachable!("the last repetition returns")
+            let answers = self.answers(stage.sent);
+            Ok((Measured { answers, counted: count()? - before, stage: stage.clone() }, stage))
+        })
     }
 
     fn answers(&mut self, reads: u64) -> Vec<usize> {
@@ -78,10 +69,39 @@ impl Load {
     }
 }
 
+/// Measures again what the machine spoilt; if it did each time, a note says so.
+pub(crate) fn unspoilt<T>(
+    telling: &mut Telling,
+    tps: u32,
+    mut measure: impl FnMut(&mut Telling) -> Result<(T, Stage), StoryError>,
+) -> Result<T, StoryError> {
+    let mut repeats_left = telling.form().pick(INVALID_REPEATS_MAX, 1);
+    loop {
+        let (measured, stage) = measure(telling)?;
+        if stage.valid && !stage.generator_limited {
+            return Ok(measured);
+        }
+        telling.progress(&format!("{tps} reads/s: spoilt by a stall of this machine"));
+        if repeats_left == 0 {
+            telling.note(format!(
+                "this machine stalled each time {tps} reads/s were tried: figures at this rate may be its own"
+            ));
+            return Ok(measured);
+        }
+        repeats_left -= 1;
+    }
+}
+
+/// Failed reads, percent; without those that a generator short of CPU time did not send in time.
+pub(crate) fn failures(stage: &Stage) -> f64 {
+    let own = stage.losses.get(&Cause::GeneratorLimited).copied().unwrap_or(0);
+    (stage.failed - own) as f64 * 100.0 / stage.sent.max(1) as f64
+}
+
 impl Measured {
     /// Failed reads, percent.
     pub(crate) fn failures(&self) -> f64 {
-        self.stage.failure_rate * 100.0
+        failures(&self.stage)
     }
 
     /// Share of answers with more than `bytes` of UDP payload, percent.

@@ -12,6 +12,7 @@ use shingle_proto::wire::Strategy;
 use crate::error::StoryError;
 use crate::expectation::{Bound, Expectation, Unit};
 use crate::figure::{Curve, Figure, Marks};
+use crate::load::{failures, unspoilt};
 use crate::scene::{self, Scene};
 use crate::story::Story;
 use crate::telling::Telling;
@@ -85,7 +86,7 @@ fn tell(telling: &mut Telling) -> Result<(), StoryError> {
     let case = format!("{often} reads, one each {} ms", INTERVAL.as_millis());
     telling.row(&EACH_EXPIRY, &case, expected.into(), lost(&reads));
     let mut curves = vec![curve(Strategy::KernelPmtud, &reads)];
-    telling.row(&UNSEEN, "kernel-pmtud", 0.5, load.failure_rate * 100.0);
+    telling.row(&UNSEEN, "kernel-pmtud", 0.5, failures(&load));
     let (reads, _) = beside_load(telling, Strategy::KernelPmtud, RARE_INTERVAL, rarely)?;
     let rare_case = format!("{rarely} reads, one each {} ms", RARE_INTERVAL.as_millis());
     telling.row(&ALL, rare_case, rarely.into(), lost(&reads));
@@ -109,8 +110,21 @@ fn tell(telling: &mut Telling) -> Result<(), StoryError> {
     Ok(())
 }
 
-/// Of the large reads of the low-volume client which were answered, and what became of the load beside it.
+/// What became of the large reads of the low-volume client, and of the load beside it; again where a stall of the machine spoilt it.
 fn beside_load(
+    telling: &mut Telling,
+    strategy: Strategy,
+    interval: Duration,
+    reads: u32,
+) -> Result<(Vec<bool>, Stage), StoryError> {
+    unspoilt(telling, LOAD_TPS, |telling| {
+        let (answered, load) = once(telling, strategy, interval, reads)?;
+        Ok(((answered, load.clone()), load))
+    })
+}
+
+/// Of the large reads of the low-volume client which were answered, and what became of the load beside it.
+fn once(
     telling: &mut Telling,
     strategy: Strategy,
     interval: Duration,
