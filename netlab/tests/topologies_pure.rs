@@ -267,3 +267,10 @@ fn the_page_names_every_topology_with_its_parameters_and_defaults() {
         }
     }
 }
+
+#[test]
+fn a_slow_server_stands_still_for_its_share_of_every_interval() {
+    let spec = Spec::new("slow-server").unwrap().set_all(["share=75%", "interval=40ms"]).unwrap();
+    let [pause, interval] = [30, 40].map(std::time::Duration::from_millis);
+    assert_eq!((spec.plan().pauses.server, spec.plan().pauses.client), (Some((pause, interval)), None));
+}

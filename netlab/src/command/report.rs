@@ -13,7 +13,9 @@ pub(super) fn print(lab: &Lab) -> Result<(), LabError> {
     section("lost by the laboratory itself", &lab.own_losses()?, "nothing");
     let missed = lab.missed_by_captures();
     if missed > 0 {
-        eprintln!("missing in the captures: {missed} packets came faster than they could be written");
+        eprintln!(
+            "missing in the captures: {missed} packets could not be written, or not as fast as they came"
+        );
     }
     Ok(())
 }

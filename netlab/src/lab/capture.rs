@@ -51,15 +51,20 @@ impl Capture {
         let thread = std::thread::Builder::new().name(format!("capture-{device}")).spawn({
             let (stop, missed) = (stop.clone(), missed.clone());
             move || {
-                // A full disk: what is in the file can be read all the same.
-                let _ = record(&socket, file, &stop, &missed);
+                // A full disk: what is in the file can be read all the same, and the rest is missing.
+                let (mut dropped, mut unwritten) = (0, 0);
+                let _ = record(&socket, file, &stop, |more, written| {
+                    dropped = more.unwrap_or(dropped);
+                    unwritten += u64::from(!written);
+                    missed.store(u64::from(dropped) + unwritten, Ordering::Relaxed);
+                });
             }
         });
         let thread = thread.map_err(LabError::system("start the thread of a capture"))?;
         Ok(Self { stop, missed, thread: Some(thread) })
     }
 
-    /// Packets that are not in the file, because it was not written as fast as they came.
+    /// Packets that are not in the file, because it could not be written, or not as fast as they came.
     pub(super) fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
     }
@@ -116,15 +121,16 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<Seen>, Errno> {
     }
 }
 
-/// Writes packets until told to stop and nothing more is there.
+/// Writes packets until told to stop and nothing more is there. Tells of each how many the socket has dropped up to it, if it says so, and
+/// whether it was written.
 fn record(
     socket: &OwnedFd,
     mut file: BufWriter<File>,
     stop: &AtomicBool,
-    missed: &AtomicU64,
+    mut tell: impl FnMut(Option<u32>, bool),
 ) -> io::Result<()> {
     let mut buffer = vec![0; CAPTURE_BYTES_MAX];
-    let mut stopping = None;
+    let (mut stopping, mut whole) = (None, true);
     loop {
         if stopping.is_none() && stop.load(Ordering::Relaxed) {
             stopping = Some(Instant::now());
@@ -134,17 +140,20 @@ fn record(
         }
         match receive(socket, &mut buffer)? {
             Some((Some(time), length, dropped)) => {
-                if let Some(dropped) = dropped {
-                    missed.store(dropped.into(), Ordering::Relaxed);
-                }
                 let head = [time.tv_sec() as u32, time.tv_nsec() as u32, length as u32, length as u32];
-                file.write_all(&head.map(u32::to_le_bytes).concat())?;
-                file.write_all(&buffer[..length])?;
+                let head = head.map(u32::to_le_bytes).concat();
+                // After a packet that is not whole no reader finds the next.
+                whole =
+                    whole && file.write_all(&head).and_then(|()| file.write_all(&buffer[..length])).is_ok();
+                tell(dropped, whole);
             }
             Some(_) => {}
             None => {
                 // Readable at any moment, also when the process is killed at the next.
-                file.flush()?;
+                if whole && file.flush().is_err() {
+                    whole = false;
+                    tell(None, whole);
+                }
                 if stopping.is_some() {
                     return Ok(());
                 }

@@ -196,7 +196,7 @@ impl Lab {
         Ok(losses)
     }
 
-    /// Packets that are missing in the captures, because these could not be written as fast as they came.
+    /// Packets that are missing in the captures, because these could not be written (a full disk), or not as fast as they came.
     pub fn missed_by_captures(&self) -> u64 {
         lock(&self.works).captures.iter().map(Capture::missed).sum()
     }

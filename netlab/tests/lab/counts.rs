@@ -99,3 +99,15 @@ fn rules_that_fail_later_are_reported_at_the_end() {
     let error = lab.down().unwrap_err().to_string();
     assert!(error.contains("router") && error.contains("nft"), "{error}");
 }
+
+#[test]
+fn what_the_end_of_a_wire_drops_is_the_laboratorys_own_loss() {
+    let mut plan = plan(9001, 1500);
+    // The two ends of one wire disagree: what is too large for the other end is lost without a word.
+    plan.wires[0].ends[1].mtu = 1500;
+    let Some(lab) = lab(&plan, &LabOptions::default()) else { return };
+    let (client, _server, address) = sockets(&lab, Family::V4);
+    assert_eq!(lab.own_losses().unwrap().get("router.rc.rx_dropped"), None);
+    client.send_to(&[1; 5000], address).unwrap();
+    assert_eq!(lab.own_losses().unwrap()["router.rc.rx_dropped"], 1);
+}
