@@ -15,7 +15,7 @@ use crate::scene::{self, Scene};
 use crate::telling::Telling;
 
 /// Of a read: what is lost stays lost, and what comes late on a busy machine is not.
-const TIMEOUT: &str = "500ms";
+const TIMEOUT: &str = "1s";
 
 /// Constant arrivals, uniform keys, one thread.
 pub(crate) struct Load {
@@ -75,7 +75,7 @@ pub(crate) fn unspoilt<T>(
     tps: u32,
     mut measure: impl FnMut(&mut Telling) -> Result<(T, Stage), StoryError>,
 ) -> Result<T, StoryError> {
-    let mut repeats_left = telling.form().pick(INVALID_REPEATS_MAX, 1);
+    let mut repeats_left = telling.form().pick(INVALID_REPEATS_MAX, 2);
     loop {
         let (measured, stage) = measure(telling)?;
         if stage.valid && !stage.generator_limited {

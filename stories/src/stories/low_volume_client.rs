@@ -132,7 +132,7 @@ fn once(
 ) -> Result<(Vec<bool>, Stage), StoryError> {
     let expires = format!("mtu-expires={}s", EXPIRES.as_secs());
     let scene = Scene::new("narrow", &[&expires], strategy)?;
-    let mut rig = scene.rig("--items 10k --arrivals constant --timeout 500ms")?;
+    let mut rig = scene.rig("--items 10k --arrivals constant --timeout 1s")?;
     let addresses: Vec<IpAddr> = scene.lab().client().addresses(scene.family());
     scene.use_client_address(addresses[1])?;
     let mut client = scene.client(TIMEOUT)?;
