@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use shingle_netlab::skip;
 use shingle_server::{Config, PortConfig, Server, Strategy};
 
 fn loadgen(directory: &Path, words: &str) -> Output {
@@ -137,11 +138,7 @@ fn in_narrow(family: &str, more: &str) -> Option<(Value, String)> {
     let probe = loadgen(directory.path(), "run --lab direct --rate 100 --duration 100ms --items 10");
     let stderr = String::from_utf8(probe.stderr).unwrap();
     if let Some(missing) = stderr.lines().find(|line| line.contains("the laboratory needs")) {
-        assert!(
-            std::env::var_os("SHINGLE_REQUIRE_LAB").is_none_or(|it| it != "1"),
-            "a laboratory is required: {missing}"
-        );
-        eprintln!("skipped: {missing}");
+        skip::unless_required(skip::REQUIRE_LAB, missing);
         return None;
     }
     let common = "--items 2k --rate 1k --duration 500ms --rounds 1 --no-search --content metadata";

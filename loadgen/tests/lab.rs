@@ -1,5 +1,5 @@
 //! `--lab`: the binary's own server and generator on the two ends of real networks of namespaces. Skipped, and said so, where this machine
-//! allows none, unless SHINGLE_REQUIRE_LAB is set.
+//! allows none, unless SHINGLE_REQUIRE_LAB=1.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
+use shingle_netlab::skip;
 
 /// One laboratory at a time: they share the CPUs, and counts of losses need some of them.
 static ONE: Mutex<()> = Mutex::new(());
@@ -23,8 +24,7 @@ fn laboratory() -> Option<MutexGuard<'static, ()>> {
         assert!(output.status.code() == Some(0) || output.status.code() == Some(1), "{stderr}");
         return Some(held);
     };
-    assert!(std::env::var_os("SHINGLE_REQUIRE_LAB").is_none(), "a laboratory is required: {missing}");
-    eprintln!("skipped: {missing}");
+    skip::unless_required(skip::REQUIRE_LAB, missing);
     None
 }
 

@@ -23,6 +23,7 @@ use shingle_loadgen::options::Options;
 use shingle_loadgen::progress::Progress;
 use shingle_loadgen::rig::Rig;
 use shingle_loadgen::stage::StageResult;
+use shingle_netlab::skip;
 
 /// Makes a memcached that is not installed a failure.
 const REQUIRE: &str = "SHINGLE_REQUIRE_MEMCACHED";
@@ -46,11 +47,11 @@ impl Memcached {
         command.args(["-u", "nobody"]).stdin(Stdio::null()).stderr(Stdio::null());
         let process = match command.spawn() {
             Ok(process) => process,
-            Err(error) if std::env::var_os(REQUIRE).is_none() => {
-                println!("SKIPPED: memcached cannot be started ({error}); install it to run this test");
+            Err(error) => {
+                let missing = format!("memcached cannot be started ({error}); install it to run this test");
+                skip::unless_required(REQUIRE, missing);
                 return None;
             }
-            Err(error) => panic!("memcached cannot be started ({error}), and {REQUIRE} is set"),
         };
         let memcached = Self { process, address: format!("127.0.0.1:{port}") };
         let is_up = || TcpStream::connect(&memcached.address).is_ok();

@@ -28,6 +28,7 @@ mod report;
 mod route;
 mod rules;
 mod seeds;
+pub mod skip;
 mod spec;
 mod topology;
 mod trace;

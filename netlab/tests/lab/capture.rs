@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::process::Command;
 
-use shingle_netlab::Family;
 use shingle_netlab::lab::LabOptions;
+use shingle_netlab::{Family, skip};
 
 use crate::common::{lab, plan, receive, sockets};
 
@@ -31,7 +31,7 @@ fn a_capture_of_every_device_is_readable_and_whole() {
         );
         match Command::new("tcpdump").args(["-n", "-r"]).arg(&path).arg("udp and port 7400").output() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                eprintln!("skipped: tcpdump to read a capture")
+                skip::say("tcpdump to read a capture is not installed")
             }
             read => {
                 let text = String::from_utf8_lossy(&read.unwrap().stdout).into_owned();

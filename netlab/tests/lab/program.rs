@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use shingle_netlab::lab::LabOptions;
+use shingle_netlab::skip;
 
 use crate::common::{lab, own, plan, wait_until};
 
@@ -243,10 +244,14 @@ fn an_ordinary_user_has_laboratories_where_the_kernel_allows_it() {
     let output = command.args(["--server-command", SERVER, "--", "sh", "-c", CLIENT]).output().unwrap();
     let captured = std::fs::read(captures.join("server-s0.pcap")).unwrap_or_default();
     std::fs::remove_dir_all(&directory).unwrap();
+    if output.status.code() == Some(127) {
+        // Root's name without root's rights, as in a container.
+        return skip::say(said(&output));
+    }
     if output.status.code() == Some(2) {
         // No rights to be had: then it says how to get them, and that is all that can be asked on this machine.
         assert!(said(&output).contains("run as root, or:"), "{}", said(&output));
-        eprintln!("skipped: {}", said(&output).trim());
+        skip::say(said(&output));
         return;
     }
     assert_eq!(output.status.code(), Some(7), "{}", said(&output));

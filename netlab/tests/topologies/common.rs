@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use shingle_netlab::lab::{Host, Lab, LabError, LabOptions};
-use shingle_netlab::{Family, Spec};
+use shingle_netlab::{Family, Spec, skip};
 
 /// Both, as they are set.
 pub(crate) const FAMILIES: [&str; 2] = ["4", "6"];
@@ -23,8 +23,7 @@ pub(crate) fn lab(topology: &str, family: &str, settings: &[&str]) -> Option<Lab
         Spec::new(topology).unwrap().set_all(settings.iter().copied().chain([family.as_str()])).unwrap();
     match Lab::up(&spec.plan(), &LabOptions::default()) {
         Err(error @ (LabError::Tools { .. } | LabError::Rights { .. } | LabError::NoIpv6)) => {
-            assert!(std::env::var_os("SHINGLE_REQUIRE_LAB").is_none_or(|it| it != "1"), "{error}");
-            eprintln!("skipped: {error}");
+            skip::unless_required(skip::REQUIRE_LAB, error);
             None
         }
         lab => Some(lab.unwrap()),
