@@ -66,11 +66,8 @@ impl Site {
         let lab = Arc::new(Laboratory::up(choice)?);
         let LabFacts { topology, settings, packets_per_s_max } = lab.facts();
         let settings: Vec<_> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        progress.note(&format!(
-            "laboratory {topology} ({}); this machine carries {} packets/s in one without losing or delaying any by itself",
-            settings.join(", "),
-            terminal::rate(*packets_per_s_max)
-        ));
+        let range = terminal::lab_range(*packets_per_s_max);
+        progress.note(&format!("laboratory {topology} ({}); it {range}", settings.join(", ")));
         Self::in_lab(lab)
     }
 

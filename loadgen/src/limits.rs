@@ -122,6 +122,9 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest search for the datagram size before the first stage: a clean path takes well under a second, one that loses a fifth about
 /// three.
 pub const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long late acknowledgements are waited for once a search has ended below its cap: as long as a busy machine was seen to keep threads
+/// from its CPUs, twice over.
+pub const SEARCH_LINGER: Duration = Duration::from_millis(200);
 /// A server that answers no probe for four of these is not there.
 pub const SEARCH_HEARTBEAT: Duration = Duration::from_millis(250);
 /// Source ports tried at once where a first one brought nothing: with one path of four bad, they and the first all miss once in 260,000 times.

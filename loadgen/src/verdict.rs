@@ -2,7 +2,7 @@
 
 use crate::limits;
 use crate::record::{CauseReport, LabFacts, Outcome, Stage, Verdict};
-use crate::report::terminal::{latency, percent, rate};
+use crate::report::terminal::{lab_range, latency, percent, rate};
 use crate::slo::{Broke, Slo};
 use crate::target::Placement;
 
@@ -95,15 +95,12 @@ fn lab_words(lab: &LabFacts, findings: &Findings<'_>) -> String {
     let most = findings.best.iter().chain(&findings.broken).map(packets).fold(0.0, f64::max);
     if most > honest {
         words += &format!(
-            " It carries {} packets/s without losing or delaying any by itself, and had {} to carry: what was lost or late there may be its own doing.",
-            rate(honest),
+            " It {}, and had {} packets/s to carry: what was lost or late there may be its own doing.",
+            lab_range(honest),
             rate(most)
         );
     } else if findings.ended_by_lab {
-        words += &format!(
-            " The search went no higher because the laboratory carries {} packets/s without losing or delaying any by itself.",
-            rate(honest)
-        );
+        words += &format!(" The search went no higher because the laboratory {}.", lab_range(honest));
     }
     words
 }

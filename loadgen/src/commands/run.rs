@@ -32,6 +32,7 @@ pub(super) fn run(args: &Run) -> Result<u8, Error> {
     rig.warm_up(pace, &progress)?;
     if let (Rate::PerSecond(tps), Some(most)) = (args.rate, rig.lab_tps_max())
         && tps as f64 > most
+        && most > 0.0
     {
         progress.note(&format!(
             "this laboratory carries about {} reads/s of this kind without losing or delaying packets by itself; what is lost or late beyond may be its own doing",

@@ -56,8 +56,8 @@ const FIGURES: [Figure; 15] = [
 pub fn figures(strategy: Strategy, turns: &[Turn], setting: &Setting) -> StrategyFigures {
     let first = &turns.first().expect("every strategy had its turn").stage;
     let valid = turns.iter().any(|turn| turn.stage.valid);
-    let counted: Vec<_> =
-        turns.iter().map(|turn| &turn.stage).filter(|stage| stage.valid || !valid).collect();
+    let turns: Vec<_> = turns.iter().filter(|turn| turn.stage.valid || !valid).collect();
+    let counted: Vec<_> = turns.iter().map(|turn| &turn.stage).collect();
     let over = |of: fn(&Stage, bool) -> f64| -> Vec<f64> {
         counted.iter().map(|stage| of(stage, setting.shared_namespace)).collect()
     };
@@ -156,6 +156,7 @@ fn median(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attribution::{Cause, Direction};
     use crate::slo::Broke;
 
     const SETTING: Setting =
@@ -184,8 +185,22 @@ mod tests {
     fn turns_that_the_host_spoiled_count_only_where_there_are_no_others() {
         let mut spoiled = turn(500, 100.0, &[]);
         spoiled.stage.valid = false;
+        spoiled.stage.first_try_lost = 500;
+        spoiled.causes.push(CauseReport {
+            cause: Cause::Unexplained,
+            direction: Direction::Down,
+            place: String::new(),
+            reads: 500,
+            failed: 500,
+            share: 1.0,
+            confidence: 0.0,
+            evidence: Vec::new(),
+            estimate: BTreeMap::new(),
+            remedy: String::new(),
+        });
         let with_valid = figures(Strategy::Chunked, &[spoiled.clone(), turn(0, 100.0, &[])], &SETTING);
         assert_eq!((with_valid.rounds, with_valid.broke, with_valid.valid), (1, None, true));
+        assert_eq!(with_valid.causes.len(), 0, "nor do those who lost reads in them");
         let alone = figures(Strategy::Chunked, &[spoiled], &SETTING);
         assert_eq!((alone.broke, alone.valid), (Some(Broke::FailureRate), false));
     }

@@ -16,6 +16,14 @@ pub fn rate(tps: f64) -> String {
     }
 }
 
+/// What a laboratory can do by itself at so many packets a second, 0 where a busy machine showed no rate at which it can.
+pub fn lab_range(packets_per_s: f64) -> String {
+    if packets_per_s > 0.0 {
+        return format!("carries {} packets/s without losing or delaying any by itself", rate(packets_per_s));
+    }
+    "loses or delays packets by itself at any rate that was tried, since this machine is too busy".to_owned()
+}
+
 /// A latency given in microseconds, to three digits: `87 us`, `1.24 ms`, `2.00 s`.
 pub fn latency(us: f64) -> String {
     match us {
@@ -173,5 +181,6 @@ mod tests {
             ["12.3 us", "1.00 ms", "99.0 ms", "2.00 s"]
         );
         assert_eq!([percent(0.0), percent(0.00001), percent(0.035)], ["0 %", "0.0010 %", "3.50 %"]);
+        assert!(lab_range(2e5).contains("200k packets/s") && lab_range(0.0).contains("too busy"));
     }
 }

@@ -164,6 +164,9 @@ fn on_another(
                 figures.strategy, figures.rounds_met, figures.rounds
             )
         }
+        (Some(_), _) if !figures.valid => {
+            format!("{} cannot be judged, stalls of the host spoiled all its rounds", figures.strategy)
+        }
         (Some(_), _) => format!("Do not use {} here", figures.strategy),
         (None, Strategy::Chunked | Strategy::Compressed) => {
             format!("{} meets the level too", figures.strategy)

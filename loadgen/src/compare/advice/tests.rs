@@ -183,3 +183,16 @@ fn a_search_that_broke_nothing_is_no_highest_rate() {
     let verdict = judged(&[chunked, met(Strategy::DfOff)], |_, _| ()).1;
     assert!(says(&verdict, "broke nothing of chunked:"), "{:?}", verdict.words);
 }
+
+#[test]
+fn who_was_spoiled_in_every_round_is_not_condemned() {
+    let mut spoiled = met(Strategy::DfOff);
+    with_failures(&mut spoiled, 0.01);
+    spoiled.valid = false;
+    let (_, verdict) = judged(&[met(Strategy::Chunked), spoiled], |_, _| ());
+    assert!(
+        says(&verdict, "df-off cannot be judged") && !says(&verdict, "Do not use"),
+        "{:?}",
+        verdict.words
+    );
+}

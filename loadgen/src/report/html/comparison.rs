@@ -63,7 +63,9 @@ fn write_table(html: &mut String, table: &Table) {
     for row in &table.rows {
         html.push_str("<tr>");
         for (column, cell) in row.iter().enumerate() {
-            let _ = write!(html, "<td{}>{}</td>", class(column), escape(cell));
+            // Least and most go under the median: side by side they would push other columns off the page.
+            let cell = escape(cell).replacen(" (", "<br>(", 1);
+            let _ = write!(html, "<td{}>{cell}</td>", class(column));
         }
         html.push_str("</tr>");
     }
