@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
+use shingle_loadgen::hostload::{CpuTimes, HostLoad};
+use shingle_loadgen::limits::CPU_OTHERS_MAX;
 use shingle_netlab::lab;
 
 use crate::error::StoryError;
@@ -13,6 +15,9 @@ use crate::report::{self, Ending, Record, Told};
 use crate::stories::ALL;
 use crate::story::{Form, Story};
 use crate::telling::Telling;
+
+/// Times a story is told again that did not hold on a machine that others kept busy.
+const RETELLINGS_MAX: usize = 2;
 
 /// Tells the stories behind Shingle on real packets, and prints what was expected beside what was measured.
 #[derive(Debug, Parser)]
@@ -99,7 +104,32 @@ impl Args {
     }
 }
 
+/// Tells a story; again where it did not hold while others had the machine's CPUs, so that only what holds on no quiet machine is called not
+/// held. What is broken breaks each time.
 fn tell(story: &'static Story, form: Form, quiet: bool) -> Told {
+    let mut earlier = Vec::new();
+    loop {
+        let before = CpuTimes::read();
+        let mut told = tell_once(story, form, quiet);
+        let taken = before.zip(CpuTimes::read()).map_or(0.0, |(before, now)| {
+            let HostLoad { others, stolen } = now.since(before, 0);
+            others + stolen
+        });
+        if told.ending() != Ending::NotHeld || taken <= CPU_OTHERS_MAX || earlier.len() == RETELLINGS_MAX {
+            earlier.into_iter().for_each(|note| told.telling.note(note));
+            return told;
+        }
+        let broken = told.telling.rows.iter().filter(|row| !row.held());
+        let broken: Vec<_> = broken.map(|row| format!("{}, {}", row.expectation.what, row.case)).collect();
+        earlier.push(format!(
+            "told again: others took {:.0} % of the CPU time, and this did not hold: {}",
+            taken * 100.0,
+            broken.join("; ")
+        ));
+    }
+}
+
+fn tell_once(story: &'static Story, form: Form, quiet: bool) -> Told {
     let mut telling = Telling::new(story, form, quiet);
     telling.progress(&format!("-- {}", story.name));
     let start = Instant::now();
