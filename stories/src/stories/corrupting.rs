@@ -18,8 +18,17 @@ use crate::watch::{End, Watch};
 pub(super) static STORY: Story = Story {
     name: "corrupting",
     sentence: "a device on the path flips bits in 2 % of the packets each way; with some the UDP checksum is wrong after it, with others right",
-    expectations: &[&WRONG, &KERNEL, &OURS, &FAILED, &REPAIRED, &AGAIN],
+    expectations: &[&CORRUPTED, &WRONG, &KERNEL, &OURS, &FAILED, &REPAIRED, &AGAIN],
     tell,
+};
+
+static CORRUPTED: Expectation = Expectation {
+    what: "packets corrupted each way, of short values",
+    formula: "1 % of the reads",
+    bound: Bound::AtLeast,
+    unit: Unit::Count("packets"),
+    reason: "the device corrupts 2 %, give or take chance: had it none, there would be nothing to find",
+    full_only: false,
 };
 
 static WRONG: Expectation = Expectation {
@@ -119,6 +128,7 @@ fn short_values(telling: &mut Telling, family: &str, checksum: &str) -> Result<(
     ] {
         let by_kernel = if checksum == "wrong" { corrupted } else { 0 };
         let case = format!("{case}, {}", end.name());
+        telling.row(&CORRUPTED, &case, stage.sent as f64 * 0.01, corrupted as f64);
         telling.row(&KERNEL, &case, by_kernel as f64, risen.udp(end, "InCsumErrors") as f64);
         telling.row(&OURS, &case, (corrupted - by_kernel) as f64, ours as f64);
     }

@@ -20,7 +20,7 @@ use crate::watch::{End, Watch};
 pub(super) static STORY: Story = Story {
     name: "pause",
     sentence: "a receiver stands still now and then, as under a garbage collector: the server's workers, then the client",
-    expectations: &[&MATCHES, &OTHER_HOST, &NAMED, &BEYOND, &BURSTS, &RIDDEN_OUT],
+    expectations: &[&MATCHES, &OVERFLOWN, &OTHER_HOST, &NAMED, &BEYOND, &BURSTS, &RIDDEN_OUT],
     tell,
 };
 
@@ -60,6 +60,15 @@ static BEYOND: Expectation = Expectation {
     reason: "the buffer holds what the kernel granted, divided by what it charges for a datagram (truesize, not payload): 832 B for a request, \
              1,280 B for an answer of 300 B. The ends of a pause are a stall of the machine off, 20 ms at most",
     full_only: true,
+};
+
+static OVERFLOWN: Expectation = Expectation {
+    what: "failed reads of a long pause",
+    formula: "half of pauses x (rate x length of a pause - what the buffer holds)",
+    bound: Bound::AtLeast,
+    unit: Unit::Count("reads"),
+    reason: "there was a pause: that none failed and none was dropped would match as well",
+    full_only: false,
 };
 
 static BURSTS: Expectation = Expectation {
@@ -118,9 +127,11 @@ fn tell(telling: &mut Telling) -> Result<(), StoryError> {
     let mut curves = Vec::new();
     for end in [End::Server, End::Client] {
         let Paused { stage, granted_bytes } = paused(telling, end, long, None)?;
+        let charge = if end == End::Server { REQUEST_CHARGE_BYTES } else { ANSWER_CHARGE_BYTES };
+        let expected = beyond(long, granted_bytes / charge);
+        telling.row(&OVERFLOWN, end.name(), expected / 2.0, stage.failed as f64);
         if full {
-            let charge = if end == End::Server { REQUEST_CHARGE_BYTES } else { ANSWER_CHARGE_BYTES };
-            telling.row(&BEYOND, end.name(), beyond(long, granted_bytes / charge), stage.failed as f64);
+            telling.row(&BEYOND, end.name(), expected, stage.failed as f64);
             let calm = stage.intervals.iter().enumerate().filter(|(second, _)| second % 3 != 2);
             let failed: u64 = calm.map(|(_, interval)| interval.failed).sum();
             telling.row(&BURSTS, end.name(), 2.0, failed as f64 * 100.0 / stage.failed as f64);
