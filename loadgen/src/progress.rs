@@ -1,5 +1,6 @@
 //! What a person sees while work goes on: on stderr, nothing with --quiet, plain lines where stderr is no terminal.
 
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -29,7 +30,7 @@ impl Progress {
     /// A line that stays.
     pub fn note(&self, line: &str) {
         if !self.quiet {
-            eprintln!("{line}");
+            say(line);
         }
     }
 
@@ -87,7 +88,12 @@ impl Bar {
     pub fn finish_with(&self, line: &str) {
         self.finish_quietly();
         if !self.quiet {
-            eprintln!("{line}");
+            say(line);
         }
     }
+}
+
+/// Prints to stderr; whoever closed it does not want the rest, and the run goes on.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }

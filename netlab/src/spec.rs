@@ -71,6 +71,14 @@ pub enum SpecError {
         /// What is allowed.
         range: String,
     },
+    /// Two settings of one parameter.
+    #[error("{topology}: {name} is set twice; give one value")]
+    Twice {
+        /// The topology.
+        topology: &'static str,
+        /// The parameter.
+        name: &'static str,
+    },
     /// Each value is allowed, but not all together.
     #[error("{topology}: {reason}")]
     Combination {
@@ -102,15 +110,20 @@ impl Spec {
         self.set_all([setting])
     }
 
-    /// The same with several parameters set. Only together must they make sense; the last of one name holds.
+    /// The same with several parameters set, each once. Only together must they make sense.
     ///
     /// # Errors
-    /// As [`set`](Self::set).
+    /// As [`set`](Self::set), and if two are of one parameter.
     pub fn set_all(mut self, settings: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, SpecError> {
-        for setting in settings {
-            self.put(setting.as_ref())?;
-        }
         let topology = self.entry.name;
+        let mut given = Vec::new();
+        for setting in settings {
+            let name = self.put(setting.as_ref())?;
+            if given.contains(&name) {
+                return Err(SpecError::Twice { topology, name });
+            }
+            given.push(name);
+        }
         (self.entry.check)(&self).map_err(|reason| SpecError::Combination { topology, reason })?;
         Ok(self)
     }
@@ -148,7 +161,8 @@ impl Spec {
         Some(topology)
     }
 
-    fn put(&mut self, setting: &str) -> Result<(), SpecError> {
+    /// Sets a parameter and tells its name.
+    fn put(&mut self, setting: &str) -> Result<&'static str, SpecError> {
         let (name, text) = setting.split_once('=').ok_or_else(|| SpecError::Setting(setting.into()))?;
         let parameters = self.entry.parameters;
         let place = parameters.iter().position(|parameter| parameter.name == name).ok_or_else(|| {
@@ -167,7 +181,7 @@ impl Spec {
             return Err(SpecError::Range { topology, name, value: text.into(), range });
         }
         self.values[place] = value;
-        Ok(())
+        Ok(name)
     }
 
     /// The value of a parameter in its own unit.

@@ -145,6 +145,7 @@ fn errors_say_what_was_given_what_is_allowed_and_what_to_do() {
             &["limit=100 cannot be read", "100mbit", "1mbit to 100gbit"],
         ),
         (error("dead-server", &["back=1s", "after=3s"]), &["back=1s is not later than after=3s"]),
+        (error("direct", &["family=4", "family=6"]), &["direct: family is set twice", "give one value"]),
         (error("pause", &["duration=1s"]), &["duration=1s is not below interval=500ms"]),
     ] {
         assert!(words.iter().all(|word| error.contains(word)), "{error}");

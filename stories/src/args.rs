@@ -32,7 +32,7 @@ pub struct Args {
     /// Print the stories with what each expects
     #[arg(long)]
     list: bool,
-    /// The short form: counts rather than times, all within about 90 s
+    /// The short form: counts rather than times, all within two minutes
     #[arg(long)]
     short: bool,
     /// Write everything expected and measured to this file

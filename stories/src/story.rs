@@ -22,7 +22,7 @@ pub struct Story {
 pub enum Form {
     /// All rates and strategies, for people.
     Full,
-    /// Counts rather than times, all stories together within about 90 s, for CI.
+    /// Counts rather than times, all stories together within two minutes, for CI.
     Short,
 }
 

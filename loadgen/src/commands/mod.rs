@@ -14,6 +14,7 @@ use crate::cli::{Cli, Command};
 use crate::error::Error;
 use crate::hdr;
 use crate::options::Output;
+use crate::progress;
 use crate::record::{CauseReport, Record, SCHEMA, Stage, Verdict};
 use crate::report::{html, terminal};
 use crate::rig::Rig;
@@ -68,7 +69,7 @@ fn print_out(text: &str) {
 /// Prints the table, writes what was asked for, and tells the exit status.
 fn finish(record: &Record, output: &Output, log: &hdr::Log) -> Result<u8, Error> {
     if !output.quiet {
-        eprintln!();
+        progress::say("");
     }
     // The table first: a full disk must not cost the result of minutes.
     print_out(&terminal::table(record));

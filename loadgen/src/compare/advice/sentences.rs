@@ -204,7 +204,7 @@ fn compressed(grounds: &Grounds<'_>) -> Option<String> {
     let share = grounds.comparison.compressed_share?;
     if share > 0.98 {
         return Some(
-            "these values do not compress (they are noise: see --content), so it sent what chunked sends and cannot be judged"
+            "these values do not compress (they are noise: see --content), so it sent what chunked sends: whether compressing pays cannot be judged"
                 .to_owned(),
         );
     }
