@@ -125,6 +125,7 @@ impl Reading {
             socket_drops: flows.get("socket_drops"),
             // Nobody but the server sends to a connected socket: whatever cannot be read was changed on its way.
             checksum_drops: flows.get("checksum_drops") + flows.get("other_drops"),
+            reassembly_full: flows.get("reassembly_full"),
             ..ClientBooks::default()
         };
         if !shared {

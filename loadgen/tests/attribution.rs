@@ -195,7 +195,10 @@ fn chunks_that_found_no_memory_are_the_generators() {
     let server = server();
     let values = ["--items", "40", "--values", "fixed:1000000", "--flows", "1"];
     let mut rig = relay::rig(&server, &values);
-    let result = rig.stage(Pace::InFlight(64), SECOND / 4, &Progress::new(true)).unwrap();
+    // A quick machine may get by with the memory it has: a stage that lost nothing shows nothing.
+    let mut stages =
+        (0..40).map(|_| rig.stage(Pace::InFlight(64), SECOND / 4, &Progress::new(true)).unwrap());
+    let result = stages.find(|result| result.stage.first_try_lost > 0).expect("no stage ran out of memory");
     check_books(&result);
     assert!(result.stage.counters["client.flow.reassembly_full"] > 0);
     assert!(lost_by(&result, Cause::GeneratorLimited, Direction::Host) > 0);

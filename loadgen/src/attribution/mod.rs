@@ -95,6 +95,8 @@ pub struct ClientBooks {
     pub checksum_drops: u64,
     /// Datagrams the kernel dropped for a wrong UDP checksum.
     pub kernel_checksum_drops: u64,
+    /// Pieces of answers for which the generator had no memory.
+    pub reassembly_full: u64,
 }
 
 /// Books of the server's side: what rose during the stage.
@@ -254,6 +256,11 @@ fn down_suspects(books: &Books<'_>) -> Vec<Suspect> {
             Cause::ClientSocketBuffer,
             books.client.socket_drops,
             "datagrams dropped at the generator's sockets (SO_MEMINFO)",
+        ),
+        Suspect::new(
+            Cause::GeneratorLimited,
+            books.client.reassembly_full,
+            "pieces of answers for which the generator had no memory",
         ),
         Suspect::new(
             Cause::PathCorruption,

@@ -33,6 +33,11 @@ impl Suspect {
         Self { cause, count, counter, counts_reads: true }
     }
 
+    /// Where it lost reads of a pool of this direction: a generator that is the limit is so before it has sent and after it has received.
+    fn direction(&self, pool: Direction) -> Direction {
+        if self.cause == Cause::GeneratorLimited { Direction::Host } else { pool }
+    }
+
     fn explains(&self, reads_per_datagram: u64) -> u64 {
         self.count * if self.counts_reads { 1 } else { reads_per_datagram }
     }
@@ -85,7 +90,7 @@ impl Pool {
             let taken = self.take_evenly(quota);
             let evidence = format!("{} {}", suspect.count, suspect.counter);
             let confidence = if suspect.cause == Cause::Unexplained { 0.0 } else { confidence };
-            taken.put(suspect.cause, direction, confidence, evidence, shares);
+            taken.put(suspect.cause, suspect.direction(direction), confidence, evidence, shares);
         }
         let rest = self.take(u64::MAX);
         let evidence = format!("{} reads beyond what any counter of either host accounts for", rest.reads());

@@ -62,6 +62,17 @@ fn without_receipts_counts_tell_the_direction() {
 }
 
 #[test]
+fn pieces_that_found_no_memory_are_the_generators() {
+    let losses: Vec<_> =
+        (0..10).map(|sequence| loss(sequence, false, Symptom::Silent { part_arrived: true })).collect();
+    let mut books = books(&losses);
+    books.client.reassembly_full = 8;
+    let shares = attribute(&books);
+    assert_eq!(reads(&shares, Cause::GeneratorLimited, Direction::Host), 8);
+    assert_eq!(reads(&shares, Cause::Unexplained, Direction::Down), 2);
+}
+
+#[test]
 fn overwritten_receipts_prove_nothing() {
     let losses = [silent(1)];
     let receipts = Receipts { overwritten: 5, ..Receipts::default() };
@@ -196,7 +207,7 @@ proptest! {
             receipts: told.0.then_some(&receipts),
             client: ClientBooks {
                 datagrams_sent: counters[0], socket_drops: counters[1], checksum_drops: counters[2],
-                kernel_checksum_drops: counters[3],
+                kernel_checksum_drops: counters[3], reassembly_full: counters[4],
             },
             server: told.1.then_some(ServerBooks {
                 requests: counters[5], socket_drops: counters[6], checksum_drops: counters[7],
