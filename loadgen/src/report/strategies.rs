@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::terminal::{latency, percent, rate};
+use super::terminal::{self, latency, percent, rate};
 use crate::record::{Cold, Comparison, Record, Stage, StrategyFigures};
 
 /// A table as cells: the first column and the last are words, the others figures.
@@ -31,13 +31,6 @@ pub fn turn_header() -> String {
 /// One turn as a line.
 pub fn turn_line(stage: &Stage) -> String {
     let us = stage.judged_us();
-    let mut remark = stage.broke.map_or("met", |broke| broke.remark()).to_owned();
-    if stage.generator_limited {
-        remark.push_str(", generator short of CPU");
-    }
-    if !stage.valid {
-        remark.push_str(", invalid: the host stalled");
-    }
     turn([
         stage.strategy.as_deref().unwrap_or_default(),
         &rate(stage.offered_tps),
@@ -47,7 +40,7 @@ pub fn turn_line(stage: &Stage) -> String {
         &latency(us.p50),
         &latency(us.p99),
         &latency(us.p999),
-        &remark,
+        &terminal::remark(stage),
     ])
 }
 
@@ -208,5 +201,18 @@ fn lines(text: &mut String, table: &Table) {
     line(table.header.clone());
     for row in &table.rows {
         line(row.iter().map(String::as_str).collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_says_why_it_does_not_count() {
+        let because = vec!["the laboratory lost packets by itself".to_owned()];
+        let stage = Stage { valid: false, invalid_because: because, ..Stage::default() };
+        let line = turn_line(&stage);
+        assert!(line.ends_with("met, invalid: the laboratory lost packets by itself"), "{line}");
     }
 }

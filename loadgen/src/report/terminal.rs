@@ -63,16 +63,6 @@ pub fn stage_header() -> String {
 /// One stage as a line.
 pub fn stage_line(stage: &Stage) -> String {
     let offered = if stage.offered_tps > 0.0 { rate(stage.offered_tps) } else { "max".to_owned() };
-    let mut remark = match stage.broke {
-        None => "met".to_owned(),
-        Some(broke) => broke.remark().to_owned(),
-    };
-    if stage.generator_limited {
-        remark.push_str(", generator short of CPU");
-    }
-    if !stage.valid {
-        let _ = write!(remark, ", invalid: {}", stage.invalid_because.join("; "));
-    }
     let us = stage.judged_us();
     row([
         &offered,
@@ -83,8 +73,20 @@ pub fn stage_line(stage: &Stage) -> String {
         &latency(us.p99),
         &latency(us.p999),
         &latency(us.max),
-        &remark,
+        &remark(stage),
     ])
+}
+
+/// Whether a stage met the service level, and what is to be said of it beside.
+pub(super) fn remark(stage: &Stage) -> String {
+    let mut remark = stage.broke.map_or("met", |broke| broke.remark()).to_owned();
+    if stage.generator_limited {
+        remark.push_str(", generator short of CPU");
+    }
+    if !stage.valid {
+        let _ = write!(remark, ", invalid: {}", stage.invalid_because.join("; "));
+    }
+    remark
 }
 
 /// The final table with causes and verdict.
