@@ -8,7 +8,7 @@ use shingle_proto::wire::{DropReason, Outcome};
 use shingle_server::stats::{StatsReport, WorkerReport};
 use shingle_udp::counters::Snapshot;
 
-use crate::attribution::{ClientBooks, ReceiptOutcome, Receipts, ServerBooks};
+use crate::attribution::{ClientBooks, Receipt, ReceiptOutcome, Receipts, ServerBooks};
 use crate::engine::Worker;
 use crate::hostload::{CpuTimes, HostLoad};
 use crate::memcached;
@@ -190,6 +190,7 @@ impl Reading {
             requests: sum(|worker| worker.requests).saturating_sub(all_drops),
             socket_drops: sum(|worker| worker.socket_drops),
             checksum_drops: corrupted(&drops),
+            answers: sum(|worker| worker.answers),
             sends_refused: sum(|worker| worker.send_failed),
             ..ServerBooks::default()
         };
@@ -271,6 +272,23 @@ impl FlowCounters {
     }
 }
 
+/// A receipt as attribution reads it.
+fn receipt(receipt: &shingle_proto::wire::Receipt) -> Receipt {
+    Receipt {
+        flow: receipt.flow,
+        sequence: receipt.sequence,
+        attempt: receipt.attempt,
+        outcome: match receipt.outcome {
+            Outcome::Answered => ReceiptOutcome::Answered { residence_us: receipt.residence_us },
+            Outcome::SendRefused => ReceiptOutcome::SendRefused,
+            Outcome::Challenged => ReceiptOutcome::Challenged,
+        },
+        datagrams: receipt.answer_datagrams,
+        bytes: receipt.answer_bytes,
+        arrival_unix_us: receipt.arrival_unix_us,
+    }
+}
+
 /// Where each worker's receipts will go on: taken before a stage, used after it.
 #[derive(Clone, Debug)]
 pub struct ReceiptCursor {
@@ -293,14 +311,7 @@ impl ReceiptCursor {
                 .map_err(|error| gaps.push(format!("receipts of the server: {error}")))
                 .ok()?;
             receipts.overwritten += list.overwritten;
-            for receipt in list.receipts {
-                let outcome = match receipt.outcome {
-                    Outcome::Answered => ReceiptOutcome::Answered { residence_us: receipt.residence_us },
-                    Outcome::SendRefused => ReceiptOutcome::SendRefused,
-                    Outcome::Challenged => ReceiptOutcome::Challenged,
-                };
-                receipts.by_request.insert((receipt.flow, receipt.sequence), outcome);
-            }
+            receipts.all.extend(list.receipts.iter().map(receipt));
         }
         Some(receipts)
     }

@@ -25,6 +25,14 @@ pub const TRAIN_MAX: u8 = 64;
 /// Requests that share a send by default: none. A train may reach the server's socket in one piece (always on loopback), which
 /// then costs the server less than requests of many clients do, and is dropped whole where its buffer is full.
 pub const TRAIN_DEFAULT: u8 = 1;
+/// Sizes of values are told apart in bins of so many bytes: finer than any MTU differs from another.
+pub const SIZE_BIN_BYTES: u32 = 16;
+/// Number of those bins: up to 64 KiB, beyond which an answer is many datagrams whatever the path (100 kB a thread).
+pub const SIZE_BINS: usize = 4097;
+/// Shortest window in which reads are counted over time: a few times what a busy host holds threads back.
+pub const WINDOW_NS_MIN: u64 = 20_000_000;
+/// Most windows of a stage (100 kB a thread).
+pub const WINDOWS_MAX: u64 = 4096;
 /// Datagrams a flow hands to its core in one turn before other flows and new reads have theirs: some 100 us of work.
 pub const RECV_TURN_DATAGRAMS: usize = 512;
 /// Datagrams received in one system call.

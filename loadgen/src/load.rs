@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use shingle_proto::wire::Strategy;
+
 use crate::books::{Reading, ReceiptCursor};
 use crate::engine::{self, StageOutcome, StageSpec};
 use crate::error::Error;
 use crate::lab::Laboratory;
+use crate::memcached::limits;
 use crate::memcached::target::Server;
 use crate::memcached::tcp_flow::TcpFlow;
 use crate::memcached::udp_flow::UdpFlow;
@@ -13,6 +16,7 @@ use crate::memcached::worker::{Carrier, Worker};
 use crate::progress::Progress;
 use crate::record::ServerFacts;
 use crate::seeding;
+use crate::stage::PathFacts;
 use crate::target::{Placement, Target};
 use crate::workload::ItemSpace;
 
@@ -57,6 +61,33 @@ impl Load {
             Self::Shingle(target, _) => target.datagram_max.into(),
             // Its answers are cut to 1400 B.
             Self::MemcachedUdp(..) | Self::MemcachedTcp(..) => usize::MAX,
+        }
+    }
+
+    /// What is known of the path from the server.
+    pub(crate) fn path_facts(&self) -> PathFacts {
+        let path = PathFacts {
+            client_mtu: self.interface_mtu(),
+            shared_counters: self.placement().shares_counters(),
+            ..PathFacts::default()
+        };
+        match self {
+            Self::Shingle(target, _) => {
+                let (address, port) = &target.ports[0];
+                let cut = matches!(port.strategy, Strategy::Chunked | Strategy::Compressed);
+                let datagram_max = u32::from(target.datagram_max);
+                PathFacts {
+                    ipv6: address.is_ipv6(),
+                    chunk_datagram_bytes: cut.then_some(datagram_max),
+                    proved_down_bytes: cut.then_some(datagram_max),
+                    ..path
+                }
+            }
+            Self::MemcachedUdp(server, _) | Self::MemcachedTcp(server, _) => PathFacts {
+                ipv6: server.reads_to.is_ipv6(),
+                chunk_datagram_bytes: Some((limits::HEADER_BYTES + limits::PIECE_BYTES) as u32),
+                ..path
+            },
         }
     }
 

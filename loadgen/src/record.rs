@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attribution::{Cause, Direction};
+use crate::attribution::{Cause, Direction, Estimate};
 use crate::protocol::Protocol;
 use crate::slo::{Broke, Slo};
 
@@ -416,8 +416,12 @@ pub struct CauseReport {
     pub confidence: f64,
     /// Counters, sizes, flows and times that speak for it.
     pub evidence: Vec<String>,
-    /// Numbers estimated for it, by name; empty for the causes of this version.
-    pub estimate: BTreeMap<String, f64>,
+    /// Numbers estimated for it, by name.
+    #[serde(default)]
+    pub estimate: BTreeMap<String, Estimate>,
+    /// The flows it struck, by number, where it strikes some and not others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flows: Vec<u32>,
     /// What to do.
     pub remedy: String,
 }

@@ -301,7 +301,7 @@ impl Rig {
         let receipts = cursor
             .filter(|_| outcome.tally.first_try_lost > 0 && risen.server.is_some())
             .and_then(|cursor| self.load.receipts(&cursor, &mut risen.gaps));
-        stage::settle(&stage::Facts {
+        stage::settle(stage::Facts {
             spec,
             outcome,
             risen,
@@ -312,6 +312,7 @@ impl Rig {
             items_expire: self.space.ttl(0).is_some(),
             lab,
             flows: self.load.flows(),
+            path: self.load.path_facts(),
         })
     }
 

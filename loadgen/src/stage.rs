@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 
-use crate::attribution::{self, Attribution, Books, Cause, Direction, Receipts, ServerBooks};
+use crate::attribution::{
+    self, Attribution, Books, Cause, Counts, Direction, Receipts, ServerBooks, StageFacts,
+};
 use crate::books::Risen;
-use crate::engine::{self, Counts, IntervalTiming, Pace, StageOutcome, StageSpec, Stall, Tally};
+use crate::engine::{self, IntervalTiming, Pace, StageOutcome, StageSpec, Stall, Tally};
 use crate::limits;
 use crate::protocol::Protocol;
 use crate::record::{
@@ -37,6 +39,27 @@ pub struct Facts<'a> {
     pub lab: Option<LabFigures>,
     /// Flow number, source port and server port of every flow, in the ledger's order.
     pub flows: Vec<(u32, u16, u16)>,
+    /// What is known of the path.
+    pub path: PathFacts,
+}
+
+/// What is known of the path between the hosts when a stage is over.
+#[derive(Clone, Debug, Default)]
+pub struct PathFacts {
+    /// Both ends talk in IPv6.
+    pub ipv6: bool,
+    /// The ports cut answers into datagrams of at most so many bytes of UDP payload; none: an answer is one datagram.
+    pub chunk_datagram_bytes: Option<u32>,
+    /// MTU of the client's interface towards the server; 0: not known.
+    pub client_mtu: u32,
+    /// MTU of the server's interface towards the client.
+    pub server_mtu: Option<u32>,
+    /// Path MTU the server's kernel holds for the client.
+    pub path_mtu_down: Option<u32>,
+    /// Largest UDP payload that a search proved to pass from the server.
+    pub proved_down_bytes: Option<u32>,
+    /// Both ends count into the same kernel counters.
+    pub shared_counters: bool,
 }
 
 /// A stage, judged.
@@ -49,26 +72,16 @@ pub struct StageResult {
     pub server_gone: bool,
     /// Latency of each interval, for the interval log.
     pub latencies: Vec<Histogram<u64>>,
+    /// What its causes were judged by; none where it lost nothing.
+    pub books: Option<Books>,
 }
 
 /// Puts figures, causes and judgement of a stage together.
-pub fn settle(facts: &Facts<'_>) -> StageResult {
+pub fn settle(mut facts: Facts<'_>) -> StageResult {
+    let books = books(&mut facts);
+    let facts = &facts;
     let tally = &facts.outcome.tally;
-    let server = facts.risen.server.map(|server| ServerBooks {
-        keys_not_told_of: server.keys_not_told_of.saturating_sub(tally.misses),
-        ..server
-    });
-    let attribution = attribution::attribute(&Books {
-        losses: &tally.losses,
-        unlisted: tally.unlisted,
-        receipts: facts.receipts.as_ref(),
-        client: facts.risen.client,
-        server,
-        generator_late: tally.timing.slip.value_at_quantile(0.99) > facts.spec.timeout_ns / 2,
-        reads_per_datagram: facts.spec.gets_per_datagram as u64,
-        timeout_ns: facts.spec.timeout_ns,
-        duration_ns: facts.spec.duration_ns,
-    });
+    let attribution = attribution::attribute(&books);
     let mut stage = figures(facts);
     for ((cause, _), share) in &attribution {
         *stage.losses.entry(*cause).or_default() += share.failed;
@@ -83,7 +96,45 @@ pub fn settle(facts: &Facts<'_>) -> StageResult {
     let causes = causes(&attribution, stage.first_try_lost, facts);
     let latencies = tally.timing.intervals.iter().map(|interval| interval.latency.clone()).collect();
     let server_gone = facts.risen.server_gone;
-    StageResult { stage, causes, server_gone, latencies }
+    let books = (tally.first_try_lost > 0).then_some(books);
+    StageResult { stage, causes, server_gone, latencies, books }
+}
+
+/// What attribution may use. Moves the lists of losses and receipts, which may be long.
+fn books(facts: &mut Facts<'_>) -> Books {
+    let Facts { spec, outcome, risen, path, .. } = facts;
+    let tally = &mut outcome.tally;
+    let server = risen.server.clone().map(|server| ServerBooks {
+        keys_not_told_of: server.keys_not_told_of.saturating_sub(tally.misses),
+        ..server
+    });
+    tally.population.name_flows(&facts.flows);
+    Books {
+        stage: StageFacts {
+            duration_ns: spec.duration_ns,
+            timeout_ns: spec.timeout_ns,
+            offered_tps: if let Pace::PerSecond(tps) = spec.pace { tps } else { 0.0 },
+            reads_per_datagram: spec.gets_per_datagram as u64,
+            ipv6: path.ipv6,
+            chunk_datagram_bytes: path.chunk_datagram_bytes,
+            answer_overhead_bytes: limits::ANSWER_OVERHEAD_BYTES,
+            client_mtu: path.client_mtu,
+            server_mtu: path.server_mtu,
+            path_mtu_down: path.path_mtu_down,
+            proved_down_bytes: path.proved_down_bytes,
+            generator_late: tally.timing.slip.value_at_quantile(0.99) > spec.timeout_ns / 2,
+            shared_counters: path.shared_counters,
+            foreign: facts.protocol.is_memcached(),
+        },
+        losses: std::mem::take(&mut tally.losses),
+        unlisted: tally.unlisted,
+        population: tally.population.clone(),
+        receipts: facts.receipts.take(),
+        client: risen.client.clone(),
+        server,
+        trials: Vec::new(),
+        gaps: risen.gaps.clone(),
+    }
 }
 
 fn figures(facts: &Facts<'_>) -> Stage {
@@ -151,7 +202,7 @@ fn figures(facts: &Facts<'_>) -> Stage {
             failed: tally.above_path.failed,
         },
         by_size: by_size(tally),
-        by_flow: by_flow(tally, &facts.flows),
+        by_flow: by_flow(tally),
         intervals: intervals(tally, facts),
         server_draining: risen.server_draining,
         cpu_others: risen.host_load.others,
@@ -190,16 +241,15 @@ fn by_size(tally: &Tally) -> Vec<SizeClass> {
     classes.collect()
 }
 
-fn by_flow(tally: &Tally, flows: &[(u32, u16, u16)]) -> Vec<FlowFigures> {
-    let figures =
-        tally.by_flow.iter().zip(flows).map(|(counts, (flow, source_port, server_port))| FlowFigures {
-            flow: *flow,
-            source_port: *source_port,
-            server_port: *server_port,
-            reads: counts.reads,
-            first_try_lost: counts.first_try_lost,
-            failed: counts.failed,
-        });
+fn by_flow(tally: &Tally) -> Vec<FlowFigures> {
+    let figures = tally.population.flows.iter().map(|flow| FlowFigures {
+        flow: flow.flow,
+        source_port: flow.source_port,
+        server_port: flow.server_port,
+        reads: flow.counts.reads,
+        first_try_lost: flow.counts.first_try_lost,
+        failed: flow.counts.failed,
+    });
     figures.collect()
 }
 
@@ -275,7 +325,8 @@ fn causes(attribution: &Attribution, lost: u64, facts: &Facts<'_>) -> Vec<CauseR
         share: share.reads as f64 / lost.max(1) as f64,
         confidence: share.confidence,
         evidence: share.evidence.clone(),
-        estimate: BTreeMap::new(),
+        estimate: share.estimates.clone(),
+        flows: share.flows.clone(),
         remedy: share.remedy.unwrap_or_else(|| remedy(*cause)).to_owned(),
     };
     let mut causes: Vec<_> = attribution.iter().map(report).collect();
@@ -302,7 +353,7 @@ mod tests {
         }
         change(&mut tally);
         let outcome = StageOutcome { tally, stalls, stalls_overflowed: false, start_ns: 0 };
-        settle(&Facts {
+        settle(Facts {
             spec: &SPEC,
             outcome,
             risen: Risen::default(),
@@ -313,6 +364,7 @@ mod tests {
             items_expire,
             lab: None,
             flows: vec![(0, 1, 2)],
+            path: PathFacts::default(),
         })
     }
 

@@ -261,8 +261,9 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
         items_expire: false,
         lab: None,
         flows,
+        path: stage::PathFacts::default(),
     };
-    let result = stage::settle(&facts);
+    let result = stage::settle(facts);
     check_books(&result);
     result
 }

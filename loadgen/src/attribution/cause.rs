@@ -20,8 +20,28 @@ pub enum Cause {
     ServerOverload,
     /// The answer, or the rest of it, arrived after the deadline, and was not long in the server.
     TimeoutTooShort,
+    /// A device passes only so many fragments a second: answers beyond lose some of theirs.
+    FragmentRateLimit,
+    /// A device passes no fragments at all.
+    FragmentsBlocked,
+    /// The receiving kernel had no memory left for fragments of unfinished datagrams.
+    ReassemblyOverflow,
+    /// The answer was too big for the path and lost, or refused, while or because the sender's kernel learned the path MTU.
+    PmtuDiscovery,
+    /// Packets above a size vanish, and nobody says so.
+    MtuBlackHole,
+    /// A device passes only so many packets a second.
+    PacketRateLimit,
+    /// A device passes only so many bits a second.
+    BandwidthLimit,
+    /// Packets are lost by chance, whatever their rate and size.
+    PathLoss,
     /// A datagram arrived with wrong bytes and was rejected by a checksum.
     PathCorruption,
+    /// Some flows (source ports) lose most of their packets, and the others none.
+    FlowBlackHole,
+    /// For a time nothing at all came from the server.
+    ServerSilent,
     /// The generator could not keep its schedule; the read says nothing about the server.
     GeneratorLimited,
     /// Nothing on either host speaks for a cause.
@@ -50,7 +70,17 @@ impl Cause {
             Self::ServerSocketBuffer => "server_socket_buffer",
             Self::ServerOverload => "server_overload",
             Self::TimeoutTooShort => "timeout_too_short",
+            Self::FragmentRateLimit => "fragment_rate_limit",
+            Self::FragmentsBlocked => "fragments_blocked",
+            Self::ReassemblyOverflow => "reassembly_overflow",
+            Self::PmtuDiscovery => "pmtu_discovery",
+            Self::MtuBlackHole => "mtu_black_hole",
+            Self::PacketRateLimit => "packet_rate_limit",
+            Self::BandwidthLimit => "bandwidth_limit",
+            Self::PathLoss => "path_loss",
             Self::PathCorruption => "path_corruption",
+            Self::FlowBlackHole => "flow_black_hole",
+            Self::ServerSilent => "server_silent",
             Self::GeneratorLimited => "generator_limited",
             Self::Unexplained => "unexplained",
         }
@@ -65,6 +95,20 @@ impl Cause {
             (Self::ServerSocketBuffer, _) => "the server's socket receive buffer",
             (Self::ServerOverload, _) => "the server's socket buffer and worker",
             (Self::TimeoutTooShort, _) => "the deadline at the client",
+            (Self::FragmentRateLimit, _) => "a device that makes or passes the server's fragments",
+            (Self::FragmentsBlocked, _) => "a device or firewall between the hosts",
+            (Self::ReassemblyOverflow, Direction::Up) => "the server's kernel, reassembling requests",
+            (Self::ReassemblyOverflow, _) => "the client's kernel, reassembling answers",
+            (Self::PmtuDiscovery, _) => "the narrowest link on the way, while its MTU is learned",
+            (
+                Self::MtuBlackHole | Self::PacketRateLimit | Self::BandwidthLimit | Self::PathLoss,
+                Direction::Up,
+            ) => "between client and server, requests",
+            (Self::MtuBlackHole | Self::PacketRateLimit | Self::BandwidthLimit | Self::PathLoss, _) => {
+                "between server and client, answers"
+            }
+            (Self::FlowBlackHole, _) => "one of several paths between the hosts",
+            (Self::ServerSilent, _) => "the server, or everything before it",
             (Self::PathCorruption, Direction::Up) => "between client and server, requests",
             (Self::PathCorruption, _) => "between server and client, answers",
             (Self::GeneratorLimited, _) => "the generator",
@@ -111,6 +155,30 @@ impl Cause {
             }
             Self::TimeoutTooShort => {
                 "The answers were under way: raise --timeout, or find what delays the path (queues, a slow link, the client's own CPU)."
+            }
+            Self::FragmentRateLimit | Self::FragmentsBlocked | Self::ReassemblyOverflow => {
+                "Send no fragments: read from a chunked port (--udp-port PORT=chunked, the default), whose answers are cut to what the path carries."
+            }
+            Self::PmtuDiscovery => {
+                "Read from a chunked port (--udp-port PORT=chunked, the default): it sends nothing that the path was not proved to carry."
+            }
+            Self::MtuBlackHole => {
+                "Read from a chunked port (--udp-port PORT=chunked, the default), or lower the MTU of the server's interface to what the path carries; let ICMP (type 3 code 4, ICMPv6 type 2) through."
+            }
+            Self::PacketRateLimit => {
+                "Send fewer packets (--gets-per-datagram, larger path MTU), use more hosts, or an instance type with a larger packet allowance; see ethtool -S (pps_allowance_exceeded)."
+            }
+            Self::BandwidthLimit => {
+                "Send fewer bytes (compressed values), use more hosts, or an instance type with more bandwidth; see ethtool -S (bw_out_allowance_exceeded)."
+            }
+            Self::PathLoss => {
+                "Chance loss between the hosts: see ethtool -S and switch counters on the way; a retry (--retries) saves most such reads."
+            }
+            Self::FlowBlackHole => {
+                "One of several equal-cost paths is bad: give the network's owner the lossy flows' ports; a client escapes by a new source port."
+            }
+            Self::ServerSilent => {
+                "Look whether the server was stopped, hung or cut off at that time (its log, its host's console, security groups, load balancer targets)."
             }
             Self::PathCorruption => {
                 "A device changes bits on the path, after or despite its own checksums. Compare flows and hosts to find it; check NICs (ethtool -S), switches and tunnels, and try with checksum offload off (ethtool -K DEV rx off tx off)."

@@ -1,6 +1,8 @@
 //! What a single lost read proves by itself, or by the server's receipt of its request.
 
-use super::{Books, Cause, Direction, Loss, ReceiptOutcome, Symptom};
+use std::collections::HashMap;
+
+use super::{Books, Cause, Direction, Loss, Receipt, ReceiptOutcome, Symptom};
 
 /// A cause that a read proves.
 pub(super) struct Finding {
@@ -102,13 +104,14 @@ static LATE: Finding = finding(
     "the answers, or the rest of them, arrived after the deadline",
 );
 
-/// What this read tells.
-pub(super) fn told_by(loss: &Loss, books: &Books<'_>) -> Told {
+/// What this read tells; `receipts` are those of lost reads, where there are any.
+pub(super) fn told_by(loss: &Loss, books: &Books, receipts: Option<&HashMap<(u32, u32), Receipt>>) -> Told {
     use Told::{Lost, Proven};
-    let receipt = books
-        .receipts
-        .map(|receipts| (receipts.by_request.get(&(loss.flow, loss.sequence)), receipts.overwritten));
-    let eats_deadline = |residence_ns: u64| residence_ns > books.timeout_ns / 2;
+    let overwritten = books.receipts.as_ref().map_or(0, |receipts| receipts.overwritten);
+    let receipt = receipts.map(|receipts| {
+        (receipts.get(&(loss.flow, loss.sequence)).map(|receipt| receipt.outcome), overwritten)
+    });
+    let eats_deadline = |residence_ns: u64| residence_ns > books.stage.timeout_ns / 2;
     match (loss.symptom, receipt) {
         (Symptom::NotSent, _) => Proven(&NOT_SENT),
         (Symptom::NoRoute, _) => Proven(&NO_ROUTE),
@@ -121,7 +124,7 @@ pub(super) fn told_by(loss: &Loss, books: &Books<'_>) -> Told {
         (Symptom::ConnectionLost, _) => Proven(&CONNECTION_LOST),
         (_, Some((Some(ReceiptOutcome::SendRefused), _))) => Proven(&SEND_REFUSED),
         (_, Some((Some(ReceiptOutcome::Answered { residence_us }), _)))
-            if eats_deadline(u64::from(*residence_us) * 1000) =>
+            if eats_deadline(u64::from(residence_us) * 1000) =>
         {
             Proven(&LATE_BY_RECEIPT)
         }

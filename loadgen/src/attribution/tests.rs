@@ -5,25 +5,29 @@ use proptest::prelude::*;
 use super::*;
 
 fn loss(sequence: u32, failed: bool, symptom: Symptom) -> Loss {
-    Loss { flow: 1, sequence, failed, symptom }
+    Loss { flow: 1, sequence, intended_ns: 0, value_bytes: 300, failed, symptom }
 }
 
 fn silent(sequence: u32) -> Loss {
     loss(sequence, true, Symptom::Silent { part_arrived: false })
 }
 
-fn books(losses: &[Loss]) -> Books<'_> {
+fn books(losses: &[Loss]) -> Books {
     Books {
-        losses,
-        unlisted: (0, 0),
-        receipts: None,
-        client: ClientBooks::default(),
+        stage: StageFacts {
+            reads_per_datagram: 1,
+            timeout_ns: 100_000_000,
+            duration_ns: 1_000_000_000,
+            ..StageFacts::default()
+        },
+        losses: losses.to_vec(),
         server: Some(ServerBooks::default()),
-        generator_late: false,
-        reads_per_datagram: 1,
-        timeout_ns: 100_000_000,
-        duration_ns: 1_000_000_000,
+        ..Books::default()
     }
+}
+
+fn receipt(sequence: u32, outcome: ReceiptOutcome) -> Receipt {
+    Receipt { flow: 1, sequence, attempt: 0, outcome, datagrams: 1, bytes: 356, arrival_unix_us: 0 }
 }
 
 fn reads(shares: &Attribution, cause: Cause, direction: Direction) -> u64 {
@@ -35,11 +39,11 @@ fn receipts_tell_upstream_from_downstream() {
     let losses: Vec<_> = (0..10).map(silent).collect();
     let mut receipts = Receipts::default();
     for sequence in 0..4 {
-        receipts.by_request.insert((1, sequence), ReceiptOutcome::Answered { residence_us: 20 });
+        receipts.all.push(receipt(sequence, ReceiptOutcome::Answered { residence_us: 20 }));
     }
-    receipts.by_request.insert((1, 4), ReceiptOutcome::SendRefused);
-    receipts.by_request.insert((1, 5), ReceiptOutcome::Answered { residence_us: 80_000 });
-    let mut books = Books { receipts: Some(&receipts), ..books(&losses) };
+    receipts.all.push(receipt(4, ReceiptOutcome::SendRefused));
+    receipts.all.push(receipt(5, ReceiptOutcome::Answered { residence_us: 80_000 }));
+    let mut books = Books { receipts: Some(receipts), ..books(&losses) };
     books.client.socket_drops = 3;
     books.server = Some(ServerBooks { socket_drops: 100, ..ServerBooks::default() });
     let shares = attribute(&books);
@@ -76,7 +80,7 @@ fn pieces_that_found_no_memory_are_the_generators() {
 fn overwritten_receipts_prove_nothing() {
     let losses = [silent(1)];
     let receipts = Receipts { overwritten: 5, ..Receipts::default() };
-    let mut books = Books { receipts: Some(&receipts), ..books(&losses) };
+    let mut books = Books { receipts: Some(receipts), ..books(&losses) };
     books.client.datagrams_sent = 10;
     books.server = Some(ServerBooks { requests: 10, ..ServerBooks::default() });
     assert_eq!(reads(&attribute(&books), Cause::Unexplained, Direction::Down), 1);
@@ -86,10 +90,10 @@ fn overwritten_receipts_prove_nothing() {
 fn a_part_that_answers_a_retry_does_not_prove_that_the_first_request_arrived() {
     let losses = [loss(1, false, Symptom::Silent { part_arrived: true })];
     let receipts = Receipts::default();
-    let shares = attribute(&Books { receipts: Some(&receipts), ..books(&losses) });
+    let shares = attribute(&Books { receipts: Some(receipts), ..books(&losses) });
     assert_eq!(reads(&shares, Cause::Unexplained, Direction::Up), 1);
     let overwritten = Receipts { overwritten: 1, ..Receipts::default() };
-    let shares = attribute(&Books { receipts: Some(&overwritten), ..books(&losses) });
+    let shares = attribute(&Books { receipts: Some(overwritten), ..books(&losses) });
     assert_eq!(reads(&shares, Cause::Unexplained, Direction::Down), 1);
 }
 
@@ -121,7 +125,8 @@ fn corruption_is_told_per_direction() {
 #[test]
 fn a_dropped_datagram_takes_all_its_reads_along() {
     let losses: Vec<_> = (0..24).map(|read| silent(read / 8)).collect();
-    let mut books = Books { reads_per_datagram: 8, ..books(&losses) };
+    let mut books = books(&losses);
+    books.stage.reads_per_datagram = 8;
     books.client.datagrams_sent = 100;
     books.server = Some(ServerBooks { requests: 97, socket_drops: 3, ..ServerBooks::default() });
     let shares = attribute(&books);
@@ -153,7 +158,8 @@ fn sound_values_of_somebody_else_are_no_corruption() {
 #[test]
 fn what_a_late_generator_cannot_explain_is_its_own() {
     let losses: Vec<_> = (0..10).map(silent).collect();
-    let mut books = Books { generator_late: true, ..books(&losses) };
+    let mut books = books(&losses);
+    books.stage.generator_late = true;
     books.client = ClientBooks { datagrams_sent: 10, socket_drops: 4, ..ClientBooks::default() };
     books.server = Some(ServerBooks { requests: 10, ..ServerBooks::default() });
     let shares = attribute(&books);
@@ -199,25 +205,23 @@ proptest! {
         let unlisted = (unlisted.0 + unlisted.1, unlisted.1);
         let mut receipts = Receipts { overwritten: counters[11] % 2, ..Receipts::default() };
         for n in (0..losses.len() as u32).step_by(3) {
-            receipts.by_request.insert((1, n), ReceiptOutcome::Answered { residence_us: n * 1000 });
+            receipts.all.push(receipt(n, ReceiptOutcome::Answered { residence_us: n * 1000 }));
         }
+        let client = ClientBooks {
+            datagrams_sent: counters[0], socket_drops: counters[1], checksum_drops: counters[2],
+            kernel_checksum_drops: counters[3], reassembly_full: counters[4], ..ClientBooks::default()
+        };
+        let server = ServerBooks {
+            requests: counters[5], socket_drops: counters[6], checksum_drops: counters[7],
+            kernel_checksum_drops: counters[8], sends_refused: counters[9], keys_not_told_of: counters[10],
+            ..ServerBooks::default()
+        };
         let books = Books {
-            losses: &losses,
             unlisted,
-            receipts: told.0.then_some(&receipts),
-            client: ClientBooks {
-                datagrams_sent: counters[0], socket_drops: counters[1], checksum_drops: counters[2],
-                kernel_checksum_drops: counters[3], reassembly_full: counters[4],
-            },
-            server: told.1.then_some(ServerBooks {
-                requests: counters[5], socket_drops: counters[6], checksum_drops: counters[7],
-                kernel_checksum_drops: counters[8], sends_refused: counters[9], keys_not_told_of: counters[10],
-                busiest_worker_ns: 0,
-            }),
-            generator_late: false,
-        reads_per_datagram: 1,
-        timeout_ns: 100_000_000,
-            duration_ns: 1_000_000_000,
+            receipts: told.0.then_some(receipts),
+            client,
+            server: told.1.then_some(server),
+            ..books(&losses)
         };
         let shares = attribute(&books);
         let failed = losses.iter().filter(|loss| loss.failed).count() as u64;

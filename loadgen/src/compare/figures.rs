@@ -196,6 +196,7 @@ mod tests {
             confidence: 0.0,
             evidence: Vec::new(),
             estimate: BTreeMap::new(),
+            flows: Vec::new(),
             remedy: String::new(),
         });
         let with_valid = figures(Strategy::Chunked, &[spoiled.clone(), turn(0, 100.0, &[])], &SETTING);

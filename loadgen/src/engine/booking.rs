@@ -36,15 +36,17 @@ pub(crate) fn event(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: u
     };
     let answered = symptom.is_none();
     tally.misses += u64::from(answered && matches!(event.end, Ended::Miss));
+    let intended_ns = event.deadline_ns - spec.timeout_ns;
     // Saved by a second try: a part arrived, unless the whole request had to be repeated.
     let saved = (event.attempts > 0).then_some(Symptom::Silent { part_arrived: event.chunks > 0 });
     let loss = symptom.or(saved).map(|shown| Loss {
         flow: number,
         sequence: event.first_sequence,
+        intended_ns: intended_ns.saturating_sub(spec.start_ns),
+        value_bytes: space.value_bytes(item) as u32,
         failed: symptom.is_some(),
         symptom: shown,
     });
-    let intended_ns = event.deadline_ns - spec.timeout_ns;
     let sample = Sample {
         intended_ns,
         ended_ns: now,
@@ -80,8 +82,17 @@ pub(crate) fn failed(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: 
         residence_us: None,
         answered: false,
     };
-    let loss = Some(Loss { flow: flow.1, sequence, failed: true, symptom });
-    let end = End { flow_index: flow.0, value_bytes: stage.space.value_bytes(item), sample, loss };
+    let value_bytes = stage.space.value_bytes(item);
+    let since_start = intended_ns.saturating_sub(stage.spec.start_ns);
+    let loss = Some(Loss {
+        flow: flow.1,
+        sequence,
+        intended_ns: since_start,
+        value_bytes: value_bytes as u32,
+        failed: true,
+        symptom,
+    });
+    let end = End { flow_index: flow.0, value_bytes, sample, loss };
     tally.end(&end, stage.stalls);
 }
 

@@ -6,6 +6,7 @@
 pub(crate) mod booking;
 mod drive;
 mod flow;
+mod population;
 mod stalls;
 mod tally;
 mod timing;
@@ -22,7 +23,7 @@ pub use flow::{Flow, FlowSpec};
 use shingle_server::Pause;
 use shingle_udp::monotonic_ns;
 pub use stalls::{Stall, StallLog};
-pub use tally::{Counts, SizeTally, Tally, interval_ns};
+pub use tally::{SizeTally, Tally, interval_ns};
 pub use timing::{IntervalTiming, Timing};
 pub use worker::Worker;
 

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use super::StageSpec;
+use super::population;
 use super::stalls::StallLog;
 use super::timing::{Sample, Timing, histogram};
-use crate::attribution::{Loss, Symptom};
+use crate::attribution::{Counts, Loss, Population, Symptom};
 use crate::limits;
 
 /// Largest value size of each class; the last takes the rest. 1456 is what fits one datagram at path MTU 1500.
@@ -39,8 +40,8 @@ pub struct Tally {
     pub above_path: Counts,
     /// Figures by size class.
     pub by_size: Vec<SizeTally>,
-    /// Figures by flow of this worker.
-    pub by_flow: Vec<Counts>,
+    /// How all reads ended by size, time and flow.
+    pub population: Population,
     /// Each read lost on the first try, up to a bound.
     pub losses: Vec<Loss>,
     /// Lost reads beyond the list: on the first try, and of them failed.
@@ -58,17 +59,6 @@ pub struct Tally {
     start_ns: u64,
     interval_ns: u64,
     path_datagram_bytes: usize,
-}
-
-/// Reads ended, and how.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    /// Reads that ended.
-    pub reads: u64,
-    /// Of them, those that lost something on the first try.
-    pub first_try_lost: u64,
-    /// Of them, those that failed.
-    pub failed: u64,
 }
 
 /// Figures of one size class.
@@ -91,21 +81,6 @@ pub(super) struct End {
     pub(super) sample: Sample,
     /// What was lost, if anything.
     pub(super) loss: Option<Loss>,
-}
-
-impl Counts {
-    fn add(&mut self, loss: Option<Loss>) {
-        self.reads += 1;
-        self.first_try_lost += u64::from(loss.is_some());
-        self.failed += u64::from(loss.is_some_and(|loss| loss.failed));
-    }
-
-    /// Adds another's counts.
-    pub fn merge(&mut self, other: &Self) {
-        self.reads += other.reads;
-        self.first_try_lost += other.first_try_lost;
-        self.failed += other.failed;
-    }
 }
 
 /// Length of an interval of a stage this long: at least a second, at most 120 of them.
@@ -133,7 +108,7 @@ impl Tally {
             intervals: vec![Counts::default(); intervals],
             above_path: Counts::default(),
             by_size: vec![size; SIZE_CLASSES.len()],
-            by_flow: vec![Counts::default(); flows],
+            population: population::empty(duration_ns, flows),
             losses: Vec::with_capacity(limits::LOSSES_PER_THREAD_MAX),
             unlisted: (0, 0),
             late: Vec::with_capacity(limits::LOSSES_PER_THREAD_MAX),
@@ -162,15 +137,16 @@ impl Tally {
                 self.unlisted.1 += u64::from(loss.failed);
             }
         }
-        self.by_flow[end.flow_index].add(end.loss);
         let last = self.intervals.len() - 1;
         let since_start = end.sample.intended_ns.saturating_sub(self.start_ns);
-        self.intervals[last.min((since_start / self.interval_ns) as usize)].add(end.loss);
+        let loss = end.loss.as_ref();
+        self.population.end(end.flow_index, since_start, end.value_bytes, loss);
+        self.intervals[last.min((since_start / self.interval_ns) as usize)].add(loss);
         if end.value_bytes + limits::ANSWER_OVERHEAD_BYTES as usize > self.path_datagram_bytes {
-            self.above_path.add(end.loss);
+            self.above_path.add(loss);
         }
         let class = SIZE_CLASSES.partition_point(|max| *max < end.value_bytes as u64);
-        self.by_size[class].counts.add(end.loss);
+        self.by_size[class].counts.add(loss);
         self.by_size[class].latency.saturating_record(end.sample.latency_ns);
         self.timing.end(end.sample, stalls);
     }
@@ -207,7 +183,7 @@ impl Tally {
             mine.counts.merge(&theirs.counts);
             mine.latency.add(&theirs.latency).expect("the same bounds");
         }
-        self.by_flow.extend(other.by_flow);
+        self.population.merge(other.population);
         self.losses.extend(other.losses);
         self.late.extend(other.late);
     }

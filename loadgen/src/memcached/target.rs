@@ -30,7 +30,7 @@ pub struct Server {
     pub(super) admin: Admin,
     pub(super) protocol: Protocol,
     /// Where the reads go.
-    pub(super) reads_to: SocketAddr,
+    pub(crate) reads_to: SocketAddr,
     version: String,
     item_size_max: u64,
     threads: usize,

@@ -1,0 +1,58 @@
+//! Controlled experiments that decide between causes which the books alone leave open: what is asked, and what came of it. Plain data.
+
+use serde::{Deserialize, Serialize};
+
+use super::books::{Counts, FlowCounts};
+
+/// A question to the network that reads can answer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Experiment {
+    /// The same reads at this share of the rate: what depends on rate goes away, what depends on chance stays.
+    Rate {
+        /// Of the stage's rate, 0 to 1.
+        share: f64,
+    },
+    /// The same rate of reads whose answers have at most so many bytes of UDP payload: what depends on size goes away.
+    SmallOnly {
+        /// Largest answer.
+        answer_bytes_max: u32,
+    },
+    /// Single reads of values made for it: the largest answer that passes, by bisection between two sizes of UDP payload.
+    LargestAnswer {
+        /// Passed before.
+        passed_bytes: u32,
+        /// Lost before.
+        lost_bytes: u32,
+    },
+    /// Probe datagrams with DF set, of just this UDP payload, from a port that serves them: does the network say that it is too big?
+    DontFragment {
+        /// UDP payload.
+        bytes: u32,
+    },
+    /// Reads on flows that were not there before: does it depend on the source port?
+    OtherFlows {
+        /// How many.
+        flows: u32,
+    },
+}
+
+/// An experiment, and what came of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Trial {
+    /// What was asked.
+    pub experiment: Experiment,
+    /// Why, in words.
+    pub because: String,
+    /// How its reads ended.
+    pub counts: Counts,
+    /// How long it took.
+    pub duration_ns: u64,
+    /// Of [`Experiment::LargestAnswer`]: largest UDP payload that came, and smallest that did not.
+    pub bounds_bytes: Option<(u32, u32)>,
+    /// ICMP (`destination unreachable`, `packet too big`) that either host received meanwhile; none where nobody could look.
+    pub icmp: Option<u64>,
+    /// By flow, where that was the question.
+    pub flows: Vec<FlowCounts>,
+    /// It could not be made, and why.
+    pub failed: Option<String>,
+}
