@@ -195,7 +195,9 @@ fn a_server_that_falls_silent_ends_the_run_and_leaves_nothing() {
 
 /// A run of a minute, whose laboratory is up and whose items are stored.
 fn long_run() -> Child {
-    let mut run = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+    // A shell's background jobs are born with SIGINT ignored, and so are their children.
+    let mut run = Command::new("env")
+        .args(["--default-signal=INT,TERM", env!("CARGO_BIN_EXE_loadgen")])
         .args("run --lab direct --rate 100 --duration 60s --items 100".split(' '))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
