@@ -1,6 +1,6 @@
 //! UDP as the Linux kernel offers it: sockets with every MTU-discovery mode, batches of datagrams received and sent
 //! with few system calls and memory taken once, segmentation offload with fallback, the error queue, and the
-//! counters that say where datagrams were dropped. The crate knows nothing of any protocol above UDP.
+//! counters of namespace, network card and queueing disciplines that say where datagrams were dropped. The crate knows nothing of any protocol above UDP.
 //!
 //! ```
 //! use shingle_udp::{RecvBatch, SendBatch, Socket, SocketOptions};
@@ -31,15 +31,20 @@ pub mod clock;
 mod cmsg;
 pub mod counters;
 mod cpu;
+mod device;
 mod error_queue;
 #[cfg(feature = "floor")]
 pub mod floor;
 pub mod limits;
 mod meminfo;
 mod mtu;
+pub mod netlink;
+pub mod nic;
 mod options;
 mod poll_set;
+pub mod qdisc;
 mod recv;
+pub mod route;
 mod send;
 mod socket;
 mod sockopt;
@@ -49,6 +54,7 @@ mod wait;
 pub use calibrate::receive_charges;
 pub use clock::{monotonic_ns, realtime_ns, thread_cpu_time};
 pub use cpu::{allowed_cpus, keep_thread_to, pin_thread_to};
+pub use device::{Device, devices};
 pub use error_queue::{ErrorOrigin, SocketError};
 pub use meminfo::MemInfo;
 pub use mtu::{MtuDiscovery, interface_mtu};

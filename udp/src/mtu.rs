@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use socket2::{Domain, Protocol, SockAddr, Type};
 
 use crate::address::RawAddress;
+use crate::device::Asker;
 use crate::sockopt;
 
 /// What the kernel does with a datagram longer than the path MTU: IP_MTU_DISCOVER and IPV6_MTU_DISCOVER (ip(7),
@@ -80,12 +81,12 @@ pub fn interface_mtu(addr: IpAddr) -> io::Result<u32> {
         Type::DGRAM,
         Some(Protocol::UDP),
     )?;
-    let interfaces = Interfaces::list()?;
+    let (interfaces, asker) = (Interfaces::list()?, Asker::open()?);
     if addr.is_unspecified() {
         let mut largest = None;
         interfaces.for_each_up(|name, held| {
             if held.is_ipv4() == addr.is_ipv4() {
-                largest = largest.max(interface_mtu_by_name(&socket, name).ok());
+                largest = largest.max(asker.mtu(name.to_bytes()).ok());
             }
         });
         return largest.ok_or_else(|| {
@@ -96,13 +97,13 @@ pub fn interface_mtu(addr: IpAddr) -> io::Result<u32> {
             )
         });
     }
-    if let Some(mtu) = interfaces.mtu_of_holder(&socket, addr) {
+    if let Some(mtu) = interfaces.mtu_of_holder(&asker, addr) {
         return Ok(mtu);
     }
     // Connecting picks the route and its source address without sending anything; the port plays no part in it.
     socket.connect(&SockAddr::from(SocketAddr::new(addr, 9)))?;
     let source = socket.local_addr()?.as_socket().map(|source| source.ip());
-    match source.and_then(|source| interfaces.mtu_of_holder(&socket, source)) {
+    match source.and_then(|source| interfaces.mtu_of_holder(&asker, source)) {
         Some(mtu) => Ok(mtu),
         None => path_mtu(&socket, addr.is_ipv6()),
     }
@@ -142,11 +143,11 @@ impl Interfaces {
         }
     }
 
-    fn mtu_of_holder(&self, socket: &socket2::Socket, addr: IpAddr) -> Option<u32> {
+    fn mtu_of_holder(&self, asker: &Asker, addr: IpAddr) -> Option<u32> {
         let mut mtu = None;
         self.for_each_up(|name, held| {
             if held == addr && mtu.is_none() {
-                mtu = interface_mtu_by_name(socket, name).ok();
+                mtu = asker.mtu(name.to_bytes()).ok();
             }
         });
         mtu
@@ -158,21 +159,4 @@ impl Drop for Interfaces {
         // SAFETY: the pointer came from getifaddrs and is freed once.
         unsafe { libc::freeifaddrs(self.0) }
     }
-}
-
-/// SIOCGIFMTU (netdevice(7)); the kernel ignores the `:label` part a secondary IPv4 address has in its name.
-fn interface_mtu_by_name(socket: &socket2::Socket, name: &CStr) -> io::Result<u32> {
-    use std::os::fd::AsRawFd;
-    // SAFETY: all zeroes is a valid ifreq.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    let room = request.ifr_name.len() - 1;
-    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.to_bytes()) {
-        *to = *from as libc::c_char;
-    }
-    // SAFETY: SIOCGIFMTU reads the name from request and writes the MTU into it.
-    if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU as _, &mut request) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a successful SIOCGIFMTU has set this member.
-    Ok(unsafe { request.ifr_ifru.ifru_mtu }.unsigned_abs())
 }
