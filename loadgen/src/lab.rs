@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use shingle_netlab::Pauses;
-use shingle_netlab::lab::{self, Entered, Lab, LabError, LabOptions};
+use shingle_netlab::lab::{self, Entered, Lab, LabError, LabOptions, Range};
 
 use crate::error::Error;
 use crate::limits;
@@ -34,7 +35,7 @@ impl Laboratory {
     /// # Errors
     /// Tools or rights are missing; nothing is left behind.
     pub fn up(choice: &LabChoice) -> Result<Self, Error> {
-        let range = lab::range()?;
+        let range = range()?;
         let plan = choice.spec.plan();
         let lab = Lab::up(&plan, &LabOptions { pcap: choice.pcap.clone(), ..LabOptions::default() })?;
         let facts = LabFacts {
@@ -113,6 +114,15 @@ impl Laboratory {
 
     fn fragments_wait(&self) -> Result<bool, LabError> {
         Ok(self.lab.client().run(fragments_waiting)? + self.lab.server().run(fragments_waiting)? > 0)
+    }
+}
+
+/// What this machine carries, measured by the first laboratory of the process.
+fn range() -> Result<Range, LabError> {
+    static RANGE: OnceLock<Range> = OnceLock::new();
+    match RANGE.get() {
+        Some(range) => Ok(*range),
+        None => lab::range().map(|measured| *RANGE.get_or_init(|| measured)),
     }
 }
 

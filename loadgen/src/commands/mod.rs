@@ -10,6 +10,8 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::time::UNIX_EPOCH;
 
+pub use run::{Measured, measure};
+
 use crate::cli::{Cli, Command};
 use crate::error::Error;
 use crate::hdr;

@@ -1,4 +1,4 @@
-//! `run`: one rate for one time.
+//! `run`: one rate for one time; also for callers that want its result as data.
 
 use crate::cli::Run;
 use crate::embedded::Site;
@@ -6,14 +6,35 @@ use crate::engine::Pace;
 use crate::error::Error;
 use crate::hdr;
 use crate::limits;
-use crate::options::{self, Options};
+use crate::options::{self, Options, Output};
 use crate::progress::Progress;
+use crate::record::Record;
 use crate::report::terminal;
 use crate::rig::Rig;
+use crate::stage::StageResult;
 use crate::verdict::{self, Findings};
 use crate::workload::units::{self, Rate};
 
+/// What `run` found.
+pub struct Measured {
+    /// Its record, with the stage and its causes.
+    pub record: Record,
+    /// The stage, with the books that its causes were judged by.
+    pub result: StageResult,
+    output: Output,
+    log: hdr::Log,
+}
+
 pub(super) fn run(args: &Run) -> Result<u8, Error> {
+    let measured = measure(args)?;
+    super::finish(&measured.record, &measured.output, &measured.log)
+}
+
+/// Does what `run` does but for showing and writing what it found.
+///
+/// # Errors
+/// Bad usage or failing set-up.
+pub fn measure(args: &Run) -> Result<Measured, Error> {
     let options = Options::resolve(&args.common)?;
     options::check_load(args.rate, args.duration)?;
     options::check_range("--in-flight", args.in_flight, 1, limits::READS_PER_THREAD_MAX)?;
@@ -57,6 +78,7 @@ pub(super) fn run(args: &Run) -> Result<u8, Error> {
     });
     let tps = result.stage.offered_tps;
     let command = rig.command("run", &format!("{load} --duration {}", units::format_duration(args.duration)));
-    let record = super::record(&rig, command, verdict, vec![result.stage], (Some(tps), result.causes));
-    super::finish(&record, &options.output, &log)
+    let record =
+        super::record(&rig, command, verdict, vec![result.stage.clone()], (Some(tps), result.causes.clone()));
+    Ok(Measured { record, result, output: options.output, log })
 }
