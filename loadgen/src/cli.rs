@@ -147,10 +147,10 @@ pub struct Common {
     pub path_mtu: Option<u32>,
 
     /// Put server and generator at the two ends of a laboratory, a network with real packets inside this machine (`netlab list` shows
-    /// them all).
+    /// them all); several in one: A+B, such as fragment-limit+lossy.
     #[arg(long, value_name = "TOPOLOGY", help_heading = "Laboratory")]
     pub lab: Option<String>,
-    /// Set a parameter of the laboratory; may be given several times.
+    /// Set a parameter of the laboratory; may be given several times. Of several topologies in one: TOPOLOGY.NAME=VALUE.
     #[arg(long, value_name = "NAME=VALUE", help_heading = "Laboratory")]
     pub set: Vec<String>,
     /// Write captures of all wires of the laboratory to this directory.

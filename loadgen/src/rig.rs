@@ -354,7 +354,7 @@ impl Rig {
         let server = options.server.as_ref().map_or(String::new(), |server| format!(" --server {server}"));
         let lab = options.lab.as_ref().map_or(String::new(), |lab| {
             let set = lab.spec.settings().into_iter().map(|(name, value)| format!(" --set {name}={value}"));
-            format!(" --lab {}{}", lab.spec.entry().name, set.collect::<String>())
+            format!(" --lab {}{}", lab.spec.name(), set.collect::<String>())
         });
         let pause = options.pause.map_or(String::new(), |pause| format!(" --inject-pause {pause}"));
         let strategy =

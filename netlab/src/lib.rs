@@ -19,6 +19,7 @@ mod limits;
 mod network;
 mod node;
 mod packet;
+mod part;
 mod plan;
 mod queue;
 mod random;
@@ -30,6 +31,7 @@ mod rules;
 mod seeds;
 pub mod skip;
 mod spec;
+mod spec_error;
 mod topology;
 mod trace;
 mod words;
@@ -44,7 +46,8 @@ pub use plan::{Family, Hold, HostPlan, Later, Pauses, Plan, Wire, WireEnd};
 pub use ranges::Ranges;
 pub use report::{Counts, DropReason, NodeReport, PathReport, Report};
 pub use seeds::seeds;
-pub use spec::{Spec, SpecError};
+pub use spec::Spec;
+pub use spec_error::SpecError;
 pub use topology::{
     Change, Charge, Direction, Drain, Excess, Limit, Link, Path, Reassembly, ReceiveBuffer, Step, Topology,
     Trigger, Truesize,

@@ -1,108 +1,81 @@
-//! A topology of the catalogue with values for its parameters: what a test or a command line asks for.
+//! A topology of the catalogue, or several in one network, with values for their parameters: what a test or a command line asks for.
 
 use std::time::Duration;
 
-use crate::catalogue::{Entry, Parameter, catalogue};
-use crate::limits::SECOND_NS;
+use crate::catalogue::{Draft, Entry, Parameter, catalogue, clash, wide};
+use crate::part::Part;
 use crate::plan::{Family, Plan};
-use crate::topology::{Direction, Link, Topology};
+use crate::spec_error::{SpecError, nearest};
+use crate::topology::{Link, Topology};
 
-/// A topology and the values of all its parameters.
+/// One topology, or several joined by `+`, and the values of all their parameters.
 ///
 /// ```
 /// # use shingle_netlab::Spec;
 /// let spec = Spec::new("fragment-limit")?.set("limit=500/s")?.set("delay=1ms")?;
 /// let plan = spec.plan();
 /// assert_eq!(plan.hosts[0].name, "client");
+///
+/// let both = Spec::new("fragment-limit+lossy")?.set_all(["limit=500/s", "lossy.rate=2%"])?;
+/// assert_eq!(both.causes(), ["fragment_rate_limit", "path_loss"]);
 /// # Ok::<(), shingle_netlab::SpecError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Spec {
-    entry: &'static Entry,
-    /// In the order of the entry's parameters.
-    values: Vec<u64>,
+    /// In the order in which they were named; packets meet their rules in this order.
+    entries: Vec<&'static Entry>,
+    /// Those of the network itself first, then each entry's own, in the order of its parameters.
+    settings: Vec<Setting>,
 }
 
-/// Why there is no such network.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
-    /// No topology has this name.
-    #[error("there is no topology `{name}`; {}there are {}", did_you_mean(*nearest), names(catalogue().iter().map(|entry| entry.name)))]
-    Topology {
-        /// What was asked for.
-        name: String,
-        /// The name most like it.
-        nearest: Option<&'static str>,
-    },
-    /// The topology has no parameter of this name.
-    #[error("{} has no parameter `{name}`; {}it has {}", entry.name, did_you_mean(*nearest), names(entry.parameters.iter().map(|parameter| parameter.name)))]
-    Parameter {
-        /// The topology.
-        entry: &'static Entry,
-        /// What was asked for.
-        name: String,
-        /// The name most like it.
-        nearest: Option<&'static str>,
-    },
-    /// A setting is not of the form `NAME=VALUE`.
-    #[error("`{0}` is no setting; give NAME=VALUE, such as delay=5ms")]
-    Setting(String),
-    /// A value is not of its parameter's kind.
-    #[error("{topology}: {name}={value} cannot be read; give {allowed}")]
-    Value {
-        /// The topology.
-        topology: &'static str,
-        /// The parameter.
-        name: &'static str,
-        /// What was given.
-        value: String,
-        /// How values of this parameter look, and what is allowed.
-        allowed: String,
-    },
-    /// A value lies outside of its range.
-    #[error("{topology}: {name}={value} is out of range; give {range}")]
-    Range {
-        /// The topology.
-        topology: &'static str,
-        /// The parameter.
-        name: &'static str,
-        /// What was given.
-        value: String,
-        /// What is allowed.
-        range: String,
-    },
-    /// Two settings of one parameter.
-    #[error("{topology}: {name} is set twice; give one value")]
-    Twice {
-        /// The topology.
-        topology: &'static str,
-        /// The parameter.
-        name: &'static str,
-    },
-    /// Each value is allowed, but not all together.
-    #[error("{topology}: {reason}")]
-    Combination {
-        /// The topology.
-        topology: &'static str,
-        /// Which values contradict each other, and what to do.
-        reason: String,
-    },
+/// A parameter and its value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// Whose it is; none: it says something of the network itself, and there is one for all topologies in it.
+    pub(crate) owner: Option<&'static Entry>,
+    pub(crate) parameter: &'static Parameter,
+    pub(crate) value: u64,
 }
+
+/// Parameters that say something of the links and hosts themselves: what several topologies have of these is one.
+const SHARED: [&str; 7] =
+    ["mtu", "server-mtu", "mtu-expires", "reassembly-memory", "reassembly-time", "delay", "family"];
 
 impl Spec {
-    /// The topology of this name with its defaults.
+    /// The topology of this name with its defaults, or several, `A+B`, in one network.
     ///
     /// # Errors
-    /// If the catalogue has no such topology.
+    /// If the catalogue has no such topology, or two do not go together.
     pub fn new(topology: &str) -> Result<Self, SpecError> {
-        let entry = catalogue().iter().find(|entry| entry.name == topology).ok_or_else(|| {
-            let names = catalogue().iter().map(|entry| entry.name);
-            SpecError::Topology { name: topology.into(), nearest: nearest(topology, names) }
-        })?;
-        Ok(Self { entry, values: entry.parameters.iter().map(|parameter| parameter.default).collect() })
+        let entries = topology.split('+').map(entry).collect::<Result<Vec<_>, _>>()?;
+        for (index, second) in entries.iter().enumerate() {
+            for first in &entries[..index] {
+                if let Some(reason) = clash(first.name, second.name) {
+                    return Err(SpecError::Pair { first: first.name, second: second.name, reason });
+                }
+            }
+        }
+        let mut settings: Vec<Setting> = Vec::new();
+        for (entry, parameter) in
+            entries.iter().flat_map(|entry| entry.parameters.iter().map(move |it| (*entry, it)))
+        {
+            let owner = (entries.len() > 1 && !SHARED.contains(&parameter.name)).then_some(entry);
+            let held = settings.iter_mut().find(|it| owner.is_none() && it.parameter.name == parameter.name);
+            match held {
+                // Who has a link for each end says more of MTUs than who has one for both.
+                Some(held) if entry.parameter("server-mtu").is_some() => {
+                    (held.parameter, held.value) = (parameter, parameter.default);
+                }
+                Some(_) => {}
+                None => settings.push(Setting { owner, parameter, value: parameter.default }),
+            }
+        }
+        settings.sort_by_key(|it| it.owner.is_some());
+        Ok(Self { entries, settings })
     }
 
-    /// The same with one parameter set, given as `NAME=VALUE`.
+    /// The same with one parameter set, given as `NAME=VALUE`; of several topologies as `TOPOLOGY.NAME=VALUE` where more than one has such a
+    /// parameter of its own.
     ///
     /// # Errors
     /// If there is no such parameter, its value is not allowed, or not together with the others.
@@ -115,45 +88,68 @@ impl Spec {
     /// # Errors
     /// As [`set`](Self::set), and if two are of one parameter.
     pub fn set_all(mut self, settings: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Self, SpecError> {
-        let topology = self.entry.name;
         let mut given = Vec::new();
         for setting in settings {
-            let name = self.put(setting.as_ref())?;
-            if given.contains(&name) {
-                return Err(SpecError::Twice { topology, name });
+            let place = self.put(setting.as_ref())?;
+            if given.contains(&place) {
+                let Setting { owner, parameter, .. } = self.settings[place];
+                return Err(SpecError::Twice { topology: self.named(owner), name: parameter.name });
             }
-            given.push(name);
+            given.push(place);
         }
-        (self.entry.check)(&self).map_err(|reason| SpecError::Combination { topology, reason })?;
+        for part in self.parts() {
+            let refused = |reason| SpecError::Combination { topology: part.entry().name, reason };
+            (part.entry().check)(&part).map_err(refused)?;
+        }
         Ok(self)
     }
 
-    /// The topology.
-    pub fn entry(&self) -> &'static Entry {
-        self.entry
+    /// Its name: those of its topologies, joined by `+`.
+    pub fn name(&self) -> String {
+        self.entries.iter().map(|entry| entry.name).collect::<Vec<_>>().join("+")
     }
 
-    /// All parameters with their values, defaults included.
+    /// Its topologies, in the order in which packets meet their rules.
+    pub fn entries(&self) -> &[&'static Entry] {
+        &self.entries
+    }
+
+    /// The causes that its topologies must produce, each once, by the names that records use.
+    pub fn causes(&self) -> Vec<&'static str> {
+        let mut causes = Vec::new();
+        for cause in self.entries.iter().flat_map(|entry| entry.causes) {
+            if !causes.contains(cause) {
+                causes.push(*cause);
+            }
+        }
+        causes
+    }
+
+    /// All parameters with their values, defaults included; of several topologies, those that one has for itself as `TOPOLOGY.NAME`.
     pub fn settings(&self) -> Vec<(String, String)> {
-        let pair =
-            |(parameter, value): (&Parameter, &u64)| (parameter.name.into(), parameter.written(*value));
-        self.entry.parameters.iter().zip(&self.values).map(pair).collect()
+        let pair = |it: &Setting| (it.name(), it.parameter.written(it.value));
+        self.settings.iter().map(pair).collect()
     }
 
     /// What to build of it in the kernel.
     pub fn plan(&self) -> Plan {
-        let mut plan = (self.entry.plan)(self);
-        plan.topology = self.entry.name.into();
+        let mut draft = Draft::new(&self.first());
+        self.parts().for_each(|part| (part.entry().plan)(&part, &mut draft));
+        let mut plan = draft.plan();
+        plan.topology = self.name();
         plan.settings = self.settings();
         plan.family = self.family();
         plan
     }
 
-    /// The same network for the simulated back end, whose endpoints choose the family by their addresses. None where the cause lies
+    /// The same network for the simulated back end, whose endpoints choose the family by their addresses. None where a cause lies
     /// in a host itself (its queue, its pauses), for simulated hosts are endpoints of the test's own.
     pub fn simulated(&self) -> Option<Topology> {
-        let mut topology = (self.entry.simulated)(self)?;
-        let delay = self.duration("delay");
+        let mut topology = wide(&self.first());
+        for part in self.parts() {
+            topology = part.entry().simulated?(&part, topology);
+        }
+        let delay = self.delay();
         if !delay.is_zero() {
             topology.up.links.insert(0, Link::delay(delay));
             topology.down.links.insert(0, Link::delay(delay));
@@ -161,82 +157,99 @@ impl Spec {
         Some(topology)
     }
 
-    /// Sets a parameter and tells its name.
-    fn put(&mut self, setting: &str) -> Result<&'static str, SpecError> {
+    fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        self.entries.iter().map(|entry| Part::new(entry, &self.settings))
+    }
+
+    /// Sets a parameter and tells its place.
+    fn put(&mut self, setting: &str) -> Result<usize, SpecError> {
         let (name, text) = setting.split_once('=').ok_or_else(|| SpecError::Setting(setting.into()))?;
-        let parameters = self.entry.parameters;
-        let place = parameters.iter().position(|parameter| parameter.name == name).ok_or_else(|| {
-            let names = parameters.iter().map(|parameter| parameter.name);
-            SpecError::Parameter { entry: self.entry, name: name.into(), nearest: nearest(name, names) }
-        })?;
-        let (parameter, topology) = (&parameters[place], self.entry.name);
-        let (name, range) = (parameter.name, parameter.range());
-        let value = parameter.read(text).ok_or_else(|| SpecError::Value {
-            topology,
-            name,
-            value: text.into(),
-            allowed: parameter.allowed(),
-        })?;
+        let place = self.place(name)?;
+        let Setting { owner, parameter, .. } = self.settings[place];
+        let (topology, name) = (self.named(owner), parameter.name);
+        let Some(value) = parameter.read(text) else {
+            return Err(SpecError::Value {
+                topology,
+                name,
+                value: text.into(),
+                allowed: parameter.allowed(),
+            });
+        };
         if value < parameter.range.0 || value > parameter.range.1 {
-            return Err(SpecError::Range { topology, name, value: text.into(), range });
+            return Err(SpecError::Range { topology, name, value: text.into(), range: parameter.range() });
         }
-        self.values[place] = value;
-        Ok(name)
+        self.settings[place].value = value;
+        Ok(place)
     }
 
-    /// The value of a parameter in its own unit.
-    pub(crate) fn number(&self, name: &str) -> u64 {
-        let place = self.entry.parameters.iter().position(|parameter| parameter.name == name);
-        self.values[place.expect("recipes ask for parameters of their own entries")]
-    }
-
-    pub(crate) fn bytes(&self, name: &str) -> u32 {
-        u32::try_from(self.number(name)).expect("packets have at most 65535 bytes")
-    }
-
-    pub(crate) fn share(&self, name: &str) -> f64 {
-        self.number(name) as f64 / crate::catalogue::WHOLE_PPM as f64
-    }
-
-    pub(crate) fn duration(&self, name: &str) -> Duration {
-        Duration::from_nanos(self.number(name))
-    }
-
-    pub(crate) fn seconds(&self, name: &str) -> Duration {
-        Duration::from_nanos(self.number(name).saturating_mul(SECOND_NS))
-    }
-
-    /// As it would be set: for choices, the word.
-    pub(crate) fn word(&self, name: &str) -> String {
-        let parameter = self.entry.parameters.iter().find(|parameter| parameter.name == name);
-        parameter.expect("recipes ask for parameters of their own entries").written(self.number(name))
-    }
-
-    pub(crate) fn family(&self) -> Family {
-        if self.word("family") == "6" { Family::V6 } else { Family::V4 }
-    }
-
-    /// The ways that the parameter `direction` names.
-    pub(crate) fn ways(&self) -> &'static [Direction] {
-        match self.word("direction").as_str() {
-            "up" => &[Direction::Up],
-            "down" => &[Direction::Down],
-            _ => &[Direction::Up, Direction::Down],
+    /// Which setting is meant by a name, that of a topology before it or not.
+    fn place(&self, asked: &str) -> Result<usize, SpecError> {
+        let (topology, name) =
+            asked.split_once('.').map_or((None, asked), |(topology, name)| (Some(topology), name));
+        let entry = match topology {
+            None => None,
+            Some(topology) => {
+                Some(*self.entries.iter().find(|entry| entry.name == topology).ok_or_else(|| {
+                    SpecError::NotThere { topology: topology.into(), name: name.into(), spec: self.name() }
+                })?)
+            }
+        };
+        let is_meant = |it: &Setting| {
+            it.parameter.name == name
+                && entry.is_none_or(|entry| {
+                    it.owner.map_or(entry.parameter(name).is_some(), |owner| owner == entry)
+                })
+        };
+        let meant: Vec<usize> =
+            self.settings.iter().enumerate().filter(|(_, it)| is_meant(it)).map(|(place, _)| place).collect();
+        match meant[..] {
+            [place] => Ok(place),
+            [] => Err(self.unknown(entry, name)),
+            _ => {
+                let each = meant.iter().map(|place| self.settings[*place].name()).collect();
+                Err(SpecError::Ambiguous { spec: self.name(), name: name.into(), each })
+            }
         }
     }
+
+    fn unknown(&self, entry: Option<&'static Entry>, name: &str) -> SpecError {
+        let (topology, known): (String, Vec<String>) = match entry {
+            Some(entry) => (entry.name.into(), entry.parameters.iter().map(|it| it.name.into()).collect()),
+            None => (self.name(), self.settings.iter().map(Setting::name).collect()),
+        };
+        let nearest = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        SpecError::Parameter { topology, name: name.into(), nearest, known }
+    }
+
+    /// Whose a setting is, by name.
+    fn named(&self, owner: Option<&Entry>) -> String {
+        owner.map_or_else(|| self.name(), |entry| entry.name.into())
+    }
+
+    fn first(&self) -> Part<'_> {
+        Part::new(self.entries[0], &self.settings)
+    }
+
+    fn delay(&self) -> Duration {
+        self.first().duration("delay")
+    }
+
+    fn family(&self) -> Family {
+        if self.first().word("family") == "6" { Family::V6 } else { Family::V4 }
+    }
 }
 
-/// The name most like this one, if one is like it at all.
-fn nearest(name: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
-    let like = names.map(|known| (strsim::jaro_winkler(name, known), known));
-    let (likeness, known) = like.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (likeness > 0.75).then_some(known)
+impl Setting {
+    /// As it would be set.
+    fn name(&self) -> String {
+        let name = self.parameter.name;
+        self.owner.map_or_else(|| name.into(), |entry| format!("{}.{name}", entry.name))
+    }
 }
 
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!("did you mean `{name}`? "))
-}
-
-fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    names.collect::<Vec<_>>().join(", ")
+fn entry(name: &str) -> Result<&'static Entry, SpecError> {
+    catalogue().iter().find(|entry| entry.name == name).ok_or_else(|| {
+        let names = catalogue().iter().map(|entry| entry.name);
+        SpecError::Topology { name: name.into(), nearest: nearest(name, names) }
+    })
 }

@@ -1,16 +1,16 @@
 //! A balancer that goes on sending known flows to a server that is gone.
 
 use super::Entry;
-use super::common::{DELAY, FAMILY, MTU, all_go_together, wide};
-use super::layout::{Mtus, ROUTER, through_router};
+use super::common::{DELAY, FAMILY, MTU, all_go_together};
+use super::draft::Draft;
 use super::parameter::{Kind, Parameter};
 use crate::limits::{
     BALANCED_SERVERS, BALANCED_SERVERS_MAX, FLOW_TIMEOUT_S, FLOW_TIMEOUT_S_MAX, SILENT_AFTER_NS,
     TRIGGER_NS_MAX,
 };
-use crate::plan::{Later, Plan};
-use crate::rules::{Rules, flows};
-use crate::spec::Spec;
+use crate::part::Part;
+use crate::plan::Later;
+use crate::rules::flows;
 use crate::topology::Link;
 
 pub(super) const BALANCER: Entry = Entry {
@@ -46,17 +46,14 @@ pub(super) const BALANCER: Entry = Entry {
     ],
     check: all_go_together,
     plan,
-    simulated: |spec| {
+    simulated: Some(|part, topology| {
         let (servers, from, timeout) =
-            (spec.number("servers"), spec.duration("after"), spec.seconds("timeout"));
-        Some(wide(spec.bytes("mtu")).up(Link::Balancer { servers, from, timeout }))
-    },
+            (part.number("servers"), part.duration("after"), part.seconds("timeout"));
+        topology.up(Link::Balancer { servers, from, timeout })
+    }),
 };
 
-fn plan(spec: &Spec) -> Plan {
-    let mut rules = Rules::default();
-    flows::balanced(&mut rules, spec.number("servers"), spec.seconds("timeout"));
-    let mut plan = through_router(spec, Mtus::of(spec), &rules);
-    plan.hosts[ROUTER].later = vec![Later { after: spec.duration("after"), rules: flows::first_gone() }];
-    plan
+fn plan(part: &Part<'_>, draft: &mut Draft) {
+    flows::balanced(&mut draft.rules, part.number("servers"), part.seconds("timeout"));
+    draft.later.push(Later { after: part.duration("after"), rules: flows::first_gone() });
 }

@@ -1,14 +1,13 @@
 //! Paths that swallow what is larger than they say.
 
 use super::Entry;
-use super::common::{DELAY, DIRECTION, DIRECTION_DOWN, FAMILY, MTU, troubled, wide};
-use super::layout::{Mtus, through_router};
+use super::common::{DELAY, DIRECTION, DIRECTION_DOWN, FAMILY, MTU};
+use super::draft::Draft;
 use super::parameter::{Kind, Parameter};
 use crate::limits::{BLACK_HOLE_BYTES, LAB_MTU_BYTES_MAX, LAB_MTU_BYTES_MIN};
-use crate::plan::Plan;
-use crate::rules::{Rules, loss};
-use crate::spec::Spec;
-use crate::topology::{Link, Topology};
+use crate::part::Part;
+use crate::rules::loss;
+use crate::topology::{Direction, Link, Topology};
 
 pub(super) const BLACK_HOLE: Entry = Entry {
     name: "black-hole",
@@ -18,7 +17,7 @@ pub(super) const BLACK_HOLE: Entry = Entry {
     parameters: &[SIZE, DIRECTION, MTU, DELAY, FAMILY],
     check: loses,
     plan,
-    simulated,
+    simulated: Some(simulated),
 };
 
 pub(super) const ASYMMETRIC: Entry = Entry {
@@ -29,7 +28,7 @@ pub(super) const ASYMMETRIC: Entry = Entry {
     parameters: &[SIZE, ONE_WAY, MTU, DELAY, FAMILY],
     check: loses,
     plan,
-    simulated,
+    simulated: Some(simulated),
 };
 
 const SIZE: Parameter = Parameter {
@@ -48,21 +47,22 @@ const ONE_WAY: Parameter = Parameter {
     ..DIRECTION_DOWN
 };
 
-fn loses(spec: &Spec) -> Result<(), String> {
-    let (size, mtu) = (spec.number("size"), spec.number("mtu"));
-    if size < mtu {
-        return Ok(());
-    }
+fn loses(part: &Part<'_>) -> Result<(), String> {
+    let size = part.bytes("size");
+    let mtus = part.ways().iter().map(|way| part.mtus().before_the_router(*way));
+    let Some(mtu) = mtus.max().filter(|mtu| size >= *mtu) else { return Ok(()) };
     Err(format!("size={size} is not below mtu={mtu}, so nothing would vanish; lower size or raise mtu"))
 }
 
-fn plan(spec: &Spec) -> Plan {
-    let mut rules = Rules::default();
-    spec.ways().iter().for_each(|way| loss::oversize(&mut rules, *way, spec.bytes("size")));
-    through_router(spec, Mtus::of(spec), &rules)
+fn plan(part: &Part<'_>, draft: &mut Draft) {
+    part.ways().iter().for_each(|way| loss::oversize(&mut draft.rules, *way, part.bytes("size")));
 }
 
-fn simulated(spec: &Spec) -> Option<Topology> {
-    let link = Link::SizeLoss { above: spec.bytes("size"), rate: 1.0 };
-    Some(troubled(spec, wide(spec.bytes("mtu")), &link))
+fn simulated(part: &Part<'_>, mut topology: Topology) -> Topology {
+    for way in part.ways() {
+        let path = if *way == Direction::Up { &mut topology.up } else { &mut topology.down };
+        // After the sender's own link: before a router says of anything that it is too big.
+        path.links.insert(1, Link::SizeLoss { above: part.bytes("size"), rate: 1.0 });
+    }
+    topology
 }

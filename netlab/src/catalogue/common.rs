@@ -2,7 +2,7 @@
 
 use super::parameter::{Kind, Parameter, WHOLE_PPM};
 use crate::limits::{DELAY_NS_MAX, LAB_MTU_BYTES_MAX, LAB_MTU_BYTES_MIN, MTU_BYTES_DEFAULT};
-use crate::spec::Spec;
+use crate::part::{Mtus, Part};
 use crate::topology::{Link, Topology};
 
 pub(super) const DELAY: Parameter = Parameter {
@@ -51,18 +51,26 @@ pub(super) const RATE: Parameter = Parameter {
 };
 
 /// Anything goes with anything.
-pub(super) fn all_go_together(_: &Spec) -> Result<(), String> {
+pub(super) fn all_go_together(_: &Part<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// A perfect network whose links carry packets of so many bytes and whose router says so.
-pub(super) fn wide(mtu: u32) -> Topology {
-    Topology::new().both(Link::Mtu { mtu, icmp: true })
+/// A perfect network with the MTUs of this part's, whose router says so unless it is told not to.
+pub(crate) fn wide(part: &Part<'_>) -> Topology {
+    let Mtus { server, client } = part.mtus();
+    let topology =
+        Topology::new().up(Link::Mtu { mtu: client, icmp: true }).down(Link::Mtu { mtu: server, icmp: true });
+    if client == server {
+        return topology;
+    }
+    // Hosts of simulated networks do not fragment, so the narrow link comes before all trouble: it cuts what real servers cut once they learned
+    // the path MTU.
+    topology.down(Link::Mtu { mtu: client, icmp: part.hears_of_mtus() })
 }
 
 /// It with one more node on each of the ways named.
-pub(super) fn troubled(spec: &Spec, topology: Topology, link: &Link) -> Topology {
-    spec.ways().iter().fold(topology, |topology, way| match way {
+pub(super) fn troubled(part: &Part<'_>, topology: Topology, link: &Link) -> Topology {
+    part.ways().iter().fold(topology, |topology, way| match way {
         crate::topology::Direction::Up => topology.up(link.clone()),
         crate::topology::Direction::Down => topology.down(link.clone()),
     })

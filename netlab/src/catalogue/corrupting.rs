@@ -1,12 +1,11 @@
 //! A path that flips bits.
 
 use super::Entry;
-use super::common::{DELAY, DIRECTION, FAMILY, MTU, RATE, troubled, wide};
-use super::layout::{Mtus, through_router};
+use super::common::{DELAY, DIRECTION, FAMILY, MTU, RATE, troubled};
 use super::parameter::{Kind, Parameter};
 use crate::limits::CORRUPT_PPM;
-use crate::rules::{Rules, corrupt};
-use crate::spec::Spec;
+use crate::part::Part;
+use crate::rules::corrupt;
 use crate::topology::Link;
 
 pub(super) const CORRUPTING: Entry = Entry {
@@ -29,20 +28,18 @@ pub(super) const CORRUPTING: Entry = Entry {
         FAMILY,
     ],
     check: super::common::all_go_together,
-    plan: |spec| {
-        let mut rules = Rules::default();
-        let flip = if caught(spec) { corrupt::one_bit } else { corrupt::two_bits };
-        spec.ways().iter().for_each(|way| flip(&mut rules, *way, spec.number("rate")));
-        through_router(spec, Mtus::of(spec), &rules)
+    plan: |part, draft| {
+        let flip = if caught(part) { corrupt::one_bit } else { corrupt::two_bits };
+        part.ways().iter().for_each(|way| flip(&mut draft.rules, *way, part.number("rate")));
     },
-    simulated: |spec| {
+    simulated: Some(|part, topology| {
         // Simulated packets have no UDP checksum: what it would catch is lost.
-        let rate = spec.share("rate");
-        let link = if caught(spec) { Link::Loss { rate } } else { Link::Corrupt { rate, bits: 2 } };
-        Some(troubled(spec, wide(spec.bytes("mtu")), &link))
-    },
+        let rate = part.share("rate");
+        let link = if caught(part) { Link::Loss { rate } } else { Link::Corrupt { rate, bits: 2 } };
+        troubled(part, topology, &link)
+    }),
 };
 
-fn caught(spec: &Spec) -> bool {
-    spec.word("checksum") == "wrong"
+fn caught(part: &Part<'_>) -> bool {
+    part.word("checksum") == "wrong"
 }

@@ -1,13 +1,13 @@
 //! A server that is there, and then is not.
 
 use super::Entry;
-use super::common::{DELAY, FAMILY, MTU, wide};
-use super::layout::{Mtus, ROUTER, through_router};
+use super::common::{DELAY, FAMILY, MTU};
+use super::draft::Draft;
 use super::parameter::{Kind, Parameter};
 use crate::limits::{SILENT_AFTER_NS, TRIGGER_NS_MAX};
-use crate::plan::{Later, Plan};
-use crate::rules::{Rules, TABLE};
-use crate::spec::Spec;
+use crate::part::Part;
+use crate::plan::Later;
+use crate::rules::TABLE;
 use crate::topology::Link;
 
 pub(super) const DEAD_SERVER: Entry = Entry {
@@ -41,36 +41,34 @@ pub(super) const DEAD_SERVER: Entry = Entry {
         DELAY,
         FAMILY,
     ],
-    check: |spec| {
-        let (after, back) = (spec.number("after"), spec.number("back"));
+    check: |part| {
+        let (after, back) = (part.number("after"), part.number("back"));
         if back == 0 || back > after {
             return Ok(());
         }
-        let (after, back) = (spec.word("after"), spec.word("back"));
+        let (after, back) = (part.word("after"), part.word("back"));
         Err(format!(
             "back={back} is not later than after={after}; raise back, or set back=0 for a server that never returns"
         ))
     },
     plan,
-    simulated: |spec| {
-        let until = if spec.number("back") == 0 { std::time::Duration::MAX } else { spec.duration("back") };
-        Some(wide(spec.bytes("mtu")).both(Link::Silence { from: spec.duration("after"), until }))
-    },
+    simulated: Some(|part, topology| {
+        let until = if part.number("back") == 0 { std::time::Duration::MAX } else { part.duration("back") };
+        topology.both(Link::Silence { from: part.duration("after"), until })
+    }),
 };
 
-fn plan(spec: &Spec) -> Plan {
-    let mut rules = Rules::default();
+fn plan(part: &Part<'_>, draft: &mut Draft) {
+    let rules = &mut draft.rules;
     rules.counter("silenced");
     rules.chain("grave", &[]);
-    let protocols = if spec.word("tcp") == "silent" { "{ tcp, udp }" } else { "udp" };
+    let protocols = if part.word("tcp") == "silent" { "{ tcp, udp }" } else { "udp" };
     rules.before(&format!("meta l4proto {protocols} jump grave"));
-    let mut plan = through_router(spec, Mtus::of(spec), &rules);
     let flush = format!("flush chain {TABLE} grave\n");
     let silence = format!("{flush}add rule {TABLE} grave counter name silenced drop\n");
-    let later = &mut plan.hosts[ROUTER].later;
-    later.push(Later { after: spec.duration("after"), rules: silence });
-    if spec.number("back") > 0 {
-        later.push(Later { after: spec.duration("back"), rules: flush });
+    let later = &mut draft.later;
+    later.push(Later { after: part.duration("after"), rules: silence });
+    if part.number("back") > 0 {
+        later.push(Later { after: part.duration("back"), rules: flush });
     }
-    plan
 }

@@ -1,11 +1,11 @@
 //! A path that delivers some packets twice.
 
 use super::Entry;
-use super::common::{DELAY, DIRECTION, FAMILY, MTU, RATE, all_go_together, troubled, wide};
-use super::layout::{Mtus, ROUTER_CLIENT, ROUTER_SERVER, through_router};
+use super::common::{DELAY, DIRECTION, FAMILY, MTU, RATE, all_go_together, troubled};
+use super::layout::{ROUTER_CLIENT, ROUTER_SERVER};
 use super::parameter::Parameter;
 use crate::limits::DUPLICATE_PPM;
-use crate::rules::{Rules, copies};
+use crate::rules::copies;
 use crate::topology::{Direction, Link};
 
 pub(super) const DUPLICATING: Entry = Entry {
@@ -21,16 +21,14 @@ pub(super) const DUPLICATING: Entry = Entry {
         FAMILY,
     ],
     check: all_go_together,
-    plan: |spec| {
-        let mut rules = Rules::default();
-        for way in spec.ways() {
+    plan: |part, draft| {
+        for way in part.ways() {
             let device = if *way == Direction::Up { ROUTER_SERVER } else { ROUTER_CLIENT };
-            copies::made(&mut rules, *way, device, spec.number("rate"));
+            copies::made(&mut draft.rules, *way, device, part.number("rate"));
         }
-        through_router(spec, Mtus::of(spec), &rules)
     },
-    simulated: |spec| {
-        let link = Link::Duplicate { rate: spec.share("rate"), delay: std::time::Duration::ZERO };
-        Some(troubled(spec, wide(spec.bytes("mtu")), &link))
-    },
+    simulated: Some(|part, topology| {
+        let link = Link::Duplicate { rate: part.share("rate"), delay: std::time::Duration::ZERO };
+        troubled(part, topology, &link)
+    }),
 };

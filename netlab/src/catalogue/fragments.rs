@@ -2,17 +2,17 @@
 
 use super::Entry;
 use super::common::{DELAY, DIRECTION, FAMILY, troubled};
+use super::draft::Draft;
 use super::layout::CLIENT;
-use super::narrow::{CLIENT_MTU, MTU_EXPIRES, SERVER_MTU, narrowed, narrows, simulated, too_big};
+use super::narrow::{CLIENT_MTU, MTU_EXPIRES, SERVER_MTU, narrowed, narrows};
 use super::parameter::{Kind, Parameter, WHOLE_PPM};
 use crate::limits::{
     BURST_PACKETS_MAX, FRAGMENT_BURST, FRAGMENTS_PER_SECOND, PACKETS_PER_SECOND_MAX, REASSEMBLY_LARGE_BYTES,
     REASSEMBLY_MEMORY_BYTES_MAX, REASSEMBLY_MEMORY_BYTES_MIN, REASSEMBLY_SHORT_S, REASSEMBLY_SMALL_BYTES,
     REASSEMBLY_TIME_S, REASSEMBLY_TIME_S_MAX, REST_LOST_PPM,
 };
-use crate::plan::Plan;
+use crate::part::Part;
 use crate::rules::{Rules, fragments};
-use crate::spec::Spec;
 use crate::topology::{Charge, Direction, Link, Reassembly, Topology};
 
 pub(super) const FRAGMENT_LIMIT: Entry = Entry {
@@ -52,14 +52,14 @@ pub(super) const FRAGMENT_LIMIT: Entry = Entry {
         FAMILY,
     ],
     check: narrows,
-    plan: |spec| {
-        let (limit, burst) = (spec.number("limit"), spec.number("burst"));
-        lost(spec, |rules| fragments::limited(rules, Direction::Down, limit, burst, charge(spec)))
+    plan: |part, draft| {
+        let (limit, burst) = (part.number("limit"), part.number("burst"));
+        lost(part, draft, |rules| fragments::limited(rules, Direction::Down, limit, burst, charge(part)))
     },
-    simulated: |spec| {
-        let (limit, burst) = (spec.number("limit"), spec.number("burst"));
-        Some(reassembled(spec, Link::FragmentLimit { limit, charge: charge(spec), burst }))
-    },
+    simulated: Some(|part, topology| {
+        let (limit, burst) = (part.number("limit"), part.number("burst"));
+        reassembled(part, topology.down(Link::FragmentLimit { limit, charge: charge(part), burst }))
+    }),
 };
 
 pub(super) const FRAGMENTS_BLOCKED: Entry = Entry {
@@ -69,12 +69,13 @@ pub(super) const FRAGMENTS_BLOCKED: Entry = Entry {
     causes: &["fragments_blocked"],
     parameters: &[DIRECTION, MEMORY, TIME, CLIENT_MTU, SERVER_MTU, MTU_EXPIRES, DELAY, FAMILY],
     check: narrows,
-    plan: |spec| lost(spec, |rules| spec.ways().iter().for_each(|way| fragments::blocked(rules, *way))),
-    simulated: |spec| {
-        let none = Link::FragmentLimit { limit: 0, charge: Charge::All, burst: 0 };
-        let topology = troubled(spec, simulated(spec, true), &none);
-        Some(Topology { down: crate::Path { reassembly: reassembly(spec), ..topology.down }, ..topology })
+    plan: |part, draft| {
+        lost(part, draft, |rules| part.ways().iter().for_each(|way| fragments::blocked(rules, *way)))
     },
+    simulated: Some(|part, topology| {
+        let none = Link::FragmentLimit { limit: 0, charge: Charge::All, burst: 0 };
+        reassembled(part, troubled(part, topology, &none))
+    }),
 };
 
 pub(super) const SMALL_REASSEMBLY: Entry = Entry {
@@ -99,10 +100,13 @@ pub(super) const SMALL_REASSEMBLY: Entry = Entry {
         FAMILY,
     ],
     check: narrows,
-    plan: |spec| lost(spec, |rules| fragments::rest_lost(rules, Direction::Down, spec.number("loss"))),
-    simulated: |spec| {
-        Some(reassembled(spec, Link::FragmentLoss { rate: spec.share("loss"), charge: Charge::Rest }))
+    plan: |part, draft| {
+        lost(part, draft, |rules| fragments::rest_lost(rules, Direction::Down, part.number("loss")))
     },
+    simulated: Some(|part, topology| {
+        let link = Link::FragmentLoss { rate: part.share("loss"), charge: Charge::Rest };
+        reassembled(part, topology.down(link))
+    }),
 };
 
 const MEMORY: Parameter = Parameter {
@@ -122,19 +126,16 @@ const TIME: Parameter = Parameter {
 };
 
 /// A narrow path whose router does this to fragments, before it makes any itself: what it does, a card at the sender would do.
-fn lost(spec: &Spec, what: impl FnOnce(&mut Rules)) -> Plan {
-    let mut rules = Rules::default();
-    fragments::counters(&mut rules);
-    what(&mut rules);
-    too_big(&mut rules, true);
-    let mut plan = narrowed(spec, &rules);
-    plan.hosts[CLIENT].sysctls.extend(reassembly_sysctls(spec));
-    plan
+fn lost(part: &Part<'_>, draft: &mut Draft, what: impl FnOnce(&mut Rules)) {
+    fragments::counters(&mut draft.rules);
+    what(&mut draft.rules);
+    narrowed(part, draft);
+    draft.ends[CLIENT].sysctls.extend(reassembly_sysctls(part));
 }
 
 /// Both families' settings. The low mark means nothing any more, yet the kernel refuses a high one below it.
-fn reassembly_sysctls(spec: &Spec) -> Vec<(String, String)> {
-    let (memory, time) = (spec.number("reassembly-memory"), spec.number("reassembly-time"));
+fn reassembly_sysctls(part: &Part<'_>) -> Vec<(String, String)> {
+    let (memory, time) = (part.number("reassembly-memory"), part.number("reassembly-time"));
     let family = |prefix: &str| {
         [("low_thresh", 0), ("high_thresh", memory), ("time", time)]
             .map(|(key, value)| (format!("{prefix}frag_{key}"), value.to_string()))
@@ -142,19 +143,14 @@ fn reassembly_sysctls(spec: &Spec) -> Vec<(String, String)> {
     [family("net.ipv4.ip"), family("net.ipv6.ip6")].concat()
 }
 
-/// Simulated hosts do not fragment, so the narrow link comes first: it cuts what real servers cut once they learned the path MTU.
-fn reassembled(spec: &Spec, link: Link) -> Topology {
-    let mut topology = simulated(spec, true).down(link);
-    topology.down.reassembly = reassembly(spec);
+fn reassembled(part: &Part<'_>, mut topology: Topology) -> Topology {
+    topology.down.reassembly =
+        Reassembly { memory: part.number("reassembly-memory"), time: part.seconds("reassembly-time") };
     topology
 }
 
-fn reassembly(spec: &Spec) -> Reassembly {
-    Reassembly { memory: spec.number("reassembly-memory"), time: spec.seconds("reassembly-time") }
-}
-
-fn charge(spec: &Spec) -> Charge {
-    match spec.word("charge").as_str() {
+fn charge(part: &Part<'_>) -> Charge {
+    match part.word("charge").as_str() {
         "first" => Charge::First,
         "all" => Charge::All,
         _ => Charge::Rest,

@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use super::Entry;
 use super::common::{DELAY, FAMILY, MTU, all_go_together};
-use super::layout::{CLIENT, CLIENT_DEVICE, Mtus, SERVER, SERVER_DEVICE, through_router, token_bucket};
+use super::draft::Draft;
+use super::layout::{CLIENT, CLIENT_DEVICE, SERVER, SERVER_DEVICE, token_bucket};
 use super::parameter::{Kind, Parameter, WHOLE_PPM};
 use crate::limits::{
     BITS_PER_SECOND, BITS_PER_SECOND_MAX, BITS_PER_SECOND_MIN, BURST_BYTES_MAX, PAUSE_INTERVAL_NS,
     PAUSE_INTERVAL_NS_MAX, PAUSE_INTERVAL_NS_MIN, PAUSE_NS, PAUSE_NS_MIN, QUEUE_BYTES, QUEUE_BYTES_MIN,
     SHAPER_BURST_BYTES, SLOW_INTERVAL_NS, SLOW_PPM, SLOW_PPM_MAX,
 };
-use crate::plan::{Pauses, Plan};
-use crate::rules::Rules;
-use crate::spec::Spec;
+use crate::part::Part;
 
 pub(super) const SLOW_QUEUE: Entry = Entry {
     name: "slow-queue",
@@ -42,7 +41,7 @@ pub(super) const SLOW_QUEUE: Entry = Entry {
     ],
     check: all_go_together,
     plan: slow_queue,
-    simulated: |_| None,
+    simulated: None,
 };
 
 pub(super) const PAUSE: Entry = Entry {
@@ -64,24 +63,20 @@ pub(super) const PAUSE: Entry = Entry {
         DELAY,
         FAMILY,
     ],
-    check: |spec| {
-        if spec.number("duration") < spec.number("interval") {
+    check: |part| {
+        if part.number("duration") < part.number("interval") {
             return Ok(());
         }
-        let (duration, interval) = (spec.word("duration"), spec.word("interval"));
+        let (duration, interval) = (part.word("duration"), part.word("interval"));
         Err(format!(
             "duration={duration} is not below interval={interval}, so it would stand still for ever; lower one or raise the other"
         ))
     },
-    plan: |spec| {
-        let pause = Some((spec.duration("duration"), spec.duration("interval")));
-        let pauses = match end(spec) {
-            CLIENT => Pauses { client: pause, ..Pauses::default() },
-            _ => Pauses { server: pause, ..Pauses::default() },
-        };
-        Plan { pauses, ..quiet(spec) }
+    plan: |part, draft| {
+        let paused = if end(part) == CLIENT { &mut draft.pauses.client } else { &mut draft.pauses.server };
+        *paused = Some((part.duration("duration"), part.duration("interval")));
     },
-    simulated: |_| None,
+    simulated: None,
 };
 
 pub(super) const SLOW_SERVER: Entry = Entry {
@@ -103,13 +98,12 @@ pub(super) const SLOW_SERVER: Entry = Entry {
         FAMILY,
     ],
     check: all_go_together,
-    plan: |spec| {
-        let interval = spec.number("interval");
-        let duration = interval * spec.number("share") / WHOLE_PPM;
-        let server = Some((Duration::from_nanos(duration), Duration::from_nanos(interval)));
-        Plan { pauses: Pauses { server, client: None }, ..quiet(spec) }
+    plan: |part, draft| {
+        let interval = part.number("interval");
+        let duration = interval * part.number("share") / WHOLE_PPM;
+        draft.pauses.server = Some((Duration::from_nanos(duration), Duration::from_nanos(interval)));
     },
-    simulated: |_| None,
+    simulated: None,
 };
 
 const END: Parameter = Parameter {
@@ -128,18 +122,12 @@ const INTERVAL: Parameter = Parameter {
     range: (PAUSE_INTERVAL_NS_MIN, PAUSE_INTERVAL_NS_MAX),
 };
 
-fn end(spec: &Spec) -> usize {
-    if spec.word("end") == "client" { CLIENT } else { SERVER }
+fn end(part: &Part<'_>) -> usize {
+    if part.word("end") == "client" { CLIENT } else { SERVER }
 }
 
-fn quiet(spec: &Spec) -> Plan {
-    through_router(spec, Mtus::of(spec), &Rules::default())
-}
-
-fn slow_queue(spec: &Spec) -> Plan {
-    let mut plan = quiet(spec);
-    let device = if end(spec) == CLIENT { CLIENT_DEVICE } else { SERVER_DEVICE };
-    let (rate, queue) = (spec.number("rate"), spec.number("queue"));
-    plan.hosts[end(spec)].shaping = vec![token_bucket(device, rate, SHAPER_BURST_BYTES, queue)];
-    plan
+fn slow_queue(part: &Part<'_>, draft: &mut Draft) {
+    let device = if end(part) == CLIENT { CLIENT_DEVICE } else { SERVER_DEVICE };
+    let (rate, queue) = (part.number("rate"), part.number("queue"));
+    draft.ends[end(part)].shaping.push(token_bucket(device, rate, SHAPER_BURST_BYTES, queue));
 }

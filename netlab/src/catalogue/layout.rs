@@ -3,16 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::limits::CANARY_ADDRESSES;
-use crate::plan::{Hold, HostPlan, Plan, Wire, WireEnd};
-use crate::rules::Rules;
-use crate::spec::Spec;
+use crate::plan::{HostPlan, Wire, WireEnd};
 
 /// Indices of the hosts in every plan.
 pub(super) const CLIENT: usize = 0;
 pub(super) const SERVER: usize = 1;
 pub(super) const ROUTER: usize = 2;
 
-/// The router's devices: towards the server, towards the client.
+/// The router's devices: towards the server, towards the client. With two routers, the latter's is the far one's.
 pub(super) const ROUTER_SERVER: &str = "rs";
 pub(super) const ROUTER_CLIENT: &str = "rc";
 
@@ -24,40 +22,8 @@ pub(super) const CLIENT_DEVICE: &str = "c0";
 pub(super) const SERVER_NET: u8 = 1;
 pub(super) const CLIENT_NET: u8 = 2;
 
-/// MTUs of the two wires, in bytes.
-#[derive(Clone, Copy)]
-pub(super) struct Mtus {
-    pub(super) server: u32,
-    pub(super) client: u32,
-}
-
-impl Mtus {
-    /// The parameter `mtu` on both.
-    pub(super) fn of(spec: &Spec) -> Self {
-        let mtu = spec.bytes("mtu");
-        Self { server: mtu, client: mtu }
-    }
-}
-
-/// Client, server, and a router between them with these rules, at which packets wait for the delay that was asked for.
-pub(super) fn through_router(spec: &Spec, mtus: Mtus, rules: &Rules) -> Plan {
-    let mut plan = ends();
-    let mut router = router("router");
-    router.addresses =
-        [address(ROUTER_SERVER, SERVER_NET, 1), address(ROUTER_CLIENT, CLIENT_NET, 1)].concat();
-    router.rules = rules.text(Some(ROUTER_CLIENT), Some(ROUTER_SERVER));
-    router.holds =
-        [ROUTER_SERVER, ROUTER_CLIENT].into_iter().filter_map(|device| held(spec, device)).collect();
-    plan.hosts.push(router);
-    plan.wires = vec![
-        wire((SERVER, SERVER_DEVICE), (ROUTER, ROUTER_SERVER), mtus.server),
-        wire((CLIENT, CLIENT_DEVICE), (ROUTER, ROUTER_CLIENT), mtus.client),
-    ];
-    plan
-}
-
 /// The two ends alone, each with a default route to the first address of its network.
-pub(super) fn ends() -> Plan {
+pub(super) fn ends() -> [HostPlan; 2] {
     let mut client = host("client");
     client.addresses = address(CLIENT_DEVICE, CLIENT_NET, 2);
     for last in CANARY_ADDRESSES {
@@ -67,7 +33,7 @@ pub(super) fn ends() -> Plan {
     let mut server = host("server");
     server.addresses = address(SERVER_DEVICE, SERVER_NET, 2);
     server.routes = defaults(SERVER_NET);
-    Plan { hosts: vec![client, server], ..Plan::default() }
+    [client, server]
 }
 
 /// A host that forwards.
@@ -77,12 +43,6 @@ pub(super) fn router(name: &str) -> HostPlan {
 
 fn host(name: &str) -> HostPlan {
     HostPlan { name: name.into(), ..HostPlan::default() }
-}
-
-/// What waits at a device for the delay; nothing without one.
-pub(super) fn held(spec: &Spec, device: &str) -> Option<Hold> {
-    let delay = spec.duration("delay");
-    (!delay.is_zero()).then(|| Hold { device: device.into(), mark: None, delay })
 }
 
 /// A device's queue: bits a second, bytes at once, and bytes that wait.

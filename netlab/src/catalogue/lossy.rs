@@ -1,12 +1,11 @@
 //! A path that loses packets by chance.
 
 use super::Entry;
-use super::common::{DELAY, DIRECTION, FAMILY, MTU, RATE, troubled, wide};
-use super::layout::{Mtus, through_router};
+use super::common::{DELAY, DIRECTION, FAMILY, MTU, RATE, troubled};
 use super::parameter::{Kind, Parameter, WHOLE_PPM};
 use crate::limits::{LOSS_BURST_PACKETS_MAX, LOSS_PPM};
-use crate::rules::{Rules, bursts, loss};
-use crate::spec::Spec;
+use crate::part::Part;
+use crate::rules::{bursts, loss};
 use crate::topology::Link;
 
 pub(super) const LOSSY: Entry = Entry {
@@ -29,35 +28,34 @@ pub(super) const LOSSY: Entry = Entry {
         FAMILY,
     ],
     check,
-    plan: |spec| {
-        let mut rules = Rules::default();
-        for way in spec.ways() {
-            match (spec.number("rate"), spec.number("burst")) {
-                (rate @ 1.., burst @ 2..) => bursts::lossy(&mut rules, *way, rate, burst),
-                (rate, _) => loss::independent(&mut rules, *way, rate),
+    plan: |part, draft| {
+        let rules = &mut draft.rules;
+        for way in part.ways() {
+            match (part.number("rate"), part.number("burst")) {
+                (rate @ 1.., burst @ 2..) => bursts::lossy(rules, *way, rate, burst),
+                (rate, _) => loss::independent(rules, *way, rate),
             }
         }
-        through_router(spec, Mtus::of(spec), &rules)
     },
-    simulated: |spec| {
-        let (rate, leave) = (spec.share("rate"), 1.0 / spec.number("burst") as f64);
+    simulated: Some(|part, topology| {
+        let (rate, leave) = (part.share("rate"), 1.0 / part.number("burst") as f64);
         // A burst of b on average ends with 1/b; of those that begin with e, b / (b + 1/e) of all packets are lost.
         let enter = rate * leave / (1.0 - rate);
-        let link = match spec.number("burst") {
+        let link = match part.number("burst") {
             1 => Link::Loss { rate },
             _ => Link::BurstLoss { enter: enter.min(1.0), leave, rate: 1.0 },
         };
-        Some(troubled(spec, wide(spec.bytes("mtu")), &link))
-    },
+        troubled(part, topology, &link)
+    }),
 };
 
-fn check(spec: &Spec) -> Result<(), String> {
-    let (lost, burst) = (spec.number("rate"), spec.number("burst"));
+fn check(part: &Part<'_>) -> Result<(), String> {
+    let (lost, burst) = (part.number("rate"), part.number("burst"));
     // Between two bursts at least one packet passes.
     if burst == 1 || lost * (burst + 1) <= burst * WHOLE_PPM {
         return Ok(());
     }
-    let (rate, most) = (spec.word("rate"), 100 * burst / (burst + 1));
+    let (rate, most) = (part.word("rate"), 100 * burst / (burst + 1));
     Err(format!(
         "rate={rate} cannot be lost in bursts of burst={burst}; lower rate to {most}%, or set burst=1"
     ))

@@ -7,23 +7,28 @@ mod common;
 mod corrupting;
 mod dead_server;
 mod direct;
+mod draft;
 mod duplicating;
+mod equal_paths;
 mod fragments;
 mod hosts;
 mod layout;
 mod lossy;
 mod narrow;
+mod pairs;
 mod parameter;
 mod rate_limits;
 mod reordering;
 
 use std::fmt;
 
+pub(crate) use common::wide;
+pub(crate) use draft::Draft;
+pub(crate) use pairs::clash;
 pub use parameter::Parameter;
 pub(crate) use parameter::WHOLE_PPM;
 
-use crate::plan::Plan;
-use crate::spec::Spec;
+use crate::part::Part;
 use crate::topology::Topology;
 
 /// A topology of the catalogue.
@@ -39,9 +44,11 @@ pub struct Entry {
     /// What may be set.
     pub parameters: &'static [Parameter],
     /// Whether values that are each allowed go together; else what to do.
-    pub(crate) check: fn(&Spec) -> Result<(), String>,
-    pub(crate) plan: fn(&Spec) -> Plan,
-    pub(crate) simulated: fn(&Spec) -> Option<Topology>,
+    pub(crate) check: fn(&Part<'_>) -> Result<(), String>,
+    /// Adds its part to a network.
+    pub(crate) plan: fn(&Part<'_>, &mut Draft),
+    /// Adds its part to a simulated network; none where that has no counterpart.
+    pub(crate) simulated: Option<fn(&Part<'_>, Topology) -> Topology>,
 }
 
 /// All topologies.

@@ -2,15 +2,13 @@
 
 use super::Entry;
 use super::common::{DELAY, FAMILY};
-use super::layout::{CLIENT, Mtus, SERVER, through_router};
+use super::draft::Draft;
 use super::parameter::{Kind, Parameter};
 use crate::limits::{
     LAB_MTU_BYTES_MAX, LAB_MTU_BYTES_MIN, MTU_BYTES_DEFAULT, MTU_EXPIRES_S_MAX, NARROW_MTU_BYTES,
 };
-use crate::plan::Plan;
+use crate::part::Part;
 use crate::rules::Rules;
-use crate::spec::Spec;
-use crate::topology::{Link, Topology};
 
 pub(super) const NARROW: Entry = Entry {
     name: "narrow",
@@ -20,12 +18,8 @@ pub(super) const NARROW: Entry = Entry {
     causes: &["pmtu_discovery"],
     parameters: &[CLIENT_MTU, SERVER_MTU, ICMP, MTU_EXPIRES, DELAY, FAMILY],
     check: narrows,
-    plan: |spec| {
-        let mut rules = Rules::default();
-        too_big(&mut rules, spec.word("icmp") == "on");
-        narrowed(spec, &rules)
-    },
-    simulated: |spec| Some(simulated(spec, spec.word("icmp") == "on")),
+    plan: narrowed,
+    simulated: Some(|_, topology| topology),
 };
 
 pub(super) const CLIENT_MTU: Parameter = Parameter {
@@ -59,27 +53,20 @@ const ICMP: Parameter = Parameter {
     range: (0, 1),
 };
 
-/// A narrow path with these rules at its router.
-pub(super) fn narrowed(spec: &Spec, rules: &Rules) -> Plan {
-    let mtus = Mtus { server: spec.bytes("server-mtu"), client: spec.bytes("mtu") };
-    let mut plan = through_router(spec, mtus, rules);
-    let expires = spec.number("mtu-expires").to_string();
-    for host in [CLIENT, SERVER] {
-        let keys = ["net.ipv4.route.mtu_expires", "net.ipv6.route.mtu_expires"];
-        plan.hosts[host].sysctls.extend(keys.map(|key| (key.into(), expires.clone())));
+/// Lets both hosts remember for so long; the MTUs are the network's.
+pub(super) fn narrowed(part: &Part<'_>, draft: &mut Draft) {
+    let expires = part.number("mtu-expires").to_string();
+    for host in &mut draft.ends {
+        let keys = ["net.ipv4.route.mtu_expires", "net.ipv6.route.mtu_expires"]
+            .map(|key| (key.into(), expires.clone()));
+        // Another part of the network may have said so before.
+        host.sysctls.retain(|known| !keys.contains(known));
+        host.sysctls.extend(keys);
     }
-    plan
 }
 
-/// The same simulated.
-pub(super) fn simulated(spec: &Spec, icmp: bool) -> Topology {
-    let (server, client) = (spec.bytes("server-mtu"), spec.bytes("mtu"));
-    let topology = Topology::new().up(Link::Mtu { mtu: client, icmp: true });
-    topology.down(Link::Mtu { mtu: server, icmp: true }).down(Link::Mtu { mtu: client, icmp })
-}
-
-pub(super) fn narrows(spec: &Spec) -> Result<(), String> {
-    let (server, client) = (spec.number("server-mtu"), spec.number("mtu"));
+pub(super) fn narrows(part: &Part<'_>) -> Result<(), String> {
+    let (server, client) = (part.number("server-mtu"), part.number("mtu"));
     if client < server {
         return Ok(());
     }

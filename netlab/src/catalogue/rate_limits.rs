@@ -1,19 +1,18 @@
 //! Networks that pass so many packets or bits a second and drop the rest.
 
 use super::Entry;
-use super::common::{DELAY, DIRECTION_DOWN, FAMILY, MTU, all_go_together, troubled, wide};
+use super::common::{DELAY, DIRECTION_DOWN, FAMILY, MTU, all_go_together, troubled};
+use super::draft::Draft;
 use super::layout::{
-    CLIENT, CLIENT_DEVICE, Mtus, ROUTER, ROUTER_CLIENT, ROUTER_SERVER, SERVER, SERVER_DEVICE, through_router,
-    token_bucket,
+    CLIENT, CLIENT_DEVICE, ROUTER_CLIENT, ROUTER_SERVER, SERVER, SERVER_DEVICE, token_bucket,
 };
 use super::parameter::{Kind, Parameter};
 use crate::limits::{
     BITS_PER_SECOND, BITS_PER_SECOND_MAX, BITS_PER_SECOND_MIN, BURST_BYTES, BURST_BYTES_MAX, BURST_PACKETS,
     BURST_PACKETS_MAX, PACKETS_PER_SECOND, PACKETS_PER_SECOND_MAX, QUEUE_BYTES, QUEUE_BYTES_MIN,
 };
-use crate::plan::Plan;
+use crate::part::Part;
 use crate::rules::{Rules, loss};
-use crate::spec::Spec;
 use crate::topology::{Direction, Excess, Limit, Link, Topology};
 
 pub(super) const PACKET_LIMIT: Entry = Entry {
@@ -42,16 +41,14 @@ pub(super) const PACKET_LIMIT: Entry = Entry {
         FAMILY,
     ],
     check: all_go_together,
-    plan: |spec| {
-        let (limit, burst) = (spec.number("limit"), spec.number("burst"));
-        let mut rules = Rules::default();
-        spec.ways().iter().for_each(|way| loss::policed(&mut rules, *way, limit, burst));
-        through_router(spec, Mtus::of(spec), &rules)
+    plan: |part, draft| {
+        let (limit, burst) = (part.number("limit"), part.number("burst"));
+        part.ways().iter().for_each(|way| loss::policed(&mut draft.rules, *way, limit, burst));
     },
-    simulated: |spec| {
-        let excess = Excess::Police { burst: spec.number("burst") };
-        Some(simulated(spec, Limit::Packets(spec.number("limit")), excess))
-    },
+    simulated: Some(|part, topology| {
+        let excess = Excess::Police { burst: part.number("burst") };
+        limited(part, topology, Limit::Packets(part.number("limit")), excess)
+    }),
 };
 
 pub(super) const BANDWIDTH_LIMIT: Entry = Entry {
@@ -88,29 +85,27 @@ pub(super) const BANDWIDTH_LIMIT: Entry = Entry {
     ],
     check: all_go_together,
     plan: shaped,
-    simulated: |spec| {
+    simulated: Some(|part, topology| {
         // What waits passes as well: only drops are the same.
-        let burst = (spec.number("burst") + spec.number("queue")) * 8;
-        Some(simulated(spec, Limit::Bits(spec.number("limit")), Excess::Police { burst }))
-    },
+        let burst = (part.number("burst") + part.number("queue")) * 8;
+        limited(part, topology, Limit::Bits(part.number("limit")), Excess::Police { burst })
+    }),
 };
 
-fn simulated(spec: &Spec, limit: Limit, excess: Excess) -> Topology {
-    troubled(spec, wide(spec.bytes("mtu")), &Link::RateLimit { limit, excess })
+fn limited(part: &Part<'_>, topology: Topology, limit: Limit, excess: Excess) -> Topology {
+    troubled(part, topology, &Link::RateLimit { limit, excess })
 }
 
 /// The router's queue towards the end; nft's own limit of bytes is no use, for its bucket holds a second of the rate at least (nft_limit.c). What
 /// came through is counted at the end.
-fn shaped(spec: &Spec) -> Plan {
-    let mut plan = through_router(spec, Mtus::of(spec), &Rules::default());
-    for way in spec.ways() {
+fn shaped(part: &Part<'_>, draft: &mut Draft) {
+    for way in part.ways() {
         let (device, end, at) = match way {
             Direction::Up => (ROUTER_SERVER, SERVER, SERVER_DEVICE),
             Direction::Down => (ROUTER_CLIENT, CLIENT, CLIENT_DEVICE),
         };
-        let [limit, burst, queue] = ["limit", "burst", "queue"].map(|name| spec.number(name));
-        plan.hosts[ROUTER].shaping.push(token_bucket(device, limit, burst, queue));
-        plan.hosts[end].rules = Rules::arrivals(*way, at);
+        let [limit, burst, queue] = ["limit", "burst", "queue"].map(|name| part.number(name));
+        draft.queues.push((device, token_bucket(device, limit, burst, queue)));
+        draft.ends[end].rules += &Rules::arrivals(*way, at);
     }
-    plan
 }

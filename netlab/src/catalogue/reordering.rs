@@ -1,14 +1,13 @@
 //! Packets take one of two paths, and one is slower.
 
 use super::Entry;
-use super::common::{DELAY, DIRECTION_DOWN, FAMILY, MTU, RATE, all_go_together, troubled, wide};
-use super::layout::{Mtus, ROUTER, ROUTER_CLIENT, ROUTER_SERVER, through_router};
+use super::common::{DELAY, DIRECTION_DOWN, FAMILY, MTU, RATE, all_go_together, troubled};
+use super::draft::{Draft, Slower};
 use super::parameter::{Kind, Parameter};
 use crate::limits::{DELAY_NS_MAX, REORDER_EXTRA_NS, REORDER_PPM};
-use crate::plan::{Hold, Plan};
-use crate::rules::{Rules, chance};
-use crate::spec::Spec;
-use crate::topology::{Direction, Link};
+use crate::part::Part;
+use crate::rules::chance;
+use crate::topology::Link;
 
 pub(super) const REORDERING: Entry = Entry {
     name: "reordering",
@@ -31,36 +30,25 @@ pub(super) const REORDERING: Entry = Entry {
     ],
     check: all_go_together,
     plan,
-    simulated: |spec| {
-        let link = Link::Reorder { rate: spec.share("rate"), delay: spec.duration("extra") };
-        Some(troubled(spec, wide(spec.bytes("mtu")), &link))
-    },
+    simulated: Some(|part, topology| {
+        let link = Link::Reorder { rate: part.share("rate"), delay: part.duration("extra") };
+        troubled(part, topology, &link)
+    }),
 };
 
 /// Marks of packets on the faster and on the slower path.
 const FASTER: u32 = 1;
 const SLOWER: u32 = 2;
 
-fn plan(spec: &Spec) -> Plan {
-    let mut rules = Rules::default();
+fn plan(part: &Part<'_>, draft: &mut Draft) {
+    let rules = &mut draft.rules;
     rules.before(&format!("meta mark set {FASTER}"));
-    for way in spec.ways() {
+    for way in part.ways() {
         rules.counter(&format!("slower_{way}"));
-        if let Some(chance) = chance(spec.number("rate")) {
+        if let Some(chance) = chance(part.number("rate")) {
             rules.way(*way, &format!("{chance}meta mark set {SLOWER} counter name slower_{way}"));
         }
     }
-    let mut plan = through_router(spec, Mtus::of(spec), &rules);
-    let (delay, extra) = (spec.duration("delay"), spec.duration("extra"));
-    let hold = |device: &str, mark, delay| Hold { device: device.into(), mark: Some(mark), delay };
-    let mut holds = Vec::new();
-    for (way, device) in [(Direction::Up, ROUTER_CLIENT), (Direction::Down, ROUTER_SERVER)] {
-        holds.push(hold(device, FASTER, delay));
-        if spec.ways().contains(&way) {
-            holds.push(hold(device, SLOWER, delay + extra));
-        }
-    }
-    holds.retain(|hold| !hold.delay.is_zero());
-    plan.hosts[ROUTER].holds = holds;
-    plan
+    let extra = part.duration("extra");
+    draft.slower = Some(Slower { ways: part.ways(), faster_mark: FASTER, slower_mark: SLOWER, extra });
 }

@@ -9,7 +9,7 @@ use shingle_netlab::{Entry, Parameter, Spec, catalogue};
 pub(super) fn list(topology: Option<&str>) -> Result<(), Box<dyn Error>> {
     let out = &mut io::stdout().lock();
     let written = match topology {
-        Some(name) => in_full(out, Spec::new(name)?.entry()),
+        Some(name) => Spec::new(name)?.entries().iter().try_for_each(|entry| in_full(out, entry)),
         None => overview(out),
     };
     match written {
@@ -32,7 +32,19 @@ fn overview(out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "Every topology also has, unless it names its own:")?;
     common.iter().try_for_each(|parameter| short(out, parameter))?;
-    writeln!(out, "\n`netlab list TOPOLOGY` tells more of one.")
+    writeln!(out, "\n`netlab list TOPOLOGY` tells more of one.\n")?;
+    writeln!(
+        out,
+        "Several in one network: A+B, such as fragment-limit+lossy; packets meet A's rules first. What is said of"
+    )?;
+    writeln!(
+        out,
+        "links and hosts (mtu, delay, family, ...) is set once for all; where both have a parameter of one name for"
+    )?;
+    writeln!(
+        out,
+        "themselves, say which is meant: --set lossy.rate=2%. Some do not go together, and say why."
+    )
 }
 
 /// Whether most topologies have this very parameter, default and range included.

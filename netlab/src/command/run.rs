@@ -23,10 +23,10 @@ const SERVER_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
-    /// The network; `netlab list` names them
+    /// The network, or several in one, A+B; `netlab list` names them
     topology: String,
     /// Sets a parameter of the topology; repeatable
-    #[arg(long = "set", value_name = "NAME=VALUE")]
+    #[arg(long = "set", value_name = "[TOPOLOGY.]NAME=VALUE")]
     settings: Vec<String>,
     /// Name of the laboratory, part of the names of its namespaces
     #[arg(long)]

@@ -7,15 +7,11 @@ use crate::topology::Direction;
 const COPIED_MARK: u32 = 77;
 
 /// Sends so many millionths of the packets that go this way twice, leaving by this device.
-pub(crate) fn made(rules: &mut Rules, direction: Direction, device: &str, ppm: u64) {
+pub(crate) fn made(rules: &mut Rules, direction: Direction, device: &'static str, ppm: u64) {
     let counter = format!("duplicated_{direction}");
     rules.counter(&counter);
     let Some(chance) = chance(ppm) else { return };
     let copy = format!("meta mark set {COPIED_MARK} counter name {counter} dup to \"{device}\"");
-    let chain = [
-        format!("type filter hook egress device \"{device}\" priority 0; policy accept;"),
-        format!("meta mark {COPIED_MARK} accept"),
-        format!("meta l4proto udp {chance}{copy}"),
-    ];
-    rules.chain(&format!("copies_{direction}"), &chain);
+    let chain = [format!("meta mark {COPIED_MARK} accept"), format!("meta l4proto udp {chance}{copy}")];
+    rules.egress(&format!("copies_{direction}"), device, &chain);
 }

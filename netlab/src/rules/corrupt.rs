@@ -44,3 +44,40 @@ fn corrupted(rules: &mut Rules, direction: Direction, ppm: u64, flips: impl Iter
     );
     rules.way(direction, &format!("{chance}jump corrupt_{direction}"));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_bits_are_of_equal_weight_and_change_places() {
+        let mut rules = Rules::default();
+        two_bits(&mut rules, Direction::Down, WHOLE);
+        let script = rules.text(None, Some("rs"));
+        let flips: Vec<Vec<u32>> =
+            script.lines().filter(|line| line.contains(" set ")).map(numbers).collect();
+        assert_eq!(flips.len(), 2 * 2 * 8, "both ways round for each bit of two pairs of bytes");
+        for (index, flip) in flips.iter().enumerate() {
+            let [a, 1, found_a, b, 1, found_b, again_a, 1, set_a, again_b, 1, set_b] = flip[..] else {
+                panic!("{flip:?}")
+            };
+            assert_eq!((a, b), (again_a, again_b));
+            assert_eq!((found_a, found_b), (set_b, set_a));
+            assert_ne!(found_a, found_b);
+            // A checksum adds words of 16 bits.
+            assert_eq!((b - a) % 16, 0);
+            assert_eq!(a / 8, if index < 16 { 200 } else { 60 });
+            assert!(
+                flips[..index].iter().all(|other| (other[0], other[2]) != (a, found_a)),
+                "{flip:?} twice"
+            );
+        }
+    }
+
+    const WHOLE: u64 = crate::catalogue::WHOLE_PPM;
+
+    /// All numbers of a line.
+    fn numbers(line: &str) -> Vec<u32> {
+        line.split(|it: char| !it.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+    }
+}

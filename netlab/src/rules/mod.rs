@@ -29,6 +29,8 @@ pub(crate) struct Rules {
     down: String,
     before: String,
     tables: String,
+    /// Chains at the egress of a device: only its router has them.
+    egress: Vec<(&'static str, String)>,
 }
 
 impl Rules {
@@ -47,6 +49,16 @@ impl Rules {
         line(&mut self.chains, format_args!("chain {name} {{"));
         rules.iter().for_each(|rule| line(&mut self.chains, format_args!("  {rule}")));
         line(&mut self.chains, format_args!("}}"));
+    }
+
+    /// Adds a chain at the egress of a device.
+    pub(crate) fn egress(&mut self, name: &str, device: &'static str, rules: &[String]) {
+        let mut text = format!(
+            "chain {name} {{\n  type filter hook egress device \"{device}\" priority 0; policy accept;\n"
+        );
+        rules.iter().for_each(|rule| line(&mut text, format_args!("  {rule}")));
+        line(&mut text, format_args!("}}"));
+        self.egress.push((device, text));
     }
 
     /// Adds a rule for UDP packets that go this way.
@@ -86,6 +98,9 @@ impl Rules {
         }
         text.push_str(&self.objects);
         text.push_str(&self.chains);
+        for (_, chain) in self.egress.iter().filter(|(device, _)| [up, down].contains(&Some(*device))) {
+            text.push_str(chain);
+        }
         for (direction, device, rules) in ways {
             let _ = write!(
                 text,

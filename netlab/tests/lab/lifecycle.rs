@@ -59,3 +59,23 @@ fn what_does_not_work_leaves_nothing() {
     assert!(!Path::new(&format!("/run/netns/shingle-{name}-client")).exists());
     assert!(!Path::new(&format!("/run/shingle-netlab/{name}.lock")).exists());
 }
+
+/// A command on its way into a host has the namespace's file among its words, and nothing else that tells.
+#[test]
+fn who_is_on_the_way_into_a_host_goes_with_it_and_nobody_else() {
+    let Some(lab) = lab(&plan(1500, 1500), &LabOptions::default()) else { return };
+    let waiting = |words: &str| {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "read forever", words]).stdin(std::process::Stdio::piped()).spawn().unwrap()
+    };
+    let server = lab.server().path().display().to_string();
+    let mut entering = waiting(&format!("--net={server}"));
+    let mut others = [waiting(&format!("--net={server}2")), waiting(&server)];
+    lab.down().unwrap();
+    assert!(!entering.wait().unwrap().success(), "killed");
+    for other in &mut others {
+        assert!(other.try_wait().unwrap().is_none(), "still there");
+        drop(other.stdin.take());
+        other.wait().unwrap();
+    }
+}

@@ -17,3 +17,15 @@ fn the_first_datagram_arrives_and_its_answer_too() {
     }
     lab.down().unwrap();
 }
+
+/// What the kernel may forget it asks for, and packets wait meanwhile.
+#[test]
+fn hosts_know_their_neighbours_for_good() {
+    let Some(lab) = lab(&plan(1500, 1500), &LabOptions::default()) else { return };
+    for (host, neighbours) in [(lab.client(), 2), (lab.server(), 2), (lab.host("router"), 4)] {
+        let known = host.ip(&["neighbour", "show", "nud", "permanent"]).unwrap();
+        let known = known.lines().filter(|line| line.contains(" 02:00:c6:12:")).count();
+        assert_eq!(known, neighbours, "{}", host.name());
+    }
+    lab.down().unwrap();
+}

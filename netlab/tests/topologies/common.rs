@@ -136,19 +136,21 @@ impl Arrived {
     }
 
     fn take_one(&mut self, socket: &UdpSocket) -> bool {
-        let mut buffer = [0; 65_536];
-        match socket.recv(&mut buffer) {
-            Ok(length) => {
-                let number = u64::from_be_bytes(buffer[..8].try_into().unwrap());
-                self.altered += u64::from(buffer[..length] != payload(number, length));
-                self.numbers.push(number);
-                true
-            }
-            // A process that was stopped and goes on.
-            Err(error) if error.kind() == ErrorKind::Interrupted => self.take_one(socket),
-            Err(error) => {
-                assert!([ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()), "{error}");
-                false
+        let mut buffer = vec![0; 65_536];
+        loop {
+            match socket.recv(&mut buffer) {
+                Ok(length) => {
+                    let number = u64::from_be_bytes(buffer[..8].try_into().unwrap());
+                    self.altered += u64::from(buffer[..length] != payload(number, length));
+                    self.numbers.push(number);
+                    return true;
+                }
+                // A process that was stopped and goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    assert!([ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()), "{error}");
+                    return false;
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use shingle_netlab::lab::Lab;
 use shingle_netlab::{Spec, catalogue};
 
 use crate::common::{Ends, FAMILIES, counter, lab};
@@ -55,16 +56,23 @@ fn every_topology_delays_each_way() {
 fn nft_takes_the_rules_of_every_end_of_every_range() {
     // A router with every device that any topology's has.
     let Some(lab) = lab("bad-path", "4", &["paths=8"]) else { return };
-    let router = lab.host("router");
-    router.ip(&["link", "add", "rc", "type", "veth", "peer", "name", "cr"]).unwrap();
     let scripts = scripts();
     assert!(scripts.len() > 40, "{}", scripts.len());
+    taken_by_nft(&lab, &scripts);
+    lab.down().unwrap();
+}
+
+/// Lets nft check scripts in a laboratory of bad-path with eight paths.
+pub(crate) fn taken_by_nft(lab: &Lab, scripts: &BTreeSet<String>) {
+    let router = lab.host("router");
+    router.ip(&["link", "add", "rc", "type", "veth", "peer", "name", "cr"]).unwrap();
+    // The scripts of the ends are among them.
+    router.ip(&["link", "add", "c0", "type", "veth", "peer", "name", "s0"]).unwrap();
     for script in scripts {
         let mut nft = router.command("nft").args(["-c", "-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
         nft.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
         assert!(nft.wait().unwrap().success(), "{script}");
     }
-    lab.down().unwrap();
 }
 
 /// The scripts of all hosts, later ones after the first, of each topology with one parameter at a time at an end of its range.

@@ -5,6 +5,7 @@ mod common;
 mod every;
 mod flows;
 mod fragments;
+mod pairs;
 mod rates;
 mod simulated;
 mod sizes;
