@@ -1,6 +1,7 @@
 //! Puts the statistics together from everybody's counters.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use shingle_proto::wire::DropReason;
 use shingle_udp::counters::Snapshot;
@@ -8,8 +9,20 @@ use shingle_udp::realtime_ns;
 
 use crate::limits::SIZE_CLASS_BYTES;
 use crate::shared::{PortState, Shared};
-use crate::stats::{ControlReport, PortReport, SizeClass, StatsReport, StoreReport, WorkerReport};
+use crate::stats::{
+    ControlReport, PathReport, PortReport, SizeClass, StatsReport, StoreReport, WorkerReport,
+};
 use crate::worker::{Counter, WorkerState};
+
+/// The server's statistics as `peer` gets them: with what is known of the path to it.
+pub(crate) fn report_to(shared: &Shared, peer: IpAddr) -> StatsReport {
+    let peer = peer.to_canonical();
+    let path = PathReport {
+        interface_mtu: shingle_udp::interface_mtu(peer).ok(),
+        path_mtu: shingle_udp::path_mtu_to(peer).ok(),
+    };
+    StatsReport { path: Some(path), ..report(shared) }
+}
 
 /// The server's statistics now. Reads the kernel's counters of the calling thread's network namespace.
 pub(crate) fn report(shared: &Shared) -> StatsReport {
@@ -47,6 +60,7 @@ pub(crate) fn report(shared: &Shared) -> StatsReport {
             reads: shared.control.reads.get(),
         },
         kernel,
+        path: None,
         missing,
     }
 }

@@ -30,8 +30,20 @@ pub struct StatsReport {
     pub control: ControlReport,
     /// Counters of the server's network namespace by `PROTOCOL.Name`, such as `Udp.RcvbufErrors`.
     pub kernel: BTreeMap<String, u64>,
+    /// The path to whoever asked over TCP; none where nobody did, as in the server's own process.
+    pub path: Option<PathReport>,
     /// What could not be read, by name: its figures are absent, not zero.
     pub missing: Vec<String>,
+}
+
+/// What the server's kernel holds of the path to a peer; absent where it does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PathReport {
+    /// MTU of the interface towards it, bytes of an IP packet.
+    pub interface_mtu: Option<u32>,
+    /// Path MTU learned, or else the route's: bytes of an IP packet.
+    pub path_mtu: Option<u32>,
 }
 
 /// What the store holds and did.

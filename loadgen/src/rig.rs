@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::protocol::Protocol;
 use crate::record::{Host, LabFigures, Workload};
 use crate::seeding;
-use crate::stage::{self, StageResult};
+use crate::stage::{self, PathFacts, StageResult};
 use crate::target::{Plan, Target};
 use crate::workload::{ItemSpace, KeySampler, KeySpec, Sizing, Stream, VALUE_BYTES_CEILING, units};
 
@@ -312,7 +312,11 @@ impl Rig {
             items_expire: self.space.ttl(0).is_some(),
             lab,
             flows: self.load.flows(),
-            path: self.load.path_facts(),
+            path: PathFacts {
+                server_mtu: after.path().interface_mtu,
+                path_mtu_down: after.path().path_mtu,
+                ..self.load.path_facts()
+            },
         })
     }
 

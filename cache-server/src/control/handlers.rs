@@ -172,8 +172,8 @@ impl<'s> Session<'s> {
             Control::Flush(flush) => done(flush.id, self.flush(flush), out),
             Control::Drain { id } => done(*id, self.drain(), out),
             Control::Stats { id } => {
-                let text =
-                    serde_json::to_string(&report::report(self.shared)).expect("plain figures and strings");
+                let report = report::report_to(self.shared, self.peer);
+                let text = serde_json::to_string(&report).expect("plain figures and strings");
                 push(header, Control::Text(Text { id: *id, text: &text }), out);
             }
             Control::Receipts(request) => {

@@ -35,8 +35,7 @@ pub struct Delta {
     pub elapsed_ns: u64,
     /// Growth of each counter of [`Snapshot::flat`] that is in both.
     pub counters: BTreeMap<String, u64>,
-    /// Counters that went back, as they do when another namespace is read: their growth is unknown, and what they
-    /// stand at now is what is given in `counters`.
+    /// Counters that went back, as they do when another namespace is read: their growth is unknown, and they are not in `counters`.
     pub reset: Vec<String>,
     /// Counters that are in one of the two only.
     pub unknown: Vec<String>,
@@ -123,13 +122,13 @@ impl Snapshot {
                 continue;
             };
             let growth = match SOFTNET.into_iter().find(|(softnet, _)| *softnet == name) {
-                Some((_, counter)) => self.softnet.growth(&earlier.softnet, counter),
-                None => value.checked_sub(*old).unwrap_or_else(|| {
-                    delta.reset.push(name.clone());
-                    value
-                }),
+                Some((_, counter)) => Some(self.softnet.growth(&earlier.softnet, counter)),
+                None => value.checked_sub(*old),
             };
-            delta.counters.insert(name, growth);
+            match growth {
+                Some(growth) => drop(delta.counters.insert(name, growth)),
+                None => delta.reset.push(name),
+            }
         }
         delta
     }
@@ -147,11 +146,14 @@ const SNMP: [(&str, &[&str]); 4] = [
             "InReceives",
             "InHdrErrors",
             "InAddrErrors",
+            "ForwDatagrams",
+            "InUnknownProtos",
             "InDiscards",
             "InDelivers",
             "OutRequests",
             "OutDiscards",
             "OutNoRoutes",
+            "OutTransmits",
             "ReasmTimeout",
             "ReasmReqds",
             "ReasmOKs",
@@ -204,9 +206,11 @@ const SNMP6: [(&str, &[&str]); 3] = [
             "InTruncatedPkts",
             "InDiscards",
             "InDelivers",
+            "OutForwDatagrams",
             "OutRequests",
             "OutDiscards",
             "OutNoRoutes",
+            "OutTransmits",
             "ReasmTimeout",
             "ReasmReqds",
             "ReasmOKs",

@@ -1,0 +1,52 @@
+//! Receipts of the server, fetched after a stage from where they stood before it.
+
+use shingle_client::control::Control;
+use shingle_proto::wire::Outcome;
+use shingle_server::stats::StatsReport;
+
+use crate::attribution::{Receipt, ReceiptOutcome, Receipts};
+
+/// Where each worker's receipts will go on: taken before a stage, used after it.
+#[derive(Clone, Debug)]
+pub struct ReceiptCursor {
+    next: Vec<(u8, u64)>,
+}
+
+impl ReceiptCursor {
+    /// Skips all receipts there are so far.
+    pub fn at_end(report: Option<&StatsReport>) -> Option<Self> {
+        let next: Vec<_> = report?.workers().map(|worker| (worker.worker, worker.receipts)).collect();
+        Some(Self { next })
+    }
+
+    /// Fetches what came since; a failing fetch is a gap.
+    pub fn fetch(&self, control: &mut Control, gaps: &mut Vec<String>) -> Option<Receipts> {
+        let mut receipts = Receipts::default();
+        for (worker, from) in &self.next {
+            let list = control
+                .all_receipts(*worker, *from)
+                .map_err(|error| gaps.push(format!("receipts of the server: {error}")))
+                .ok()?;
+            receipts.overwritten += list.overwritten;
+            receipts.all.extend(list.receipts.iter().map(receipt));
+        }
+        Some(receipts)
+    }
+}
+
+/// A receipt as attribution reads it.
+fn receipt(receipt: &shingle_proto::wire::Receipt) -> Receipt {
+    Receipt {
+        flow: receipt.flow,
+        sequence: receipt.sequence,
+        attempt: receipt.attempt,
+        outcome: match receipt.outcome {
+            Outcome::Answered => ReceiptOutcome::Answered { residence_us: receipt.residence_us },
+            Outcome::SendRefused => ReceiptOutcome::SendRefused,
+            Outcome::Challenged => ReceiptOutcome::Challenged,
+        },
+        datagrams: receipt.answer_datagrams,
+        bytes: receipt.answer_bytes,
+        arrival_unix_us: receipt.arrival_unix_us,
+    }
+}

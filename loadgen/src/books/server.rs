@@ -1,0 +1,207 @@
+//! The server's own books: its statistics, and what they rose by.
+
+use shingle_client::control::{Control, ControlError};
+use shingle_server::stats::{StatsReport, WorkerReport};
+
+use super::kernel::{self, Named};
+use crate::attribution::ServerBooks;
+use crate::target::Placement;
+
+/// The server's statistics at one moment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Report {
+    /// As it gave them.
+    pub(super) stats: StatsReport,
+    /// Fields that nothing can be said without, and that are not in them: serde takes them as 0.
+    lacking: Vec<&'static str>,
+}
+
+/// What rose between two reports of the same instance.
+pub(super) struct Rise {
+    /// For attribution.
+    pub(super) books: ServerBooks,
+    /// By name, without `server.`.
+    pub(super) counters: Named,
+    /// What its kernel counted, whoever's doing it is.
+    pub(super) kernel: Named,
+}
+
+/// Fields of a worker's statistics that the books are made of.
+const NEEDED: [&str; 6] = ["requests", "answers", "socket_drops", "send_failed", "drops", "cpu_time_us"];
+
+impl Report {
+    /// Asks the server.
+    ///
+    /// # Errors
+    /// It could not be asked, or what it said is no statistics: in words.
+    pub(super) fn ask(control: &mut Control) -> Result<Self, (String, bool)> {
+        let words = |error: ControlError| (error.to_string(), error.connection_lost());
+        Self::parse(&control.stats().map_err(words)?).map_err(|error| (error, false))
+    }
+
+    fn parse(json: &str) -> Result<Self, String> {
+        let document: serde_json::Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let list = |value: &serde_json::Value, name| value[name].as_array().cloned().unwrap_or_default();
+        let workers: Vec<_> =
+            list(&document, "ports").iter().flat_map(|port| list(port, "workers")).collect();
+        let told = |name: &str| !workers.is_empty() && workers.iter().all(|worker| !worker[name].is_null());
+        let mut lacking: Vec<_> = NEEDED.into_iter().filter(|name| !told(name)).collect();
+        lacking.extend(Some("nonce").filter(|name| document[*name].is_null()));
+        let stats = serde_json::from_value(document).map_err(|error| error.to_string())?;
+        Ok(Self { stats, lacking })
+    }
+
+    /// What rose since `earlier`; none, and a gap, where it says nothing.
+    pub(super) fn since(&self, earlier: &Self, placement: Placement, gaps: &mut Vec<String>) -> Option<Rise> {
+        let (now, before) = (&self.stats, &earlier.stats);
+        if !self.lacking.is_empty() {
+            let names = self.lacking.join(", ");
+            gaps.push(format!("the server's counters (its statistics have no {names}: another version?)"));
+            return None;
+        }
+        if now.nonce != before.nonce {
+            gaps.push("the server was restarted during the stage: its counters prove nothing".to_owned());
+            return None;
+        }
+        let sum = |field: fn(&WorkerReport) -> u64| {
+            let of = |report: &StatsReport| report.workers().map(field).sum::<u64>();
+            of(now).saturating_sub(of(before))
+        };
+        let drops = |reason: &str| {
+            let of = |report: &StatsReport| report.drops.get(reason).copied().unwrap_or(0);
+            of(now).saturating_sub(of(before))
+        };
+        let mut counters: Named =
+            WORKER_COUNTERS.iter().map(|(name, field)| ((*name).to_owned(), sum(*field))).collect();
+        counters.extend(now.drops.keys().map(|reason| (format!("drops.{reason}"), drops(reason))));
+        let evictions = now.store.evictions.saturating_sub(before.store.evictions);
+        counters.insert("store_evictions".to_owned(), evictions);
+        let kernel = kernel::risen(&now.kernel, &before.kernel, "the server's host", gaps);
+        let all_drops: u64 = now.drops.keys().map(|reason| drops(reason)).sum();
+        let cpu_us = now
+            .workers()
+            .zip(before.workers())
+            .map(|(now, before)| now.cpu_time_us.saturating_sub(before.cpu_time_us));
+        let host = kernel::of_one_host(&kernel, placement);
+        let socket_drops = sum(|worker| worker.socket_drops);
+        let (kernel_checksum_drops, socket_drops) = kernel::split_drops(socket_drops, &host);
+        let books = ServerBooks {
+            requests: sum(|worker| worker.requests).saturating_sub(all_drops),
+            socket_drops,
+            kernel_checksum_drops,
+            checksum_drops: corrupted(&drops),
+            answers: sum(|worker| worker.answers),
+            sends_refused: sum(|worker| worker.send_failed),
+            busiest_worker_ns: cpu_us.max().unwrap_or(0) * 1000,
+            host,
+            ..ServerBooks::default()
+        };
+        Some(Rise { books, counters, kernel })
+    }
+}
+
+/// Name in the record and where it stands in the server's statistics.
+type WorkerCounter = (&'static str, fn(&WorkerReport) -> u64);
+
+const WORKER_COUNTERS: &[WorkerCounter] = &[
+    ("requests", |worker| worker.requests),
+    ("gets", |worker| worker.gets),
+    ("hits", |worker| worker.hits),
+    ("misses", |worker| worker.misses),
+    ("refused", |worker| worker.refused),
+    ("challenged", |worker| worker.challenged),
+    ("answers", |worker| worker.answers),
+    ("answer_bytes", |worker| worker.answer_bytes),
+    ("send_system_calls", |worker| worker.send_system_calls),
+    ("recv_system_calls", |worker| worker.recv_system_calls),
+    ("send_failed", |worker| worker.send_failed),
+    ("send_retried", |worker| worker.send_retried),
+    ("socket_drops", |worker| worker.socket_drops),
+    ("read_path_allocations", |worker| worker.allocations),
+    ("cpu_time_us", |worker| worker.cpu_time_us),
+];
+
+/// Requests that arrived changed. A flip in magic, version or kind shows under those names; but so does what strangers send, so they
+/// are only counted where the checksum shows that something flips bits.
+fn corrupted(drops: &impl Fn(&str) -> u64) -> u64 {
+    match drops("checksum") {
+        0 => 0,
+        checksum => checksum + drops("magic") + drops("version") + drops("kind"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACEMENT: Placement = Placement::Apart;
+
+    fn report(nonce: u32, requests: u64) -> StatsReport {
+        let worker = WorkerReport { requests, ..WorkerReport::default() };
+        let port = shingle_server::stats::PortReport { workers: vec![worker], ..Default::default() };
+        StatsReport { nonce, ports: vec![port], ..StatsReport::default() }
+    }
+
+    fn parsed(report: &StatsReport, change: impl FnOnce(&mut serde_json::Value)) -> Report {
+        let mut json = serde_json::to_value(report).expect("plain figures");
+        change(&mut json);
+        Report::parse(&json.to_string()).expect("it is JSON")
+    }
+
+    #[test]
+    fn flips_in_other_fields_count_where_the_checksum_shows_flips() {
+        let drops = |reason: &str| match reason {
+            "magic" => 5,
+            "kind" => 1,
+            _ => 0,
+        };
+        assert_eq!(corrupted(&drops), 0);
+        assert_eq!(corrupted(&|reason| if reason == "checksum" { 100 } else { drops(reason) }), 106);
+    }
+
+    #[test]
+    fn a_restarted_server_gives_no_books() {
+        let mut gaps = Vec::new();
+        let now = parsed(&report(1, 30), |_| ());
+        let rise = now.since(&parsed(&report(1, 10), |_| ()), PLACEMENT, &mut gaps);
+        assert_eq!((rise.expect("the same instance").books.requests, gaps.len()), (20, 0));
+        assert!(now.since(&parsed(&report(2, 10), |_| ()), PLACEMENT, &mut gaps).is_none());
+        assert!(gaps[0].contains("restarted"), "{gaps:?}");
+    }
+
+    #[test]
+    fn statistics_that_lack_a_field_say_so_and_are_not_taken_as_nought() {
+        let without = |name: &str| {
+            parsed(&report(1, 30), |json| {
+                json["ports"][0]["workers"][0].as_object_mut().expect("a worker").remove(name);
+            })
+        };
+        for name in NEEDED {
+            let mut gaps = Vec::new();
+            let rise = without(name).since(&parsed(&report(1, 10), |_| ()), PLACEMENT, &mut gaps);
+            assert!(rise.is_none() && gaps[0].contains(name), "{gaps:?}");
+        }
+        let mut gaps = Vec::new();
+        let nameless =
+            parsed(&report(0, 30), |json| drop(json.as_object_mut().expect("one").remove("nonce")));
+        assert!(nameless.since(&nameless, PLACEMENT, &mut gaps).is_none() && gaps[0].contains("nonce"));
+        assert!(
+            Report::parse("[]").is_ok_and(|report| !report.lacking.is_empty())
+                || Report::parse("[]").is_err()
+        );
+        assert!(Report::parse("{").is_err());
+    }
+
+    #[test]
+    fn counters_of_its_host_that_went_back_are_a_gap() {
+        let with = |fails| {
+            let kernel = [("Ip.ReasmFails".to_owned(), fails)].into();
+            parsed(&StatsReport { kernel, ..report(1, 0) }, |_| ())
+        };
+        let mut gaps = Vec::new();
+        let rise = with(9).since(&with(2), PLACEMENT, &mut gaps).expect("the same instance");
+        assert_eq!((rise.books.host.both("Ip", "ReasmFails"), gaps.len()), (Some(7), 0));
+        let rise = with(2).since(&with(9), PLACEMENT, &mut gaps).expect("the same instance");
+        assert_eq!((rise.books.host.both("Ip", "ReasmFails"), gaps.len()), (None, 1));
+    }
+}
