@@ -1,7 +1,7 @@
 //! Puts the statistics together from everybody's counters.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use shingle_proto::wire::DropReason;
 use shingle_udp::counters::Snapshot;
@@ -14,12 +14,15 @@ use crate::stats::{
 };
 use crate::worker::{Counter, WorkerState};
 
+/// A port to ask for the path to: nothing is sent, and it plays no part in the route.
+const DISCARD_PORT: u16 = 9;
+
 /// The server's statistics as `peer` gets them: with what is known of the path to it.
 pub(crate) fn report_to(shared: &Shared, peer: IpAddr) -> StatsReport {
     let peer = peer.to_canonical();
     let path = PathReport {
         interface_mtu: shingle_udp::interface_mtu(peer).ok(),
-        path_mtu: shingle_udp::path_mtu_to(peer).ok(),
+        path_mtu: shingle_udp::route::path_mtu(SocketAddr::new(peer, DISCARD_PORT)).ok(),
     };
     StatsReport { path: Some(path), ..report(shared) }
 }

@@ -57,7 +57,7 @@ pub use cpu::{allowed_cpus, keep_thread_to, pin_thread_to};
 pub use device::{Device, devices};
 pub use error_queue::{ErrorOrigin, SocketError};
 pub use meminfo::MemInfo;
-pub use mtu::{MtuDiscovery, interface_mtu, path_mtu_to};
+pub use mtu::{MtuDiscovery, interface_mtu};
 pub use options::SocketOptions;
 pub use poll_set::{PollSet, tighten_timer_slack};
 pub use recv::{Datagram, RecvBatch};

@@ -109,18 +109,6 @@ pub fn interface_mtu(addr: IpAddr) -> io::Result<u32> {
     }
 }
 
-/// Largest IP packet, in bytes, that this host's kernel now sends whole to `addr`: what it learned of the path, or else the route's MTU.
-///
-/// # Errors
-/// Whatever the kernel says when there is no route to `addr`.
-pub fn path_mtu_to(addr: IpAddr) -> io::Result<u32> {
-    let peer = SocketAddr::new(addr, 9);
-    let socket = socket2::Socket::new(Domain::for_address(peer), Type::DGRAM, Some(Protocol::UDP))?;
-    // Connecting looks the route up without sending anything; the port plays no part in it.
-    socket.connect(&SockAddr::from(peer))?;
-    path_mtu(&socket, addr.is_ipv6())
-}
-
 /// Path MTU of a connected socket (IP_MTU, IPV6_MTU).
 pub(crate) fn path_mtu(socket: &socket2::Socket, v6: bool) -> io::Result<u32> {
     let (level, name) = if v6 { (libc::SOL_IPV6, libc::IPV6_MTU) } else { (libc::SOL_IP, libc::IP_MTU) };
