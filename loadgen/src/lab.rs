@@ -102,13 +102,22 @@ impl Laboratory {
     /// # Errors
     /// The path MTUs cannot be flushed.
     pub fn forget(&self) -> Result<bool, LabError> {
-        let end = Instant::now() + limits::REASSEMBLY_WAIT_MAX;
+        let waiting = self.drain(limits::REASSEMBLY_WAIT_MAX)?;
+        self.lab.flush_path_mtus()?;
+        Ok(waiting)
+    }
+
+    /// Waits, no longer than this, until no fragment waits for others at either end. True if some still did then.
+    ///
+    /// # Errors
+    /// Those of the kernel.
+    pub(crate) fn drain(&self, longest: Duration) -> Result<bool, LabError> {
+        let end = Instant::now() + longest;
         let mut waiting = self.fragments_wait()?;
         while waiting && Instant::now() < end {
             thread::sleep(REASSEMBLY_LOOK);
             waiting = self.fragments_wait()?;
         }
-        self.lab.flush_path_mtus()?;
         Ok(waiting)
     }
 

@@ -145,3 +145,33 @@ pub const REASSEMBLY_BYTES: usize = 8 << 20;
 pub const PARTIAL_MAX: usize = 512;
 /// Bytes of an answer datagram beside a small value: header, telemetry, VALUE frame and seal (PROTOCOL.md 2.1, 5, 3.2).
 pub const ANSWER_OVERHEAD_BYTES: u32 = 16 + 24 + 16;
+/// Shortest stage of an experiment, which is enough at the rates people qualify with.
+pub const TRIAL_LENGTH_MIN: Duration = Duration::from_secs(1);
+/// Longest stage of an experiment: nobody waits for what is in doubt more than for what is measured.
+pub const TRIAL_LENGTH_MAX: Duration = Duration::from_secs(3);
+/// Losses by chance that the stage of an experiment is made long enough for: none or all of them are then no accident.
+pub const TRIAL_LOSSES_WANTED: f64 = 40.0;
+/// Share of the items below which they are too few to be read alone: a hundred draws for one read.
+pub const TRIAL_ITEM_SHARE_MIN: f64 = 0.01;
+/// Most flows of an experiment: a path in a hundred shows.
+pub const TRIAL_FLOWS_MAX: usize = 256;
+/// Reads/s on each of them: one that loses half of them is told from one that loses none in a second.
+pub const TRIAL_FLOW_TPS_MAX: f64 = 50.0;
+/// Flows of single reads: if one of four paths is bad, three others are not.
+pub const TRIAL_READER_FLOWS: usize = 4;
+/// Shortest wait for a single read or a probe: as long as a busy machine was seen to keep threads from its CPUs, twice over.
+pub const TRIAL_PATIENCE_MIN: Duration = Duration::from_millis(200);
+/// Longest.
+pub const TRIAL_PATIENCE_MAX: Duration = Duration::from_secs(1);
+/// Shortest time between two single reads: a device's queue and burst have emptied.
+pub const TRIAL_READ_INTERVAL_MIN: Duration = Duration::from_millis(1);
+/// Longest: at loads so small that this is more than they were, an experiment of minutes would help nobody.
+pub const TRIAL_READ_INTERVAL_MAX: Duration = Duration::from_millis(10);
+/// Longest search for the largest answer.
+pub const TRIAL_SEARCH_MAX: Duration = Duration::from_secs(10);
+/// Values stored for an experiment are deleted after it, and expire where that fails.
+pub const TRIAL_KEYS_TTL_S: u32 = 120;
+/// Probes of one size: of eight, chance loss of a fifth takes all once in 400,000 times, and half of them leave ICMP limited by rate time.
+pub const TRIAL_PROBES: u32 = 8;
+/// Longest wait for fragments of the stage before, as between the turns of a comparison.
+pub const TRIAL_DRAIN_MAX: Duration = Duration::from_secs(2);

@@ -18,7 +18,7 @@ use crate::record::ServerFacts;
 use crate::seeding;
 use crate::stage::PathFacts;
 use crate::target::{Placement, Target};
-use crate::workload::ItemSpace;
+use crate::workload::{Among, ItemSpace, KeySampler};
 
 /// A server with its workers.
 pub enum Load {
@@ -28,6 +28,13 @@ pub enum Load {
     MemcachedUdp(Box<Server>, Vec<Worker<UdpFlow>>),
     /// memcached's over TCP.
     MemcachedTcp(Box<Server>, Vec<Worker<TcpFlow>>),
+}
+
+/// Workers without their server.
+pub(crate) enum Workers {
+    Shingle(Vec<engine::Worker>),
+    MemcachedUdp(Vec<Worker<UdpFlow>>),
+    MemcachedTcp(Vec<Worker<TcpFlow>>),
 }
 
 impl Load {
@@ -150,6 +157,30 @@ impl Load {
             Self::MemcachedUdp(server, _) | Self::MemcachedTcp(server, _) => {
                 seeding::fill(&mut **server, space, reseed, progress)
             }
+        }
+    }
+
+    /// Reads only these items from now on, or all again.
+    pub(crate) fn restrict(&mut self, among: Option<&Among>) {
+        let restrict = |keys: &mut KeySampler| keys.restrict(among.cloned());
+        match self {
+            Self::Shingle(_, workers) => workers.iter_mut().for_each(|worker| restrict(worker.keys_mut())),
+            Self::MemcachedUdp(_, workers) => {
+                workers.iter_mut().for_each(|worker| restrict(worker.keys_mut()));
+            }
+            Self::MemcachedTcp(_, workers) => {
+                workers.iter_mut().for_each(|worker| restrict(worker.keys_mut()));
+            }
+        }
+    }
+
+    /// Other workers for the same server take the place of the present ones, which are given back in a way that brings them back.
+    pub(crate) fn swap_workers(&mut self, others: &mut Workers) {
+        match (self, others) {
+            (Self::Shingle(_, mine), Workers::Shingle(theirs)) => std::mem::swap(mine, theirs),
+            (Self::MemcachedUdp(_, mine), Workers::MemcachedUdp(theirs)) => std::mem::swap(mine, theirs),
+            (Self::MemcachedTcp(_, mine), Workers::MemcachedTcp(theirs)) => std::mem::swap(mine, theirs),
+            _ => unreachable!("workers are made for the load they serve"),
         }
     }
 

@@ -11,8 +11,11 @@ use crate::engine::{Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
 use crate::error::Error;
 use crate::lab;
 use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
-use crate::load::Load;
+use crate::load::{Load, Workers};
 use crate::memcached::target::{Place, Server};
+use crate::memcached::tcp_flow::TcpFlow;
+use crate::memcached::udp_flow::UdpFlow;
+use crate::memcached::worker::Worker as MemcachedWorker;
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::protocol::Protocol;
@@ -160,14 +163,7 @@ impl Rig {
     /// # Errors
     /// No sockets, or keys that do not go with the values.
     pub fn new(options: &Options, target: Target, space: ItemSpace) -> Result<Self, Error> {
-        let spec = flow_spec(options, &target);
-        let workers = each_thread(options, &space, |place, keys| {
-            let flow = |index: usize| {
-                let (server, _) = target.ports[index % target.ports.len()];
-                Flow::open(place.first_flow.wrapping_add(index as u32), server, &spec)
-            };
-            Ok(Worker::new(place.cpu, (0..place.flows).map(flow).collect::<Result<Vec<_>, _>>()?, keys))
-        })?;
+        let workers = shingle_workers(options, &target, &space)?;
         Ok(Self::with(options, Load::Shingle(Box::new(target), workers), space))
     }
 
@@ -177,12 +173,10 @@ impl Rig {
     /// No sockets or connections, or keys that do not go with the values.
     pub fn of_memcached(options: &Options, server: Server, space: ItemSpace) -> Result<Self, Error> {
         let load = if options.protocol == Protocol::MemcachedTcp {
-            let open = |place: &Place, keys| server.tcp_worker(options, place, &space, keys);
-            let workers = each_thread(options, &space, open)?;
+            let workers = tcp_workers(options, &server, &space)?;
             Load::MemcachedTcp(Box::new(server), workers)
         } else {
-            let open = |place: &Place, keys| server.udp_worker(options, place, &space, keys);
-            let workers = each_thread(options, &space, open)?;
+            let workers = udp_workers(options, &server, &space)?;
             Load::MemcachedUdp(Box::new(server), workers)
         };
         Ok(Self::with(options, load, space))
@@ -265,6 +259,32 @@ impl Rig {
             progress.note("fragments of what ran before still wait for others at one of the hosts");
         }
         self.stage(pace, limits::WARM_UP, &Progress::new(true)).map(drop)
+    }
+
+    /// Does `work` while so many flows on new source ports, all of one thread, stand for those of the rig.
+    ///
+    /// # Errors
+    /// No sockets to be had, or those of `work`.
+    pub(crate) fn on_new_flows<T>(
+        &mut self,
+        flows: usize,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let one_thread = self.options.generator_cpus[..1].to_vec();
+        let options = Options { flows, generator_cpus: one_thread, ..self.options.clone() };
+        let mut others = match &self.load {
+            Load::Shingle(target, _) => Workers::Shingle(shingle_workers(&options, target, &self.space)?),
+            Load::MemcachedUdp(server, _) => {
+                Workers::MemcachedUdp(udp_workers(&options, server, &self.space)?)
+            }
+            Load::MemcachedTcp(server, _) => {
+                Workers::MemcachedTcp(tcp_workers(&options, server, &self.space)?)
+            }
+        };
+        self.load.swap_workers(&mut others);
+        let done = work(self);
+        self.load.swap_workers(&mut others);
+        done
     }
 
     /// Reads a second, of the kind that the last stage had, up to which a laboratory neither loses nor delays packets by itself.
@@ -388,6 +408,33 @@ impl Rig {
             options.slo,
         )
     }
+}
+
+fn shingle_workers(options: &Options, target: &Target, space: &ItemSpace) -> Result<Vec<Worker>, Error> {
+    let spec = flow_spec(options, target);
+    each_thread(options, space, |place, keys| {
+        let flow = |index: usize| {
+            let (server, _) = target.ports[index % target.ports.len()];
+            Flow::open(place.first_flow.wrapping_add(index as u32), server, &spec)
+        };
+        Ok(Worker::new(place.cpu, (0..place.flows).map(flow).collect::<Result<Vec<_>, _>>()?, keys))
+    })
+}
+
+fn udp_workers(
+    options: &Options,
+    server: &Server,
+    space: &ItemSpace,
+) -> Result<Vec<MemcachedWorker<UdpFlow>>, Error> {
+    each_thread(options, space, |place, keys| server.udp_worker(options, place, space, keys))
+}
+
+fn tcp_workers(
+    options: &Options,
+    server: &Server,
+    space: &ItemSpace,
+) -> Result<Vec<MemcachedWorker<TcpFlow>>, Error> {
+    each_thread(options, space, |place, keys| server.tcp_worker(options, place, space, keys))
 }
 
 /// Makes a worker for each generator thread, with its own draws of keys.

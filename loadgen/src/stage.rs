@@ -81,23 +81,33 @@ pub fn settle(mut facts: Facts<'_>) -> StageResult {
     let books = books(&mut facts);
     let facts = &facts;
     let tally = &facts.outcome.tally;
-    let attribution = attribution::attribute(&books);
     let mut stage = figures(facts);
-    for ((cause, _), share) in &attribution {
-        *stage.losses.entry(*cause).or_default() += share.failed;
-        *stage.first_try_losses.entry(*cause).or_default() += share.reads;
-    }
-    stage.losses.retain(|_, reads| *reads > 0);
+    let causes = blame(&mut stage, &attribution::attribute(&books), &books, facts.receipts_kept);
     stage.generator_limited_because = generator_limits(facts, &stage);
     stage.generator_limited = !stage.generator_limited_because.is_empty();
     let misses = if facts.items_expire { 0 } else { stage.misses };
     let miss_rate = misses as f64 / stage.sent.max(1) as f64;
     stage.broke = facts.slo.broken_by(stage.failure_rate, miss_rate, stage.judged_us().p99.ceil() as u64);
-    let causes = causes(&attribution, stage.first_try_lost, facts);
     let latencies = tally.timing.intervals.iter().map(|interval| interval.latency.clone()).collect();
     let server_gone = facts.risen.server_gone;
     let books = (tally.first_try_lost > 0).then_some(books);
     StageResult { stage, causes, server_gone, latencies, books }
+}
+
+/// Puts a stage's lost reads down to these causes, and gives the causes for the record. `receipts_kept` says that the server keeps receipts.
+pub(crate) fn blame(
+    stage: &mut Stage,
+    attribution: &Attribution,
+    books: &Books,
+    receipts_kept: bool,
+) -> Vec<CauseReport> {
+    (stage.losses, stage.first_try_losses) = Default::default();
+    for ((cause, _), share) in attribution {
+        *stage.losses.entry(*cause).or_default() += share.failed;
+        *stage.first_try_losses.entry(*cause).or_default() += share.reads;
+    }
+    stage.losses.retain(|_, reads| *reads > 0);
+    causes(attribution, stage.first_try_lost, books.stage.foreign, receipts_kept)
 }
 
 /// What attribution may use. Moves the lists of losses and receipts, which may be long.
@@ -311,10 +321,10 @@ fn generator_limits(facts: &Facts<'_>, stage: &Stage) -> Vec<String> {
     because
 }
 
-fn causes(attribution: &Attribution, lost: u64, facts: &Facts<'_>) -> Vec<CauseReport> {
+fn causes(attribution: &Attribution, lost: u64, foreign: bool, receipts_kept: bool) -> Vec<CauseReport> {
     let remedy = |cause: Cause| {
-        let own = facts.protocol.is_memcached().then(|| cause.remedy_for_memcached()).flatten();
-        own.unwrap_or_else(|| cause.remedy(facts.receipts_kept))
+        let own = foreign.then(|| cause.remedy_for_memcached()).flatten();
+        own.unwrap_or_else(|| cause.remedy(receipts_kept))
     };
     let report = |((cause, direction), share): (&(Cause, Direction), &attribution::Share)| CauseReport {
         cause: *cause,

@@ -15,6 +15,7 @@ use crate::options::Options;
 use crate::probe::{self, Proved};
 use crate::protocol::Protocol;
 use crate::record::ServerFacts;
+use crate::trials;
 use crate::workload::ItemSpace;
 
 /// A server, a control connection to it, and what was learned of it.
@@ -105,7 +106,10 @@ impl Plan {
             return Ok(*target);
         }
         let strategy = options.strategy.unwrap_or(Strategy::Chunked);
-        let server = Embedded::start(site, &[strategy], options, space)?;
+        let probed = trials::serves_probes(strategy);
+        // Beside a port whose answers go without DF, one that serves probes: an experiment may ask for it, and until then it sleeps.
+        let strategies = if probed { vec![strategy] } else { vec![strategy, Strategy::Chunked] };
+        let server = Embedded::start(site, &strategies, options, space)?;
         Target::of_embedded(&server, strategy, options, space)
     }
 }

@@ -58,6 +58,11 @@ impl Worker {
             resting: false,
         }
     }
+
+    /// Draws the items of its reads.
+    pub(crate) fn keys_mut(&mut self) -> &mut KeySampler {
+        &mut self.keys
+    }
 }
 
 impl Flows for Worker {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use plotters::style::RGBColor;
 
+use super::causes as words;
 use super::plot::{self, Chart, Curve};
 use super::terminal::{at_rate, by_rate, latency, percent, rate};
 use crate::record::{Interval, Outcome, Percentiles, Record, Stage};
@@ -20,7 +21,7 @@ h1{font-size:1.5em;margin-bottom:.2em}h2{font-size:1.15em;margin-top:2em}table{b
 th,td{padding:.25em .45em;text-align:right;border-bottom:1px solid #ddd}th{background:#f4f4f4}td{white-space:nowrap}.words,td.words{text-align:left;white-space:normal;min-width:7em}.legend span{margin-right:1.6em;font-size:.92em}.legend i{display:inline-block;width:1.8em;margin-right:.5em;vertical-align:middle}\
 .pass{border-left:6px solid #28825a}.fail{border-left:6px solid #be1e2d}.generator_limited{border-left:6px solid #d77814}\
 .verdict{background:#f7f7f7;padding:.6em 1em}.verdict p{margin:.3em 0}.facts{color:#555;font-size:.92em}svg{max-width:100%;height:auto}\
-.scroll{overflow-x:auto}code{background:#f4f4f4;padding:.1em .3em;overflow-wrap:anywhere}";
+h3{font-size:1em;margin:1.4em 0 .3em}dl{display:grid;grid-template-columns:8em 1fr;gap:.15em 1em;margin:0}dt{color:#555}dd{margin:0}.scroll{overflow-x:auto}code{background:#f4f4f4;padding:.1em .3em;overflow-wrap:anywhere}";
 
 /// The whole page.
 pub fn page(record: &Record) -> String {
@@ -203,24 +204,33 @@ fn causes(html: &mut String, record: &Record) {
     }
     let _ = write!(
         html,
-        "<h2>Who lost reads{}</h2><div class=\"scroll\"><table><tr><th class=\"words\">cause</th><th>way</th><th>lost</th><th>failed</th>\
-         <th>share</th><th>confidence</th><th class=\"words\">where, evidence and remedy</th></tr>",
+        "<h2>Who lost reads{}</h2><div class=\"scroll\"><table><tr><th class=\"words\">cause</th><th>lost on the first try</th><th>failed for good</th>\
+         <th>share</th><th>confidence</th></tr>",
         at_rate(record, " at ", " reads/s")
     );
     for cause in &record.causes {
         let _ = write!(
             html,
-            "<tr><td class=\"words\">{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1} %</td><td>{:.2}</td><td class=\"words\">{}. Evidence: {}. {}</td></tr>",
-            cause.cause.name(),
-            cause.direction.name(),
+            "<tr><td class=\"words\">{}</td><td>{}</td><td>{}</td><td>{:.1} %</td><td>{:.2}</td></tr>",
+            words::named(cause),
             cause.reads,
             cause.failed,
             cause.share * 100.0,
             cause.confidence,
-            escape(&cause.place),
-            escape(&cause.evidence.join("; ")),
-            escape(&cause.remedy),
         );
     }
-    html.push_str("</table></div>");
+    let _ = write!(html, "</table></div><p class=\"facts\">{}</p>", words::balance(record));
+    for cause in &record.causes {
+        let _ = write!(html, "<h3>{}</h3>", words::named(cause));
+        list(html, words::parts(cause, record).iter().map(|(part, words)| (*part, words.as_str())));
+    }
+}
+
+/// Headings with words beside them.
+fn list<'w>(html: &mut String, parts: impl Iterator<Item = (&'w str, &'w str)>) {
+    html.push_str("<dl>");
+    for (heading, words) in parts {
+        let _ = write!(html, "<dt>{heading}</dt><dd>{}</dd>", escape(words));
+    }
+    html.push_str("</dl>");
 }

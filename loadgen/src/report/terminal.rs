@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::strategies;
+use super::{causes, strategies};
 use crate::record::{Record, Stage};
 
 /// A rate to three digits: `950`, `40.0k`, `1.25M`.
@@ -98,27 +98,7 @@ pub fn table(record: &Record) -> String {
             let _ = writeln!(text, "{}", stage_line(stage));
         }
     }
-    if !record.causes.is_empty() {
-        let _ = write!(text, "{}", at_rate(record, "\nAt ", " reads/s:"));
-        let _ = writeln!(
-            text,
-            "\n{:<22}{:<6}{:>9}{:>9}{:>8}{:>12}  evidence",
-            "who lost reads", "way", "lost", "failed", "share", "confidence"
-        );
-        for cause in &record.causes {
-            let _ = writeln!(
-                text,
-                "{:<22}{:<6}{:>9}{:>9}{:>8}{:>12.2}  {}",
-                cause.cause.name(),
-                cause.direction.name(),
-                cause.reads,
-                cause.failed,
-                format!("{:.1} %", cause.share * 100.0),
-                cause.confidence,
-                cause.evidence.join("; ")
-            );
-        }
-    }
+    text.push_str(&who_lost(record));
     let wrong: u64 = record.stages.iter().map(|stage| stage.wrong).sum();
     if wrong > 0 {
         let _ =
@@ -139,6 +119,57 @@ pub fn table(record: &Record) -> String {
         let _ = writeln!(text, "{words}");
     }
     text
+}
+
+/// The causes: their figures, and then each in words.
+fn who_lost(record: &Record) -> String {
+    let mut text = at_rate(record, "\nAt ", " reads/s:");
+    if record.causes.is_empty() {
+        return String::new();
+    }
+    let _ = writeln!(
+        text,
+        "\n{:<36}{:>12}{:>10}{:>9}{:>12}",
+        "who lost reads", "lost first", "failed", "share", "confidence"
+    );
+    for cause in &record.causes {
+        let _ = writeln!(
+            text,
+            "{:<36}{:>12}{:>10}{:>9}{:>12.2}",
+            causes::named(cause),
+            cause.reads,
+            cause.failed,
+            format!("{:.1} %", cause.share * 100.0),
+            cause.confidence,
+        );
+    }
+    let _ = writeln!(text, "{}", causes::balance(record));
+    for cause in &record.causes {
+        let _ = writeln!(text, "\n{}", causes::named(cause));
+        for (part, words) in causes::parts(cause, record) {
+            text.push_str(&block(part, &words));
+        }
+    }
+    text
+}
+
+/// Words beside a heading, broken into lines that fit most terminals.
+fn block(heading: &str, words: &str) -> String {
+    const COLUMNS: usize = 120;
+    const INDENT: usize = 16;
+    let (mut text, mut line) = (String::new(), format!("  {heading:<width$}", width = INDENT - 2));
+    for word in words.split_whitespace() {
+        if line.len() > INDENT && line.len() + 1 + word.len() > COLUMNS {
+            text.push_str(line.trim_end());
+            text.push('\n');
+            line = " ".repeat(INDENT);
+        }
+        if line.len() > INDENT {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    text + line.trim_end() + "\n"
 }
 
 /// How requests left, where they left in trains.
@@ -183,6 +214,12 @@ mod tests {
             ["12.3 us", "1.00 ms", "99.0 ms", "2.00 s"]
         );
         assert_eq!([percent(0.0), percent(0.00001), percent(0.035)], ["0 %", "0.0010 %", "3.50 %"]);
+        let wrapped = block("evidence", &"word ".repeat(60));
+        assert!(wrapped.lines().all(|line| line.len() <= 120), "{wrapped}");
+        assert!(
+            wrapped.starts_with("  evidence      word word")
+                && wrapped.lines().nth(1).unwrap().starts_with("                word")
+        );
         assert!(lab_range(2e5).contains("200k packets/s") && lab_range(0.0).contains("too busy"));
     }
 }

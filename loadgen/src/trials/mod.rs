@@ -1,0 +1,111 @@
+//! Experiments after a stage, where its books leave open who lost its reads: made on flows of their
+//! own and with no more load than the stage had, and judged together with the books.
+
+mod dont_fragment;
+mod largest;
+mod sizes;
+mod stages;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use dont_fragment::serves_probes;
+
+use crate::attribution::{self, Experiment, Trial};
+use crate::engine::Pace;
+use crate::error::Error;
+use crate::limits;
+use crate::record::Stage;
+use crate::rig::Rig;
+
+/// What an experiment brought, before it is written down.
+#[derive(Debug, Default)]
+struct Outcome {
+    counts: attribution::Counts,
+    bounds_bytes: Option<(u32, u32)>,
+    icmp: Option<u64>,
+    flows: Vec<attribution::FlowCounts>,
+    failed: Option<String>,
+}
+
+impl Outcome {
+    /// It cannot be made.
+    fn impossible(because: impl Into<String>) -> Self {
+        Self { failed: Some(because.into()), ..Self::default() }
+    }
+}
+
+impl Rig {
+    /// Makes one experiment after this stage, of which this is known of all reads.
+    ///
+    /// # Errors
+    /// A generator thread that could not go on, or a server in this process that lost a thread. What keeps the experiment from being made is no error: the trial says so.
+    pub fn trial(
+        &mut self,
+        experiment: &Experiment,
+        because: String,
+        stage: &Stage,
+        population: &attribution::Population,
+    ) -> Result<Trial, Error> {
+        if let Some(lab) = self.load.lab() {
+            lab.drain(limits::TRIAL_DRAIN_MAX)?;
+        }
+        let begun = Instant::now();
+        let Outcome { counts, bounds_bytes, icmp, flows, failed } = match *experiment {
+            Experiment::Rate { share } => self.rate_trial(share, stage)?,
+            Experiment::SmallOnly { answer_bytes_max } => self.small_only_trial(answer_bytes_max, stage)?,
+            Experiment::OtherFlows { flows } => self.other_flows_trial(flows as usize, stage)?,
+            Experiment::LargestAnswer { passed_bytes, lost_bytes } => {
+                self.largest_trial(passed_bytes, lost_bytes, stage, population)?
+            }
+            Experiment::DontFragment { bytes } => self.dont_fragment_trial(bytes)?,
+        };
+        Ok(Trial {
+            experiment: *experiment,
+            because,
+            counts,
+            duration_ns: begun.elapsed().as_nanos() as u64,
+            bounds_bytes,
+            icmp,
+            flows,
+            failed,
+        })
+    }
+
+    /// Does `work`, and counts the ICMP that says that something did not get through and that either host received meanwhile; none where
+    /// the far host could not be asked.
+    fn counting_icmp<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<(T, Option<u64>), Error> {
+        let before = self.load.reading();
+        let done = work(self)?;
+        let risen = self.load.reading().since(&before, self.load.placement());
+        Ok((done, icmp(&risen.counters, risen.server.is_some())))
+    }
+}
+
+/// ICMP of a record's counters that says that a datagram did not get through.
+fn icmp(counters: &std::collections::BTreeMap<String, u64>, server_told: bool) -> Option<u64> {
+    const NAMES: [&str; 3] = ["Icmp.InDestUnreachs", "Icmp6.InDestUnreachs", "Icmp6.InPktTooBigs"];
+    let of =
+        |side: &str| NAMES.iter().filter_map(|name| counters.get(&format!("{side}.{name}"))).sum::<u64>();
+    let both = of("client") + of("server");
+    (server_told || both > 0).then_some(both)
+}
+
+/// The stage's pace, or what a closed loop reached of it.
+fn tps(stage: &Stage) -> f64 {
+    stage.tps().max(1.0)
+}
+
+/// How long single reads and probes are waited for: longer than the answers of the stage took, and than a busy machine keeps a thread
+/// from its CPU.
+fn patience(stage: &Stage) -> Duration {
+    let answers = Duration::from_secs_f64(4.0 * stage.service_us.p999.max(0.0) / 1e6);
+    answers.clamp(limits::TRIAL_PATIENCE_MIN, limits::TRIAL_PATIENCE_MAX)
+}
+
+/// A rate as a pace.
+fn pace(tps: f64) -> Pace {
+    Pace::PerSecond(tps.max(1.0))
+}
