@@ -1,0 +1,66 @@
+//! Runs with two causes that lose comparable numbers: one of another recipe, with chance loss or flipped bits beside it.
+
+use shingle_loadgen::attribution::Cause;
+
+use super::Recipe;
+use super::draft::{cause, percent};
+use crate::dice::Dice;
+use crate::limits;
+use crate::ranges;
+use crate::scenario::{Expected, Scenario};
+
+pub(super) const TWO_CAUSES: Recipe = Recipe {
+    name: super::PAIR,
+    topologies: &[
+        "fragment-limit+lossy",
+        "fragments-blocked+lossy",
+        "black-hole+corrupting",
+        "packet-limit+lossy",
+        "and others",
+    ],
+    sentence: "a run of another recipe through a second topology as well, which loses or changes packets down by chance, at a rate that loses half to twice as many \
+               reads",
+    ranges: &[&ranges::PAIR_RATIO],
+    draw: two,
+};
+
+/// Recipes whose topology can stand before another one.
+const FIRSTS: [&Recipe; 9] = [
+    &super::fragments::FRAGMENT_RATE_LIMIT,
+    &super::fragments::FRAGMENTS_BLOCKED,
+    &super::sizes::MTU_BLACK_HOLE,
+    &super::rates::PACKET_RATE_LIMIT,
+    &super::rates::BANDWIDTH_LIMIT,
+    &super::rates::SERVER_SEND_QUEUE,
+    &super::flows::FLOW_BLACK_HOLE,
+    &super::silence::SERVER_SILENT,
+    &super::hosts::SERVER_OVERLOAD,
+];
+
+/// Settings of the links and hosts themselves, of which a pair has one for both.
+const SHARED: [&str; 4] = ["mtu=", "server-mtu=", "reassembly-memory=", "reassembly-time="];
+
+fn two(dice: &mut Dice) -> Option<Scenario> {
+    let first = dice.one(&FIRSTS);
+    let mut run = (first.draw)(dice)?;
+    let lost = run.causes[0].lost;
+    let (second, name, counter) =
+        dice.one(&[("lossy", Cause::PathLoss, "lost"), ("corrupting", Cause::PathCorruption, "corrupted")]);
+    // What one cause lost cannot be lost by the other.
+    let others = run.reads() - lost;
+    let rate = 100.0 * lost * dice.of_range(&ranges::PAIR_RATIO) / others;
+    let possible = others > 2.0 * limits::LOST_MIN && (0.5..=20.0).contains(&rate);
+    possible.then_some(())?;
+    let lab = run.lab.clone();
+    for setting in run.settings.iter_mut().filter(|it| !SHARED.iter().any(|name| it.starts_with(name))) {
+        *setting = format!("{lab}.{setting}");
+    }
+    run.lab = format!("{lab}+{second}");
+    run.set(&format!("{second}.rate"), percent(rate));
+    run.set(&format!("{second}.direction"), "down");
+    let mut causes = std::mem::take(&mut run.causes);
+    let counters = vec![format!("router.{counter}_down")];
+    causes.push(Expected { counters, ..cause(name, others * rate / 100.0) });
+    causes.sort_by(|a, b| b.lost.total_cmp(&a.lost));
+    run.losing(1500, causes)
+}

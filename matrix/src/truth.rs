@@ -1,0 +1,120 @@
+//! What was true of a run: from what was set, and from what the laboratory counted. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::limits;
+use crate::outcome::{Bound, TrueCause, TrueNumber};
+use crate::scenario::{Expected, Number, Scenario, Source};
+
+/// Counters of a laboratory, and what they rose by.
+pub type Counters = BTreeMap<String, u64>;
+
+/// The causes that were at work, with shares of the reads lost.
+pub fn of(scenario: &Scenario, counters: &Counters, lost: u64) -> Vec<TrueCause> {
+    let shares = shares(&scenario.causes, counters, lost);
+    let one = |(expected, share): (&Expected, f64)| TrueCause {
+        accepted: expected.accepted.clone(),
+        share,
+        numbers: expected
+            .numbers
+            .iter()
+            .filter_map(|number| self::number(number, scenario.flows, counters))
+            .collect(),
+    };
+    let mut causes: Vec<_> = scenario.causes.iter().zip(shares).map(one).collect();
+    causes.sort_by(|a, b| b.share.total_cmp(&a.share));
+    causes
+}
+
+/// Each cause's share. One that the laboratory does not count read by read has what the others leave.
+fn shares(causes: &[Expected], counters: &Counters, lost: u64) -> Vec<f64> {
+    let counted = |cause: &Expected| {
+        let sum: u64 = cause.counters.iter().map(|name| risen(counters, name)).sum();
+        (!cause.counters.is_empty()).then_some(sum as f64)
+    };
+    let counted: Vec<_> = causes.iter().map(counted).collect();
+    let known: f64 = counted.iter().flatten().sum();
+    let unknown = counted.iter().filter(|count| count.is_none()).count().max(1) as f64;
+    let rest = (lost as f64 - known).max(0.0) / unknown;
+    let reads: Vec<_> = counted.iter().map(|count| count.unwrap_or(rest)).collect();
+    let all: f64 = reads.iter().sum();
+    reads.iter().map(|reads| if all > 0.0 { reads / all } else { 1.0 / causes.len() as f64 }).collect()
+}
+
+fn number(number: &Number, flows: u64, counters: &Counters) -> Option<TrueNumber> {
+    let (value, bound) = match &number.truth {
+        Source::Set(value) => (*value, Some(bound(&number.name))),
+        Source::Counted { lost, seen } => {
+            let (lost, seen) = (risen(counters, lost), risen(counters, seen));
+            let enough = lost >= limits::PROBABILITY_LOSSES_MIN;
+            (lost as f64 / seen.max(1) as f64, enough.then(|| bound(&number.name)))
+        }
+        Source::FlowsOnPath { bad, all } => {
+            let all: u64 = all.iter().map(|name| risen(counters, name)).sum();
+            let share = flows as f64 * risen(counters, bad) as f64 / all.max(1) as f64;
+            // Flows have about as many packets each; where that does not make a whole number of them, nobody knows.
+            let near = (share - share.round()).abs() <= 0.25;
+            (share.round(), near.then(|| bound(&number.name)))
+        }
+    };
+    (value > 0.0).then(|| TrueNumber { name: number.name.clone(), direction: number.direction, value, bound })
+}
+
+fn bound(name: &str) -> Bound {
+    match name {
+        "limit" => Bound::Relative(limits::RATE_BOUND),
+        "probability" => Bound::Relative(limits::PROBABILITY_BOUND),
+        "begin" | "length" => Bound::Absolute(limits::SILENCE_BOUND_S),
+        "pause" => Bound::Relative(limits::PAUSE_BOUND),
+        _ => Bound::Exact,
+    }
+}
+
+fn risen(counters: &Counters, name: &str) -> u64 {
+    counters.get(name).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipes::Recipe;
+
+    fn counters(list: &[(&str, u64)]) -> Counters {
+        list.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+    }
+
+    #[test]
+    fn probabilities_are_what_the_laboratory_counted() {
+        let source = Source::Counted { lost: "l".into(), seen: "s".into() };
+        let number = |lost, seen| {
+            let asked = Number { name: "probability".into(), direction: None, truth: source.clone() };
+            super::number(&asked, 1, &counters(&[("l", lost), ("s", seen)]))
+        };
+        let plenty = number(1000, 10_000).expect("something was lost");
+        assert_eq!((plenty.value, plenty.bound), (0.1, Some(Bound::Relative(0.1))));
+        assert_eq!(number(999, 10_000).expect("something was lost").bound, None);
+        assert_eq!(number(0, 10_000), None);
+    }
+
+    #[test]
+    fn flows_on_a_path_are_whole_or_unknown() {
+        let truth = Source::FlowsOnPath { bad: "p0".into(), all: vec!["p0".into(), "p1".into()] };
+        let asked = Number { name: "flows".into(), direction: None, truth };
+        let flows = |bad, good| super::number(&asked, 8, &counters(&[("p0", bad), ("p1", good)]));
+        let three = flows(301, 499).expect("a path");
+        assert_eq!((three.value, three.bound), (3.0, Some(Bound::Exact)));
+        assert_eq!(flows(350, 450).expect("a path").bound, None);
+    }
+
+    #[test]
+    fn one_of_a_pair_has_what_the_other_leaves() {
+        let pair = (0..50).map(|number| Recipe::named("pair").expect("a recipe").draw(1, number));
+        let one_counted =
+            |run: &Scenario| run.causes.iter().filter(|cause| cause.counters.is_empty()).count() == 1;
+        let run = pair.into_iter().find(one_counted).expect("fragments are not reads");
+        let name = run.causes.iter().find_map(|cause| cause.counters.first()).expect("the other is counted");
+        let truth = of(&run, &counters(&[(name, 250)]), 1000);
+        assert_eq!([truth[0].share, truth[1].share], [0.75, 0.25]);
+        assert!(name.contains("down"));
+    }
+}
