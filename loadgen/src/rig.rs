@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use shingle_proto::client::ClientConfig;
 use shingle_server::Pause;
+use shingle_server::stats::PathReport;
 
-use crate::books::{Reading, ReceiptCursor};
+use crate::books::{Asker, ReceiptCursor, Risen, Watch};
 use crate::embedded::Site;
 use crate::engine::{Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
 use crate::error::Error;
@@ -42,6 +43,8 @@ pub struct Rig {
     stages: u64,
     /// IP packets that a read took in the last stage.
     packets_a_read: f64,
+    /// Asks the server meanwhile, where it can be asked.
+    asker: Option<Asker>,
 }
 
 /// Connects or starts the server, and stores the items where they are not.
@@ -193,6 +196,7 @@ impl Rig {
             options: options.clone(),
             keys: options.keys.unwrap_or(space.default_keys()),
             host: host_facts(options, &load),
+            asker: load.dial().and_then(Asker::start),
             load,
             space,
             watched_cpus,
@@ -219,9 +223,39 @@ impl Rig {
         duration: Duration,
         progress: &Progress,
     ) -> Result<StageResult, Error> {
+        let spec = self.next_spec(pace, duration);
+        let lab_before = self.lab_reading()?;
+        let before = self.load.reading();
+        let cursor = self.load.keeps_receipts().then(|| ReceiptCursor::at_end(before.server())).flatten();
+        let ticker = progress.stage(pace, duration);
+        let watch = Watch::begin(&before, self.load.placement(), self.asker.as_ref(), spec.duration_ns);
+        let tick = |elapsed_s| {
+            ticker.at(elapsed_s);
+            watch.tick(elapsed_s);
+        };
+        let outcome = self.load.run_stage(&spec, &self.space, &self.watched_cpus, &tick)?;
+        ticker.finish_quietly();
+        self.load.check_alive()?;
+        let lab = self.lab_reading()?.zip(lab_before).map(|(now, before)| now.since(&before));
+        let after = self.load.reading();
+        let mut risen = after.since(&before, self.load.placement());
+        watch.end(outcome.start_ns, &mut risen);
+        Ok(self.settle(&spec, outcome, (risen, after.path()), cursor, lab))
+    }
+
+    /// Runs a stage without books: what books cost is measured against it.
+    ///
+    /// # Errors
+    /// Those of [`stage`](Self::stage).
+    pub fn bare_stage(&mut self, pace: Pace, duration: Duration) -> Result<StageOutcome, Error> {
+        let spec = StageSpec { books: false, ..self.next_spec(pace, duration) };
+        self.load.run_stage(&spec, &self.space, &self.watched_cpus, &|_| ())
+    }
+
+    fn next_spec(&mut self, pace: Pace, duration: Duration) -> StageSpec {
         self.stages += 1;
         let timeout_ns = self.options.timeout.as_nanos() as u64;
-        let spec = StageSpec {
+        StageSpec {
             pace,
             arrivals: self.options.arrivals,
             duration_ns: duration.as_nanos() as u64,
@@ -234,17 +268,8 @@ impl Rig {
             path_datagram_bytes: self.load.path_datagram_bytes(),
             pause: self.pause(),
             stall_ns: stall_ns(self.options.slo.p99_us),
-        };
-        let lab_before = self.lab_reading()?;
-        let before = self.load.reading();
-        let cursor = self.load.keeps_receipts().then(|| ReceiptCursor::at_end(before.server())).flatten();
-        let ticker = progress.stage(pace, duration);
-        let tick = |elapsed_s| ticker.at(elapsed_s);
-        let outcome = self.load.run_stage(&spec, &self.space, &self.watched_cpus, &tick)?;
-        ticker.finish_quietly();
-        self.load.check_alive()?;
-        let lab = self.lab_reading()?.zip(lab_before).map(|(now, before)| now.since(&before));
-        Ok(self.settle(&spec, outcome, &before, cursor, lab))
+            books: true,
+        }
     }
 
     /// Lets the load go on for a moment without a word of it. In a laboratory nothing of what ran before is felt after it: both ends
@@ -307,12 +332,10 @@ impl Rig {
         &mut self,
         spec: &StageSpec,
         outcome: StageOutcome,
-        before: &Reading,
+        (mut risen, path): (Risen, PathReport),
         cursor: Option<ReceiptCursor>,
         mut lab: Option<LabFigures>,
     ) -> StageResult {
-        let after = self.load.reading();
-        let mut risen = after.since(before, self.load.placement());
         self.packets_a_read = risen.packets() as f64 / outcome.tally.scheduled.max(1) as f64;
         if let Some(lab) = &mut lab {
             lab.packets_per_s = risen.packets() as f64 / (spec.duration_ns as f64 / 1e9);
@@ -333,8 +356,8 @@ impl Rig {
             lab,
             flows: self.load.flows(),
             path: PathFacts {
-                server_mtu: after.path().interface_mtu,
-                path_mtu_down: after.path().path_mtu,
+                server_mtu: path.interface_mtu,
+                path_mtu_down: path.path_mtu,
                 ..self.load.path_facts()
             },
         })
