@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attribution::{Cause, Direction, Estimate};
+use crate::attribution::{Cause, Direction, Estimate, Trial};
 use crate::protocol::Protocol;
 use crate::slo::{Broke, Slo};
 
@@ -50,6 +50,9 @@ pub struct Record {
     pub causes_tps: Option<f64>,
     /// Who lost the reads of that stage.
     pub causes: Vec<CauseReport>,
+    /// Experiments made after that stage to decide between causes, in their order.
+    #[serde(default)]
+    pub trials: Vec<TrialReport>,
     /// What `compare` compared, and on which path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
@@ -424,4 +427,18 @@ pub struct CauseReport {
     pub flows: Vec<u32>,
     /// What to do.
     pub remedy: String,
+}
+
+/// An experiment, in words and figures.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TrialReport {
+    /// What was done, in words.
+    pub done: String,
+    /// What came of it, in words.
+    pub outcome: String,
+    /// What it changed of what the lost reads are put down to, in words.
+    pub decided: String,
+    /// Its figures.
+    #[serde(flatten)]
+    pub trial: Trial,
 }

@@ -58,6 +58,7 @@ fn record(
         stages,
         causes_tps,
         causes,
+        trials: Vec::new(),
         comparison: None,
         strategies: Vec::new(),
     }

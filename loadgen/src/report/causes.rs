@@ -18,13 +18,13 @@ pub(super) fn parts(cause: &CauseReport, record: &Record) -> Vec<(&'static str, 
 }
 
 /// The name of a cause with its direction.
-pub(super) fn named(cause: &CauseReport) -> String {
-    let way = match cause.direction {
+pub(crate) fn named(cause: Cause, direction: Direction) -> String {
+    let way = match direction {
         Direction::Up => ", on requests",
         Direction::Down => ", on answers",
         Direction::Host => "",
     };
-    format!("{}{way}", cause.cause.name())
+    format!("{}{way}", cause.name())
 }
 
 /// How the reads lost add up, on the first try and for good.
@@ -43,7 +43,7 @@ pub(super) fn balance(record: &Record) -> String {
 }
 
 /// A number with its interval: `limit 1003 packets/s (997 to 1009)`.
-fn estimated(name: &str, estimate: &Estimate) -> String {
+pub(crate) fn estimated(name: &str, estimate: &Estimate) -> String {
     let name = match name {
         "size" => "largest packet that passes",
         "probability" => "chance of loss for each packet",
