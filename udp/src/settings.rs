@@ -76,7 +76,8 @@ mod tests {
         let settings = read();
         let number = |name: &str| settings[name].parse::<u64>().unwrap();
         assert!(number("net.ipv4.ipfrag_high_thresh") > 0 && number("net.ipv4.ip_no_pmtu_disc") <= 3);
-        assert_eq!(settings["net.ipv4.udp_mem"].split(' ').count(), 3);
+        // Only the first namespace has this one.
+        assert!(settings.get("net.ipv4.udp_mem").is_none_or(|pages| pages.split(' ').count() == 3));
         assert!(settings.values().all(|value| !value.contains(['\n', '\t'])), "{settings:?}");
     }
 }

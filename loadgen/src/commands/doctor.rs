@@ -15,7 +15,7 @@ use crate::doctor::{Report, words};
 use crate::error::Error;
 use crate::lab::Laboratory;
 use crate::limits;
-use crate::options::{LabChoice, check_load};
+use crate::options::{LabChoice, Output, check_load};
 use crate::workload::units::Rate;
 
 /// Memory of the server in a laboratory, which stores nothing.
@@ -31,6 +31,7 @@ pub(super) fn run(args: &Doctor) -> Result<u8, Error> {
     };
     // A pause is a duration like a stage's, but may be as short as a scheduler's slice.
     check_load(args.rate, args.pause.max(std::time::Duration::from_millis(100)))?;
+    Output { json: args.json.clone(), ..Output::default() }.check_writable()?;
     let demand = facts::demand::of(rate, args.pause, &args.values)?;
     let report = match (&args.lab, &args.server) {
         (Some(_), Some(_)) => return Err(Error::LabWithServer),
@@ -73,9 +74,9 @@ fn examine(server: Option<&str>, demand: facts::Demand) -> Result<Report, Error>
     // Before anything is sent: the search teaches the kernels what it finds.
     facts.here = facts::host::read(path.as_ref().map(|path| path.device.as_str()), unknown);
     if let (Some(control), Some(path)) = (&mut control, &mut path) {
+        facts.server = Some(facts::server::ask(address, control, unknown));
         facts::path::probe(path, control, unknown)
             .map_err(|error| Error::system(format!("cannot probe the path to {address}"), error))?;
-        facts.server = Some(facts::server::ask(address, control, unknown));
     }
     facts.path = path;
     Ok(Report::of(facts))

@@ -141,6 +141,8 @@ pub struct Cpu {
 pub struct Path {
     /// The server's address.
     pub peer: String,
+    /// The address packets to it leave from.
+    pub own: Option<String>,
     /// It is an IPv6 address.
     pub is_ipv6: bool,
     /// Both ends share this host's network namespace.
@@ -188,6 +190,10 @@ pub struct Server {
     pub ports: Vec<Port>,
     /// Its host, as far as its statistics tell: settings and counters.
     pub host: Option<Host>,
+    /// MTU of its device towards this host, bytes.
+    pub interface_mtu: Option<u32>,
+    /// Path MTU its kernel held for this host before the doctor probed.
+    pub held_mtu: Option<u32>,
     /// Datagrams its sockets dropped since its start.
     pub socket_drops: u64,
 }
@@ -204,6 +210,11 @@ pub struct Port {
 }
 
 impl Port {
+    /// Whether it sends an answer in one datagram, whatever the path carries.
+    pub fn answers_whole(&self) -> bool {
+        self.leaves_fragments() || self.strategy == "df-strict"
+    }
+
     /// Whether its answers, where they do not fit the path, are sent in datagrams that a host or router has to fragment.
     pub fn leaves_fragments(&self) -> bool {
         matches!(self.strategy.as_str(), "kernel-pmtud" | "df-off" | "interface")

@@ -8,6 +8,8 @@ mod fragments;
 mod path;
 mod so_far;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::facts::{Facts, Host};
@@ -75,19 +77,21 @@ pub fn of(facts: &Facts) -> Vec<Finding> {
 
 /// What these facts leave open, beside what could not be read.
 pub fn gaps(facts: &Facts) -> Vec<String> {
-    let mut gaps = Vec::new();
+    let mut gaps: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (place, host) in hosts(facts) {
         let wanted = ["net.core.rmem_max", "net.core.wmem_max", "net.core.netdev_max_backlog"];
         let absent: Vec<_> = wanted.into_iter().filter(|name| !host.settings.contains_key(*name)).collect();
         // A server that tells no settings at all has been named already.
         if !absent.is_empty() && !host.settings.is_empty() {
-            gaps.push(format!("{} of {place}: not readable in this network namespace", absent.join(", ")));
+            let gap = format!("{}: not readable in this network namespace", absent.join(", "));
+            gaps.entry(gap).or_default().push(place.clone());
         }
         if !host.settings.is_empty() && !host.settings.contains_key("cpu.governor") {
-            gaps.push(format!("CPU governor of {place}: it does not show one (usual for virtual machines)"));
+            let gap = "the CPUs' governor: none is shown (usual in virtual machines)".to_owned();
+            gaps.entry(gap).or_default().push(place);
         }
     }
-    gaps
+    gaps.into_iter().map(|(gap, places)| format!("on {}: {gap}", places.join(" and "))).collect()
 }
 
 /// Both hosts by the names they have in findings.
@@ -201,7 +205,7 @@ mod testing {
                     receive_granted_bytes: vec![32 << 20],
                 }],
                 host: Some(Host { cpu: None, buffers: None, cards: Vec::new(), ..host() }),
-                socket_drops: 0,
+                ..Server::default()
             }),
             unknown: Vec::new(),
         }

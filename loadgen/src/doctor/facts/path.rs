@@ -26,6 +26,7 @@ pub fn held(peer: SocketAddr, unknown: &mut Vec<String>) -> Path {
         Ok(route) => {
             path.shares_host = route.device.is_loopback;
             path.interface_mtu = Some(route.device.mtu_bytes);
+            path.own = route.source.map(|source| source.to_string());
             path.device = route.device.name;
             path.route_mtu = route.mtu_bytes;
             path.is_mtu_locked = route.is_mtu_locked;

@@ -31,7 +31,15 @@ pub fn ask(address: &str, control: &mut Control, unknown: &mut Vec<String>) -> S
             unknown.push("settings of the server's host: this server does not tell them".to_owned());
         }
     }
+    let held = report.as_ref().and_then(|report| report.path).unwrap_or_default();
     let host =
         report.map(|report| Host { settings: report.settings, counters: report.kernel, ..Host::default() });
-    Server { address: address.to_owned(), ports, host, socket_drops }
+    Server {
+        address: address.to_owned(),
+        ports,
+        host,
+        interface_mtu: held.interface_mtu,
+        held_mtu: held.path_mtu,
+        socket_drops,
+    }
 }

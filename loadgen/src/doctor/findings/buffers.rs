@@ -121,7 +121,11 @@ fn too_little_in_all(udp_mem: Option<&String>, total: f64, place: &str) -> Optio
             "this load needs {} in a pause; beyond the limit datagrams are dropped whatever room their socket has (Udp.MemErrors)",
             bytes(total)
         ),
-        fix: vec![format!("sysctl -w net.ipv4.udp_mem=\"{0:.0} {0:.0} {1:.0}\"", needed, 1.25 * needed)],
+        fix: vec![format!(
+            "sysctl -w net.ipv4.udp_mem=\"{0:.0} {0:.0} {1:.0}\"   # on the host itself, not in a container",
+            needed,
+            1.25 * needed
+        )],
         risk: "memory that nothing else can use while it is full".to_owned(),
         sureness: Sureness::Likely,
     })

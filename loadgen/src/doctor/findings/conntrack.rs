@@ -51,7 +51,7 @@ pub(super) fn find(place: &str, host: &Host, findings: &mut Vec<Finding>) {
 /// A table of its own, so that no other rule has to be touched.
 fn notrack() -> String {
     format!(
-        "nft 'table inet shingle_notrack {{ chain in {{ type filter hook prerouting priority raw; udp dport {PORT} notrack; udp sport {PORT} notrack; }} chain out {{ type filter hook output priority raw; udp sport {PORT} notrack; udp dport {PORT} notrack; }} }}'"
+        "nft 'table inet shingle_notrack {{ chain in {{ type filter hook prerouting priority raw; udp dport {PORT} notrack; udp sport {PORT} notrack; }}; chain out {{ type filter hook output priority raw; udp sport {PORT} notrack; udp dport {PORT} notrack; }}; }}'   # undo: nft delete table inet shingle_notrack"
     )
 }
 

@@ -1,7 +1,7 @@
 //! Packets that do not fit the path: narrow links, black holes, what the kernel holds, and whether ICMP tells of it.
 
 use super::super::facts::{Facts, Icmp, Path};
-use super::{Finding, HERE, Severity, Sureness, count};
+use super::{Finding, HERE, Severity, Sureness, THERE, count};
 
 const PLACE: &str = "the path";
 
@@ -13,6 +13,7 @@ pub(super) fn find(facts: &Facts, findings: &mut Vec<Finding>) {
     findings.extend(down(facts, path));
     findings.extend(up(path));
     findings.extend(held(path));
+    findings.extend(held_there(facts));
     findings.extend(no_pmtu_disc(facts));
     if !facts.here.has_ipv6 {
         findings.push(no_ipv6());
@@ -95,15 +96,13 @@ fn unhurt(large: &str, share: f64, down: u32) -> String {
 
 fn fix_down(path: &Path, down: u32) -> Vec<String> {
     let ip = if path.is_ipv6 { "ip -6 route" } else { "ip route" };
-    let mut fix = vec![
-        "cache-server --udp-port 7400=chunked   # or load its chunked port: never sends more than was proved"
-            .to_owned(),
-    ];
-    // The client's address as the server's host sees it is not known here.
-    fix.push(format!(
-        "{ip} replace CLIENT via GATEWAY dev DEVICE mtu {down}   # on the server's host, as `{ip} get CLIENT` shows the route: no first answer is lost there any more, longer answers leave in fragments"
-    ));
-    fix
+    let client = path.own.as_deref().unwrap_or("CLIENT");
+    vec![
+        "cache-server --udp-port 7400=chunked   # or load its chunked port: it never sends more than was proved".to_owned(),
+        format!(
+            "{ip} replace {client} via GATEWAY dev DEVICE mtu {down}   # on the server's host, GATEWAY and DEVICE as `{ip} get {client}` shows them there: no first answer is lost any more, longer ones leave in fragments"
+        ),
+    ]
 }
 
 fn risk_down(path: &Path) -> &'static str {
@@ -177,6 +176,23 @@ fn held(path: &Path) -> Vec<Finding> {
     findings
 }
 
+/// The same of the server's kernel, as far as it tells.
+fn held_there(facts: &Facts) -> Option<Finding> {
+    let server =
+        facts.server.as_ref().filter(|_| facts.path.as_ref().is_some_and(|path| !path.shares_host))?;
+    let (held, interface) = (server.held_mtu?, server.interface_mtu?);
+    (held < interface).then(|| Finding {
+        name: "learned_path_mtu",
+        severity: Severity::Note,
+        place: THERE.to_owned(),
+        what: format!("the kernel holds a path MTU of {held} B to this host, learned or given to the route; the device takes {interface} B"),
+        why: "answers of ports that rely on the kernel leave in fragments above it".to_owned(),
+        fix: vec!["loadgen doctor --server HOST:PORT   # again, after the path was widened and ten minutes; chunked ports do not care".to_owned()],
+        risk: "none: it only looks".to_owned(),
+        sureness: Sureness::Sure,
+    })
+}
+
 fn no_pmtu_disc(facts: &Facts) -> Vec<Finding> {
     let set = super::hosts(facts).into_iter().filter_map(|(place, host)| {
         let value = host.number("net.ipv4.ip_no_pmtu_disc").filter(|value| *value != 0)?;
@@ -216,7 +232,7 @@ fn no_ipv6() -> Finding {
 fn whole_answers(facts: &Facts) -> Vec<&str> {
     let ports = facts.server.iter().flat_map(|server| &server.ports);
     let mut names: Vec<_> =
-        ports.filter(|port| port.leaves_fragments()).map(|port| port.strategy.as_str()).collect();
+        ports.filter(|port| port.answers_whole()).map(|port| port.strategy.as_str()).collect();
     names.dedup();
     names
 }
@@ -296,6 +312,12 @@ mod tests {
             [("route_locks_mtu", Severity::MayHurt), ("learned_path_mtu", Severity::Note)]
         );
         assert!(finding(&facts, "route_locks_mtu").what.contains("1400 B"));
+        let mut facts = super::super::testing::facts();
+        let server = facts.server.as_mut().unwrap();
+        (server.interface_mtu, server.held_mtu) = (Some(9001), Some(9001));
+        assert_eq!(found(&facts), []);
+        facts.server.as_mut().unwrap().held_mtu = Some(1500);
+        assert_eq!(finding(&facts, "learned_path_mtu").place, THERE);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) fn find(place: &str, host: &Host, findings: &mut Vec<Finding>) {
             name: told.name,
             severity: Severity::Note,
             place: place.to_owned(),
-            what: format!("{} {} so far ({})", count(total as f64), told.what, told.counters.join(", ")),
+            what: format!("so far {} {} ({})", count(total as f64), told.what, told.counters.join(", ")),
             why: told.why.to_owned(),
             fix: vec![told.fix.to_owned()],
             risk: told.risk.to_owned(),
