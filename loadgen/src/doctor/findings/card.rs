@@ -182,10 +182,10 @@ mod tests {
     #[test]
     fn allowances_are_told_by_their_names() {
         let card =
-            |packets| with(|card| drop(card.counters.insert("pps_allowance_exceeded".to_owned(), packets)));
+            |packets| with(|card| card.counters = [("pps_allowance_exceeded".to_owned(), packets)].into());
         assert_eq!(found(&card(0)), []);
         assert!(finding(&card(7000), "allowance_exceeded").what.contains("pps_allowance_exceeded 7,000"));
-        let gauge = with(|card| drop(card.counters.insert("conntrack_allowance_available".to_owned(), 9)));
+        let gauge = with(|card| card.counters = [("conntrack_allowance_available".to_owned(), 9)].into());
         assert_eq!(found(&gauge), [], "a gauge is no loss");
     }
 
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn offloads_matter_where_they_are_known_to_be_off() {
-        let set = |name: &str, on| with(|card| drop(card.offloads.insert(name.to_owned(), on)));
+        let set = |name: &str, on| with(|card| card.offloads = [(name.to_owned(), on)].into());
         assert_eq!(found(&set("rx-gro", true)), []);
         assert_eq!(found(&set("rx-gro", false)), [("gro_off", Severity::MayHurt)]);
         assert_eq!(found(&set("tx-checksum-ip-generic", true)), []);
