@@ -157,7 +157,7 @@ fn routes_tell_what_was_given_locked_and_learned() {
         &LabOptions::default(),
     ) {
         Ok(lab) => lab,
-        Err(error) => return skip::unless_required(skip::REQUIRE_LAB, &error.to_string()),
+        Err(error) => return skip::unless_required(skip::REQUIRE_LAB, error.to_string()),
     };
     let (client, server) = (lab.client(), lab.server());
     for family in [shingle_netlab::Family::V4, shingle_netlab::Family::V6] {
