@@ -65,6 +65,7 @@ pub(crate) fn report(shared: &Shared) -> StatsReport {
         },
         kernel,
         path: None,
+        settings: shingle_udp::settings::read(),
         missing,
     }
 }

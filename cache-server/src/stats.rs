@@ -32,6 +32,9 @@ pub struct StatsReport {
     pub kernel: BTreeMap<String, u64>,
     /// The path to whoever asked over TCP; none where nobody did, as in the server's own process.
     pub path: Option<PathReport>,
+    /// Settings of the server's host and network namespace by name, such as `net.core.rmem_max`, as the kernel gives them
+    /// ([`shingle_udp::settings`]).
+    pub settings: BTreeMap<String, String>,
     /// What could not be read, by name: its figures are absent, not zero.
     pub missing: Vec<String>,
 }

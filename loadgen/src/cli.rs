@@ -36,6 +36,7 @@ impl Cli {
             Command::Run(run) => &run.common,
             Command::Qualify(qualify) => &qualify.common,
             Command::Compare(compare) => &compare.common,
+            Command::Doctor(doctor) => return doctor.lab.is_some(),
             Command::Report(_) => return false,
         };
         common.lab.is_some()
@@ -53,6 +54,8 @@ pub enum Command {
     Qualify(Qualify),
     /// Compare strategies for answers that do not fit the path, side by side in one run, and say which to use.
     Compare(Compare),
+    /// Say what on this host, and on the way to a server, will hurt UDP reads, and what to change.
+    Doctor(Doctor),
     /// Show a record again: its table, and its page with --html.
     Report(Report),
 }
@@ -112,6 +115,35 @@ pub struct Compare {
     /// Do not search for the highest rate of each strategy within the service level, which takes half of the time.
     #[arg(long, help_heading = "Load")]
     pub no_search: bool,
+}
+
+/// Flags of `doctor`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 nothing found that will hurt, 1 something will, 2 bad usage or set-up."
+)]
+pub struct Doctor {
+    /// The TCP address of the server whose path and host are looked at, HOST:PORT. Without it, this host alone.
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Server")]
+    pub server: Option<String>,
+    /// Look from one end of a laboratory to a server at the other (`netlab list` shows them all).
+    #[arg(long, value_name = "TOPOLOGY", help_heading = "Laboratory")]
+    pub lab: Option<String>,
+    /// Set a parameter of the laboratory; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Laboratory")]
+    pub set: Vec<String>,
+    /// Reads per second that are to be carried.
+    #[arg(long, default_value = limits::DOCTOR_RATE_DEFAULT, help_heading = "Load")]
+    pub rate: Rate,
+    /// How long a program may stand still without losing datagrams.
+    #[arg(long, default_value = limits::DOCTOR_PAUSE_DEFAULT, value_parser = units::parse_duration, help_heading = "Load")]
+    pub pause: Duration,
+    /// Values read: object-metadata, etc, usr, fixed:N, bimodal:SMALL,LARGE,SHARE, histogram:FILE, trace:FILE, twitter:clusterNN.
+    #[arg(long, value_name = "SPEC", default_value = "object-metadata", value_parser = spec::<ValueSpec>, help_heading = "Load")]
+    pub values: ValueSpec,
+    /// Write all findings and all facts to this file.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub json: Option<PathBuf>,
 }
 
 /// Flags of `report`.

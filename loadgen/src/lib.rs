@@ -11,6 +11,7 @@ pub mod books;
 pub mod cli;
 pub mod commands;
 pub mod compare;
+pub mod doctor;
 pub mod embedded;
 pub mod engine;
 pub mod error;

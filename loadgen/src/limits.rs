@@ -95,6 +95,10 @@ pub const COMPARE_TURN_DEFAULT: &str = "1500ms";
 pub const COMPARE_ROUNDS_DEFAULT: usize = 3;
 /// Most rounds of `compare`.
 pub const COMPARE_ROUNDS_MAX: usize = 100;
+/// Rate that `doctor` measures buffers against, reads/s: what a host of a busy cache carries.
+pub const DOCTOR_RATE_DEFAULT: &str = "100k";
+/// Pause that `doctor` expects buffers to absorb: a garbage collection, or a stall of a virtual machine.
+pub const DOCTOR_PAUSE_DEFAULT: &str = "50ms";
 /// Warm-up of each strategy before the first round.
 pub const COMPARE_WARM_UP: Duration = Duration::from_millis(200);
 /// What a turn takes beside its length: threads that come up, the last answers, the drain, both hosts' books.

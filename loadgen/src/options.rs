@@ -254,7 +254,7 @@ fn read_token(path: &PathBuf) -> Result<Vec<u8>, Error> {
 impl Output {
     /// A run of minutes must not end on a file that cannot be written. Leaves behind no file that was not there: the run may still
     /// not begin.
-    fn check_writable(&self) -> Result<(), Error> {
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
         let named = [("--json", &self.json), ("--html", &self.html), ("--hdr", &self.hdr)];
         for (index, (first, path)) in named.iter().enumerate() {
             let is_same = |other: &Option<PathBuf>| {

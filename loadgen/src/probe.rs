@@ -38,6 +38,7 @@ pub enum Proved {
 /// # Errors
 /// No socket to be had.
 pub fn datagram_from(server: SocketAddr, cookie: Cookie, cap: u32) -> io::Result<Proved> {
+    let search = |server, cookie, cap| search(server, cookie, cap, false).map(|(proved, _)| proved);
     let first = search(server, cookie, cap)?;
     if first != Proved::Silence {
         return Ok(first);
@@ -54,13 +55,24 @@ pub fn datagram_from(server: SocketAddr, cookie: Cookie, cap: u32) -> io::Result
     Ok(heard.unwrap_or(Proved::Silence))
 }
 
-/// The search of [`datagram_from`] from one source port.
-fn search(server: SocketAddr, cookie: Cookie, cap: u32) -> io::Result<Proved> {
+/// The largest datagram, of path MTUs up to `cap`, that passes from here to the server's port; `None` where it does not tell: nothing
+/// came back, or the port serves no probes.
+///
+/// # Errors
+/// No socket to be had.
+pub fn datagram_to(server: SocketAddr, cookie: Cookie, cap: u32) -> io::Result<Option<u16>> {
+    let (proved, up) = search(server, cookie, cap, true)?;
+    Ok(Some(up).filter(|_| matches!(proved, Proved::Size(_))))
+}
+
+/// The searches of [`datagram_from`] from one source port, and of [`datagram_to`] if that is asked for.
+fn search(server: SocketAddr, cookie: Cookie, cap: u32, search_up: bool) -> io::Result<(Proved, u16)> {
     let any = if server.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
     let options = SocketOptions { mtu_discovery: Some(MtuDiscovery::Probe), ..SocketOptions::default() };
     let socket = Socket::bind(any.parse().expect("literal"), &options)?;
     socket.connect(server)?;
-    let mut core = Client::new(config(server, cap)).map_err(io::Error::other)?;
+    let mut core =
+        Client::new(ClientConfig { search_up, ..config(server, cap) }).map_err(io::Error::other)?;
     core.set_cookie(cookie);
     let mut request = vec![0; core.transmit_bytes_max()];
     let mut send = SendBatch::new(BATCH, BATCH, BATCH * request.len());
@@ -79,8 +91,8 @@ fn search(server: SocketAddr, cookie: Cookie, cap: u32) -> io::Result<Proved> {
         let waits =
             settled_ns.is_some_and(|settled_ns| now_ns < settled_ns && is_below_cap(&core, server, cap));
         match verdict(&core, now_ns >= end_ns).filter(|_| !waits || now_ns >= end_ns) {
-            Some(Proved::Silence) if refused => return Ok(Proved::Unreachable),
-            Some(proved) => return Ok(proved),
+            Some(Proved::Silence) if refused => return Ok((Proved::Unreachable, 0)),
+            Some(proved) => return Ok((proved, core.path().up.proved_bytes)),
             None => {}
         }
         let mut outgoing = send.fill();
@@ -129,7 +141,9 @@ fn config(server: SocketAddr, cap: u32) -> ClientConfig {
 }
 
 fn is_complete(core: &Client) -> bool {
-    core.path().down.state == Some(SearchState::Complete)
+    let path = core.path();
+    let is_done = |state: Option<SearchState>| state.is_none_or(|state| state == SearchState::Complete);
+    path.down.state == Some(SearchState::Complete) && is_done(path.up.state)
 }
 
 fn is_below_cap(core: &Client, server: SocketAddr, cap: u32) -> bool {
@@ -143,7 +157,7 @@ fn verdict(core: &Client, time_is_up: bool) -> Option<Proved> {
         Some(SearchState::Disabled) => Some(Proved::NotServed),
         _ if matches!(state, ServerState::Silent { .. }) => Some(Proved::Silence),
         // Where the base is the cap there is nothing to search, but the server has to be there.
-        Some(SearchState::Complete) if state != ServerState::Unheard => Some(Proved::Size(down.proved_bytes)),
+        _ if is_complete(core) && state != ServerState::Unheard => Some(Proved::Size(down.proved_bytes)),
         _ if time_is_up => Some(Proved::Size(down.proved_bytes)),
         _ => None,
     }

@@ -46,6 +46,7 @@ pub mod qdisc;
 mod recv;
 pub mod route;
 mod send;
+pub mod settings;
 mod socket;
 mod sockopt;
 mod steering;

@@ -1,6 +1,7 @@
 //! The commands, and what they have in common at their end: writing the record, the page, the log and the table.
 
 mod compare;
+mod doctor;
 mod qualify;
 mod run;
 mod seed;
@@ -31,6 +32,7 @@ pub fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Run(args) => run::run(args),
         Command::Qualify(args) => qualify::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Report(args) => show::run(args),
     }
 }
