@@ -36,6 +36,7 @@ impl Cli {
             Command::Run(run) => &run.common,
             Command::Qualify(qualify) => &qualify.common,
             Command::Compare(compare) => &compare.common,
+            Command::Watch(watch) => &watch.common,
             Command::Report(_) => return false,
         };
         common.lab.is_some()
@@ -53,6 +54,8 @@ pub enum Command {
     Qualify(Qualify),
     /// Compare strategies for answers that do not fit the path, side by side in one run, and say which to use.
     Compare(Compare),
+    /// Read a running service at a low rate for hours, and say who lost what was lost.
+    Watch(Watch),
     /// Show a record again: its table, and its page with --html.
     Report(Report),
 }
@@ -112,6 +115,26 @@ pub struct Compare {
     /// Do not search for the highest rate of each strategy within the service level, which takes half of the time.
     #[arg(long, help_heading = "Load")]
     pub no_search: bool,
+}
+
+/// Flags of `watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "flattened")]
+    pub common: Common,
+    /// Reads per second, never more.
+    #[arg(long, default_value = limits::WATCH_RATE_DEFAULT, value_parser = units::parse_count, help_heading = "Load")]
+    pub rate: u64,
+    /// How often a line is due if something was lost, and the books of both hosts are read.
+    #[arg(long, default_value = limits::WATCH_INTERVAL_DEFAULT, value_parser = units::parse_duration, help_heading = "Load")]
+    pub interval: Duration,
+    /// How long to watch. Default: until SIGINT or SIGTERM.
+    #[arg(long = "for", value_name = "DURATION", value_parser = units::parse_duration, help_heading = "Load")]
+    pub duration: Option<Duration>,
+    /// Serve metrics for Prometheus on this address.
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Output")]
+    pub metrics: Option<std::net::SocketAddr>,
 }
 
 /// Flags of `report`.

@@ -35,4 +35,5 @@ pub mod stage;
 pub mod target;
 pub mod trials;
 pub mod verdict;
+pub mod watch;
 pub mod workload;

@@ -1,5 +1,6 @@
 //! The rig: a seeded target, the generator's workers, and the running of one stage with both hosts' books around it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use shingle_proto::client::ClientConfig;
@@ -42,6 +43,8 @@ pub struct Rig {
     stages: u64,
     /// IP packets that a read took in the last stage.
     packets_a_read: f64,
+    cut: Option<&'static AtomicBool>,
+    keeps_books: bool,
 }
 
 /// Connects or starts the server, and stores the items where they are not.
@@ -199,7 +202,35 @@ impl Rig {
             started: SystemTime::now(),
             stages: 0,
             packets_a_read: 0.0,
+            cut: None,
+            keeps_books: false,
         }
+    }
+
+    /// Lets stages end early once this is set, and results have their books also where nothing was lost.
+    pub fn go_on_until(&mut self, cut: &'static AtomicBool) {
+        (self.cut, self.keeps_books) = (Some(cut), true);
+    }
+
+    /// Lets flows on new source ports take the place of those of a Shingle server; nothing changes on an error.
+    ///
+    /// # Errors
+    /// No sockets to be had.
+    pub(crate) fn reopen_flows(&mut self) -> Result<(), Error> {
+        if let Load::Shingle(target, workers) = &mut self.load {
+            *workers = shingle_workers(&self.options, target, &self.space)?;
+        }
+        Ok(())
+    }
+
+    /// Reads from this server from now on; nothing changes on an error.
+    ///
+    /// # Errors
+    /// No sockets to be had.
+    pub(crate) fn aim_at(&mut self, target: Target) -> Result<(), Error> {
+        let workers = shingle_workers(&self.options, &target, &self.space)?;
+        self.load = Load::Shingle(Box::new(target), workers);
+        Ok(())
     }
 
     /// Watches these CPUs for stalls as well: those of a server that the caller runs on this machine.
@@ -234,15 +265,23 @@ impl Rig {
             path_datagram_bytes: self.load.path_datagram_bytes(),
             pause: self.pause(),
             stall_ns: stall_ns(self.options.slo.p99_us),
+            cut: self.cut,
         };
         let lab_before = self.lab_reading()?;
         let before = self.load.reading();
         let cursor = self.load.keeps_receipts().then(|| ReceiptCursor::at_end(before.server())).flatten();
         let ticker = progress.stage(pace, duration);
         let tick = |elapsed_s| ticker.at(elapsed_s);
-        let outcome = self.load.run_stage(&spec, &self.space, &self.watched_cpus, &tick)?;
+        let mut outcome = self.load.run_stage(&spec, &self.space, &self.watched_cpus, &tick)?;
         ticker.finish_quietly();
         self.load.check_alive()?;
+        let spec = match self.cut {
+            Some(cut) if cut.load(Ordering::Relaxed) => {
+                let left_ns = outcome.tally.population.cut_short();
+                StageSpec { duration_ns: left_ns.min(spec.duration_ns), ..spec }
+            }
+            _ => spec,
+        };
         let lab = self.lab_reading()?.zip(lab_before).map(|(now, before)| now.since(&before));
         Ok(self.settle(&spec, outcome, &before, cursor, lab))
     }
@@ -337,6 +376,7 @@ impl Rig {
                 path_mtu_down: after.path().path_mtu,
                 ..self.load.path_facts()
             },
+            keeps_books: self.keeps_books,
         })
     }
 

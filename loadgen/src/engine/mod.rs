@@ -67,6 +67,8 @@ pub struct StageSpec {
     pub path_datagram_bytes: usize,
     /// Times in which nothing is received, while reads are sent as scheduled.
     pub pause: Option<Pause>,
+    /// Once set, no further read is issued: the stage ends early.
+    pub cut: Option<&'static AtomicBool>,
 }
 
 /// A second at 1,000 reads/s, for tests.
@@ -84,6 +86,7 @@ pub(crate) const PLAIN_STAGE: StageSpec = StageSpec {
     stall_ns: 1_000_000,
     path_datagram_bytes: 1472,
     pause: None,
+    cut: None,
 };
 
 /// What all workers of a stage share.
@@ -113,6 +116,11 @@ pub struct StageOutcome {
 const TICK: Duration = Duration::from_millis(100);
 /// Time the threads get to come up before a stage begins.
 const LEAD_NS: u64 = 20_000_000;
+
+/// An empty histogram of the kind that latencies are kept in.
+pub fn latency_histogram() -> hdrhistogram::Histogram<u64> {
+    timing::histogram(3)
+}
 
 /// Size class bounds, bytes of value.
 pub fn size_classes() -> &'static [u64] {
