@@ -36,4 +36,5 @@ pub mod stage;
 pub mod target;
 pub mod trials;
 pub mod verdict;
+pub mod watch;
 pub mod workload;

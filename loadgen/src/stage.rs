@@ -42,6 +42,8 @@ pub struct Facts<'a> {
     pub flows: Vec<(u32, u16, u16)>,
     /// What is known of the path.
     pub path: PathFacts,
+    /// Books are wanted also where nothing was lost.
+    pub keeps_books: bool,
 }
 
 /// What is known of the path between the hosts when a stage is over.
@@ -73,10 +75,12 @@ pub struct StageResult {
     pub server_gone: bool,
     /// Latency of each interval, for the interval log.
     pub latencies: Vec<Histogram<u64>>,
-    /// What its causes were judged by; none where it lost nothing.
+    /// What its causes were judged by; none where it lost nothing, unless they are kept always.
     pub books: Option<Books>,
     /// Experiments made to decide between causes, and what each decided.
     pub trials: Vec<TrialReport>,
+    /// When it began, on the monotonic clock.
+    pub start_ns: u64,
 }
 
 /// Puts figures, causes and judgement of a stage together.
@@ -93,8 +97,9 @@ pub fn settle(mut facts: Facts<'_>) -> StageResult {
     stage.broke = facts.slo.broken_by(stage.failure_rate, miss_rate, stage.judged_us().p99.ceil() as u64);
     let latencies = tally.timing.intervals.iter().map(|interval| interval.latency.clone()).collect();
     let server_gone = facts.risen.server_gone;
-    let books = (tally.first_try_lost > 0).then_some(books);
-    StageResult { stage, causes, server_gone, latencies, books, trials: Vec::new() }
+    let books = (tally.first_try_lost > 0 || facts.keeps_books).then_some(books);
+    let start_ns = facts.outcome.start_ns;
+    StageResult { stage, causes, server_gone, latencies, books, trials: Vec::new(), start_ns }
 }
 
 /// Puts a stage's lost reads down to these causes, and gives the causes for the record. `receipts_kept` says that the server keeps receipts.
@@ -379,6 +384,7 @@ mod tests {
             lab: None,
             flows: vec![(0, 1, 2)],
             path: PathFacts::default(),
+            keeps_books: false,
         })
     }
 
