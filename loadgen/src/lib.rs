@@ -7,8 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod attribution;
+pub mod baseline;
+pub mod belief;
 pub mod books;
+pub mod canary;
+pub mod chance;
 pub mod cli;
+pub mod cold;
 pub mod commands;
 pub mod compare;
 pub mod embedded;
@@ -21,6 +26,7 @@ pub mod limits;
 pub mod load;
 pub mod memcached;
 pub mod options;
+pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod protocol;
@@ -32,6 +38,7 @@ pub mod search;
 pub mod seeding;
 pub mod slo;
 pub mod stage;
+pub mod statistics;
 pub mod target;
 pub mod trials;
 pub mod verdict;
