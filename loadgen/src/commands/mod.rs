@@ -12,6 +12,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::time::UNIX_EPOCH;
 
+pub use qualify::{Qualified, qualify};
 pub use run::{Measured, measure};
 
 use crate::cli::{Cli, Command};
@@ -63,6 +64,8 @@ fn record(
         causes_tps,
         causes,
         trials: Vec::new(),
+        cold: None,
+        baseline: None,
         comparison: None,
         strategies: Vec::new(),
     }
