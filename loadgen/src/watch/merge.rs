@@ -125,11 +125,13 @@ fn halve(population: &mut Population) {
 }
 
 fn add_window(mine: &mut Window, theirs: &Window) {
-    let Window { reads, first_try_lost, bytes, bytes_lost } = theirs;
+    let Window { reads, first_try_lost, bytes, bytes_lost, latency_us, latency_max_us } = theirs;
     mine.reads += reads;
     mine.first_try_lost += first_try_lost;
     mine.bytes += bytes;
     mine.bytes_lost += bytes_lost;
+    mine.latency_us += latency_us;
+    mine.latency_max_us = mine.latency_max_us.max(*latency_max_us);
 }
 
 fn add_receipts(mine: &mut Receipts, theirs: &Receipts) {
