@@ -153,6 +153,12 @@ pub struct Window {
     pub bytes: u64,
     /// Bytes of the values of those that lost something.
     pub bytes_lost: u64,
+    /// Latency of those that lost nothing, microseconds: their sum, and the longest.
+    #[serde(default)]
+    pub latency_us: u64,
+    /// See [`latency_us`](Self::latency_us).
+    #[serde(default)]
+    pub latency_max_us: u32,
 }
 
 /// The reads of one flow.

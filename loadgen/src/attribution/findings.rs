@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::case::Wire;
 use super::{Books, Cause, Direction, Loss, Receipt, ReceiptOutcome, Symptom};
 
 /// A cause that a read proves.
@@ -67,6 +68,11 @@ static REFUSED: Finding = Finding {
     evidence: "the server refused these reads: their answers are larger than its port may send on this path",
     remedy: Some("Use a chunked port (--strategy chunked), smaller values, or read such values over TCP."),
 };
+static TOO_LONG: Finding = finding(
+    Cause::PmtuDiscovery,
+    Direction::Down,
+    "the server refused answers that are longer than its kernel, by the path MTU it learned, believes the path carries; this port sends none in fragments",
+);
 static SERVER_ERROR: Finding = Finding {
     cause: Cause::Unexplained,
     direction: Direction::Host,
@@ -119,6 +125,7 @@ pub(super) fn told_by(loss: &Loss, books: &Books, receipts: Option<&HashMap<(u32
         (Symptom::LeftLate, _) => Proven(&LEFT_LATE),
         (Symptom::Corrupt, _) => Proven(&CORRUPT),
         (Symptom::OtherValue, _) => Proven(&OTHER_VALUE),
+        (Symptom::Refused, _) if too_long(loss, books) => Proven(&TOO_LONG),
         (Symptom::Refused, _) => Proven(&REFUSED),
         (Symptom::ServerError, _) => Proven(&SERVER_ERROR),
         (Symptom::ConnectionLost, _) => Proven(&CONNECTION_LOST),
@@ -139,4 +146,13 @@ pub(super) fn told_by(loss: &Loss, books: &Books, receipts: Option<&HashMap<(u32
         (Symptom::Silent { part_arrived: true }, _) => Lost(Direction::Down),
         (Symptom::Silent { .. }, _) => Lost(Direction::Host),
     }
+}
+
+/// The answer does not fit what the server's kernel learned the path to carry, and would fit the server's interface.
+fn too_long(loss: &Loss, books: &Books) -> bool {
+    let stage = &books.stage;
+    stage.path_mtu_down.is_some_and(|path_mtu| {
+        stage.server_mtu.is_none_or(|mtu| path_mtu < mtu)
+            && Wire::of(books).ip_bytes(loss.value_bytes) > path_mtu
+    })
 }

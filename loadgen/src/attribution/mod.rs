@@ -1,14 +1,27 @@
-//! Who lost each read: a pure function of the ledger of losses and both hosts' books.
+//! Who lost each read: a pure function of the ledger of losses and both hosts' books (`docs/attribution.md`).
 //!
 //! Each read that lost something on its first try gets one cause, so the sum over causes equals the reads lost, and the same holds
-//! for the reads that failed for good. What is known read by read is settled first; what only counters tell is drawn from
-//! the pool of reads lost in that direction, never more than the counter says; the rest is unexplained.
+//! for the reads that failed for good. Models take out what they explain, the most specific first: what a read proves by itself, what
+//! counters of the hosts account for, silence, bad flows, sizes, and what then is left: chance or a limit. The rest is unexplained.
 
 mod books;
+mod bucket;
+mod case;
 mod cause;
+mod counters;
+mod doubts;
 mod experiment;
 mod findings;
-mod pools;
+mod flows;
+mod fragments;
+mod limits;
+mod numbers;
+mod path_mtu;
+mod pauses;
+mod rates;
+mod silence;
+mod sizes;
+mod traffic;
 
 use std::collections::BTreeMap;
 
@@ -19,10 +32,12 @@ pub use books::{
     Receipts, Series, ServerBooks, StageFacts, Symptom, Window,
 };
 pub use cause::{Cause, Direction};
+pub use doubts::doubts;
 pub use experiment::{Experiment, Trial};
 
+use case::{Case, Open};
 use findings::{Finding, Told};
-use pools::{Pool, Suspect};
+use limits::{BLAMED, PROVEN};
 
 /// A number estimated for a cause.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -57,54 +72,80 @@ pub struct Share {
 /// All causes of a stage.
 pub type Attribution = BTreeMap<(Cause, Direction), Share>;
 
-/// Confidence in a cause that each read itself proves.
-const PROVEN: f64 = 0.99;
-
-/// Confidence that a generator which was late lost what nothing else explains.
-const BLAMED: f64 = 0.8;
-
 /// Puts each lost read down to one cause.
 pub fn attribute(books: &Books) -> Attribution {
-    let mut shares = Attribution::new();
-    let (mut up, mut down, mut untold) = (Pool::default(), Pool::default(), Pool::default());
+    let mut case = Case { books, open: Vec::with_capacity(books.losses.len()), shares: Attribution::new() };
     let receipts = books.receipts.as_ref().map(|receipts| receipts.of(&books.losses));
     for loss in &books.losses {
         match findings::told_by(loss, books, receipts.as_ref()) {
-            Told::Proven(finding) => prove(&mut shares, finding, loss),
-            Told::Lost(Direction::Up) => up.add(loss),
-            Told::Lost(Direction::Down) => down.add(loss),
-            Told::Lost(Direction::Host) => untold.add(loss),
+            Told::Proven(finding) => prove(&mut case.shares, finding, loss),
+            Told::Lost(direction) => case.open.push(Open { loss, direction }),
         }
     }
-    untold.add_counted(books.unlisted);
-    // A server that received more than was sent here serves others too: its count then says nothing of ours.
-    if let Some(server) =
-        books.server.as_ref().filter(|server| server.requests <= books.client.datagrams_sent)
-    {
-        let missing =
-            books.client.datagrams_sent.saturating_sub(server.requests) * books.stage.reads_per_datagram;
-        untold.split_off(missing.saturating_sub(up.reads()), &mut up);
-        untold.split_off(u64::MAX, &mut down);
-    }
-    let each = books.stage.reads_per_datagram;
-    up.settle(Direction::Up, &up_suspects(books), each, &mut shares);
-    down.settle(Direction::Down, &down_suspects(books), each, &mut shares);
-    let either: Vec<_> = up_suspects(books).into_iter().chain(down_suspects(books)).collect();
-    untold.settle(Direction::Host, &either, each, &mut shares);
+    counters::settle(&mut case);
+    silence::settle(&mut case);
+    flows::settle(&mut case);
+    sizes::settle(&mut case);
+    rates::settle(&mut case);
+    unexplained(&mut case);
+    pauses::estimate(&mut case);
+    let mut shares = case.shares;
+    share_out_unlisted(books, &mut shares);
     if books.stage.generator_late {
         blame_generator(&mut shares);
     }
     shares.retain(|_, share| share.reads > 0);
-    if let Some(server) = books.server.as_ref().filter(|server| server.busiest_worker_ns > 0) {
-        let share = (server.busiest_worker_ns as f64 / books.stage.duration_ns.max(1) as f64).min(1.0);
-        let busy = format!("the server's busiest worker used {:.0} % of a CPU", share * 100.0);
-        for ((cause, _), share) in &mut shares {
-            if matches!(cause, Cause::ServerSocketBuffer | Cause::ServerOverload) {
-                share.evidence.push(busy.clone());
+    shares
+}
+
+/// What no model took.
+fn unexplained(case: &mut Case<'_>) {
+    case.take((Cause::Unexplained, None), |_, _| true);
+    for direction in [Direction::Up, Direction::Down, Direction::Host] {
+        if let Some(share) = case.shares.get_mut(&(Cause::Unexplained, direction)) {
+            let proven = share.evidence.is_empty();
+            if proven {
+                share.evidence.push(format!(
+                    "{} reads beyond what any counter of either host or any model accounts for",
+                    share.reads
+                ));
             }
         }
     }
-    shares
+}
+
+/// Reads that are known by number only went the way of the listed ones, as far as anyone can tell.
+fn share_out_unlisted(books: &Books, shares: &mut Attribution) {
+    let (lost, failed) = books.unlisted;
+    if lost == 0 {
+        return;
+    }
+    let of = |shares: &Attribution, count: fn(&Share) -> u64| shares.values().map(count).sum::<u64>();
+    let (listed_failed, listed_saved) =
+        (of(shares, |share| share.failed), of(shares, |share| share.reads - share.failed));
+    let (mut failed_left, mut saved_left) = (failed, lost - failed);
+    let part = |whole: u64, count: u64, all: u64| {
+        (u128::from(whole) * u128::from(count)).checked_div(u128::from(all)).unwrap_or(0) as u64
+    };
+    for share in shares.values_mut() {
+        let more_failed = part(failed, share.failed, listed_failed);
+        let more_saved = part(lost - failed, share.reads - share.failed, listed_saved);
+        (failed_left, saved_left) = (failed_left - more_failed, saved_left - more_saved);
+        share.failed += more_failed;
+        share.reads += more_failed + more_saved;
+        if more_failed + more_saved > 0 {
+            share.evidence.push(format!(
+                "{} of these reads are known by number only and shared out as the others are",
+                more_failed + more_saved
+            ));
+        }
+    }
+    let rest = failed_left + saved_left;
+    if rest > 0 {
+        let share = shares.entry((Cause::Unexplained, Direction::Host)).or_default();
+        (share.reads, share.failed) = (share.reads + rest, share.failed + failed_left);
+        share.evidence.push(format!("{rest} reads are known by number only"));
+    }
 }
 
 /// Puts what nothing else explains down to a generator that sent and received too late: answers that wait at its sockets until their
@@ -133,54 +174,6 @@ fn prove(shares: &mut Attribution, finding: &Finding, loss: &Loss) {
     if !share.evidence.iter().any(|known| known == finding.evidence) {
         share.evidence.push(finding.evidence.to_owned());
     }
-}
-
-fn up_suspects(books: &Books) -> Vec<Suspect> {
-    let server = books.server.clone().unwrap_or_default();
-    vec![
-        Suspect::new(
-            Cause::ServerSocketBuffer,
-            server.socket_drops,
-            "datagrams dropped at the sockets of the server's workers",
-        ),
-        Suspect::new(
-            Cause::PathCorruption,
-            server.checksum_drops + server.kernel_checksum_drops,
-            "requests that failed a checksum at the server",
-        ),
-    ]
-}
-
-fn down_suspects(books: &Books) -> Vec<Suspect> {
-    let server = books.server.clone().unwrap_or_default();
-    vec![
-        Suspect::new(
-            Cause::ClientSocketBuffer,
-            books.client.socket_drops,
-            "datagrams dropped at the generator's sockets (SO_MEMINFO)",
-        ),
-        Suspect::new(
-            Cause::GeneratorLimited,
-            books.client.reassembly_full,
-            "pieces of answers for which the generator had no memory",
-        ),
-        Suspect::new(
-            Cause::PathCorruption,
-            books.client.checksum_drops + books.client.kernel_checksum_drops,
-            "answers that failed a checksum at the client",
-        ),
-        Suspect::new(
-            Cause::ServerSendQueue,
-            // Where receipts told which reads these were, they are settled already.
-            if books.receipts.is_some() { 0 } else { server.sends_refused },
-            "answers the server's kernel refused to send (ENOBUFS)",
-        ),
-        Suspect::reads(
-            Cause::Unexplained,
-            server.keys_not_told_of,
-            "keys that are not stored, by the server's count, which a get of several keys over UDP does not tell from lost answers: see its evictions and memory",
-        ),
-    ]
 }
 
 #[cfg(test)]

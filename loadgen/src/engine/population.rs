@@ -22,6 +22,7 @@ impl Population {
         flow_index: usize,
         intended_ns: u64,
         value_bytes: usize,
+        latency_ns: u64,
         loss: Option<&Loss>,
     ) {
         let bin = (value_bytes / self.size_bin_bytes as usize).min(self.by_size.len() - 1);
@@ -33,6 +34,10 @@ impl Population {
         if loss.is_some() {
             window.first_try_lost += 1;
             window.bytes_lost += value_bytes as u64;
+        } else {
+            let latency_us = latency_ns / 1000;
+            window.latency_us += latency_us;
+            window.latency_max_us = window.latency_max_us.max(latency_us.min(u32::MAX.into()) as u32);
         }
         let flow = &mut self.flows[flow_index];
         flow.counts.add(loss);
@@ -51,6 +56,8 @@ impl Population {
             mine.first_try_lost += theirs.first_try_lost;
             mine.bytes += theirs.bytes;
             mine.bytes_lost += theirs.bytes_lost;
+            mine.latency_us += theirs.latency_us;
+            mine.latency_max_us = mine.latency_max_us.max(theirs.latency_max_us);
         }
         self.flows.extend(other.flows);
     }

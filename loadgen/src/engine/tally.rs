@@ -140,7 +140,7 @@ impl Tally {
         let last = self.intervals.len() - 1;
         let since_start = end.sample.intended_ns.saturating_sub(self.start_ns);
         let loss = end.loss.as_ref();
-        self.population.end(end.flow_index, since_start, end.value_bytes, loss);
+        self.population.end(end.flow_index, since_start, end.value_bytes, end.sample.latency_ns, loss);
         self.intervals[last.min((since_start / self.interval_ns) as usize)].add(loss);
         if end.value_bytes + limits::ANSWER_OVERHEAD_BYTES as usize > self.path_datagram_bytes {
             self.above_path.add(loss);

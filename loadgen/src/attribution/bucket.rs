@@ -1,0 +1,296 @@
+//! A token bucket replayed over what was really sent: at which limit would it have lost as much, and are the ones it would have lost the ones
+//! that were lost?
+//!
+//! Losses fall as the limit rises, so a depth and a number of losses fix the limit. Whether the model holds is another question, asked twice.
+//! Near the limit's onset the very ones are lost that the bucket loses, which the table of predicted against observed losses tells. Far above it
+//! which ones they are hangs on fractions of a token, but how many of each hundred is told far more exactly than chance would have it.
+
+use super::limits::{BISECTIONS, NORMAL_95, REPLAYED_FOR_DEPTH_MAX, REPLAYED_MAX};
+use super::numbers::falling_root;
+
+/// Lost or passed things, whichever are rarer, that a group has: enough to be nearly normal.
+const GROUP_EVENTS: f64 = 10.0;
+/// Fewest groups that tell how much they scatter.
+const GROUPS_MIN: f64 = 20.0;
+
+/// One thing that takes tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Charge {
+    /// When, microseconds.
+    pub(super) at_us: u64,
+    /// Tokens each of its packets costs.
+    pub(super) cost: f64,
+    /// Its packets that cost: it is lost if one of them finds too few.
+    pub(super) packets: u32,
+    /// Whether it was lost; none: not known.
+    pub(super) lost: Option<bool>,
+}
+
+/// How predicted and observed losses agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Agreement {
+    pub(super) both: f64,
+    pub(super) predicted_only: f64,
+    pub(super) observed_only: f64,
+    pub(super) neither: f64,
+    /// Packets that passed.
+    pub(super) passed: f64,
+    /// Log of the odds by numbers in groups of things sent.
+    by_groups: f64,
+}
+
+/// The bucket that fits best.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fit {
+    /// Tokens a second.
+    pub(super) limit: f64,
+    /// The interval that holds the limit with 95 % confidence, if the model holds.
+    pub(super) interval: (f64, f64),
+    /// Tokens it holds.
+    pub(super) depth: f64,
+    pub(super) agreement: Agreement,
+    /// Log of the odds for it against losses that know nothing of its level, less the number of depths tried.
+    pub(super) log_odds: f64,
+}
+
+impl Agreement {
+    fn add(&mut self, predicted: bool, observed: bool) {
+        match (predicted, observed) {
+            (true, true) => self.both += 1.0,
+            (true, false) => self.predicted_only += 1.0,
+            (false, true) => self.observed_only += 1.0,
+            (false, false) => self.neither += 1.0,
+        }
+    }
+
+    pub(super) fn predicted(&self) -> f64 {
+        self.both + self.predicted_only
+    }
+
+    pub(super) fn observed(&self) -> f64 {
+        self.both + self.observed_only
+    }
+
+    /// Log of the odds against losses that know nothing of the bucket.
+    fn log_odds(&self) -> f64 {
+        // Two questions were asked, and the better answer is taken.
+        self.by_table().max(self.by_groups) - 2f64.ln()
+    }
+
+    /// Log of the likelihood ratio for dependence (half of the G statistic); negative where they exclude each other.
+    fn by_table(&self) -> f64 {
+        let all = self.both + self.predicted_only + self.observed_only + self.neither;
+        let (predicted, observed) = (self.predicted(), self.observed());
+        let term = |count: f64, a: f64, b: f64| {
+            if count > 0.0 { count * (count * all / (a * b)).ln() } else { 0.0 }
+        };
+        let sum = term(self.both, predicted, observed)
+            + term(self.predicted_only, predicted, all - observed)
+            + term(self.observed_only, all - predicted, observed)
+            + term(self.neither, all - predicted, all - observed);
+        if self.both * all >= predicted * observed { sum } else { -sum }
+    }
+}
+
+/// Fits a bucket of one of these depths to what was lost, of which `by_chance` (a share of all that is charged) is not its doing. None where
+/// nothing, or nothing else, was lost.
+pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64) -> Option<Fit> {
+    let charges = &charges[..charges.len().min(REPLAYED_MAX)];
+    let sample = &charges[..charges.len().min(REPLAYED_FOR_DEPTH_MAX)];
+    let fitted = |charges: &[Charge], depth: f64| {
+        let (limit, mut agreement) = matched(charges, depth, by_chance)?;
+        agreement.by_groups = by_groups(charges, limit, depth);
+        Some((depth, limit, agreement, agreement.log_odds()))
+    };
+    let best = depths
+        .iter()
+        .filter_map(|depth| fitted(sample, *depth))
+        .max_by(|a, b| a.3.total_cmp(&b.3))
+        .or_else(|| fitted(charges, *depths.first()?))?;
+    let (depth, limit, agreement, log_odds) =
+        if sample.len() == charges.len() { best } else { fitted(charges, best.0)? };
+    // A count of losses that disagree in either sense is how far the number matched may be off.
+    let slack = NORMAL_95 * (agreement.predicted_only + agreement.observed_only).sqrt().max(1.0);
+    let target = agreement.observed() - by_chance * known(charges);
+    let at = |lost: f64| limit_for(charges, depth, lost.max(0.5), limit);
+    Some(Fit {
+        limit,
+        interval: (at(target + slack).min(limit), at(target - slack).max(limit)),
+        depth,
+        agreement,
+        log_odds: log_odds - (depths.len() as f64).ln(),
+    })
+}
+
+fn known(charges: &[Charge]) -> f64 {
+    charges.iter().filter(|charge| charge.lost.is_some()).count() as f64
+}
+
+/// The limit at which a bucket of this depth loses as many as were lost.
+fn matched(charges: &[Charge], depth: f64, by_chance: f64) -> Option<(f64, Agreement)> {
+    let lost = charges.iter().filter(|charge| charge.lost == Some(true)).count() as f64;
+    let target = lost - by_chance * known(charges);
+    if target < 1.0 {
+        return None;
+    }
+    let limit = limit_for(charges, depth, target, 0.0);
+    Some((limit, replay(charges, limit, depth)))
+}
+
+fn limit_for(charges: &[Charge], depth: f64, target: f64, near: f64) -> f64 {
+    let most = if near > 0.0 { near * 2.0 } else { demand(charges) };
+    falling_root(near / 2.0, most, BISECTIONS, |limit| replay(charges, limit, depth).predicted() - target)
+}
+
+/// Tokens a second that would let everything through, however it came.
+fn demand(charges: &[Charge]) -> f64 {
+    let tokens: f64 = charges.iter().map(|charge| charge.cost * f64::from(charge.packets)).sum();
+    let seconds = match charges {
+        [first, .., last] => (last.at_us - first.at_us).max(1) as f64 / 1e6,
+        _ => 1.0,
+    };
+    // Arrivals crowd: the busiest moments ask for more than the mean.
+    4.0 * tokens / seconds
+}
+
+/// What such a bucket, full at first, would have done.
+fn replay(charges: &[Charge], limit: f64, depth: f64) -> Agreement {
+    let mut agreement = Agreement::default();
+    agreement.passed = run(charges, limit, depth, |predicted, observed| agreement.add(predicted, observed));
+    agreement
+}
+
+/// Log of the odds for the bucket by how many of each group of things sent one after the other were lost: by chance these numbers scatter as
+/// binomial ones do, or more; those that a bucket loses are told by it, however closely it is seen to.
+fn by_groups(charges: &[Charge], limit: f64, depth: f64) -> f64 {
+    let (mut lost, mut all) = (0.0, 0.0);
+    for observed in charges.iter().filter_map(|charge| charge.lost) {
+        (lost, all) = (lost + f64::from(u8::from(observed)), all + 1.0);
+    }
+    let share: f64 = lost / f64::max(all, 1.0);
+    let rarer = share.min(1.0 - share);
+    if rarer <= 0.0 || all < GROUPS_MIN {
+        return 0.0;
+    }
+    let size = (GROUP_EVENTS / rarer).min(all / GROUPS_MIN).ceil();
+    let mut groups: Vec<(f64, f64)> = Vec::with_capacity((all / size) as usize + 1);
+    let mut in_group = f64::INFINITY;
+    run(charges, limit, depth, |predicted, observed| {
+        if in_group >= size {
+            groups.push((0.0, 0.0));
+            in_group = 0.0;
+        }
+        in_group += 1.0;
+        if let Some(last) = groups.last_mut() {
+            *last = (last.0 + f64::from(u8::from(observed)), last.1 + f64::from(u8::from(predicted)));
+        }
+    });
+    // The last group is not full.
+    groups.pop();
+    let count = groups.len() as f64;
+    if count < GROUPS_MIN / 2.0 {
+        return 0.0;
+    }
+    let binomial = size * share * (1.0 - share);
+    let by_chance =
+        groups.iter().map(|(observed, _)| (observed - size * share).powi(2)).sum::<f64>() / binomial;
+    let variance_by_chance = binomial * (by_chance / count).max(1.0);
+    let squares = groups.iter().map(|(observed, predicted)| (observed - predicted).powi(2)).sum::<f64>();
+    // One loss more or less is what a fraction of a token decides.
+    let variance = (squares / count).max(0.25);
+    let gaussian = |variance: f64, squares: f64| -0.5 * (count * variance.ln() + squares / variance);
+    gaussian(variance, squares) - gaussian(variance_by_chance, by_chance * binomial)
+}
+
+/// Lets everything through such a bucket, full at first, and tells of each of which it is known what the bucket did and what was; how many packets
+/// passed.
+fn run(charges: &[Charge], limit: f64, depth: f64, mut each: impl FnMut(bool, bool)) -> f64 {
+    let mut passed = 0.0;
+    let (mut tokens, mut before_us) = (depth, charges.first().map_or(0, |charge| charge.at_us));
+    for charge in charges {
+        tokens = (tokens + limit * (charge.at_us - before_us) as f64 / 1e6).min(depth);
+        before_us = charge.at_us;
+        let mut lost = false;
+        for _ in 0..charge.packets {
+            if tokens >= charge.cost {
+                tokens -= charge.cost;
+                passed += 1.0;
+            } else {
+                lost = true;
+            }
+        }
+        if let Some(observed) = charge.lost {
+            each(lost, observed);
+        }
+    }
+    passed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Irregular arrivals of one packet each, from a linear congruential generator.
+    fn arrivals(count: usize, mean_us: u64, mut lost: impl FnMut(u64) -> bool) -> Vec<Charge> {
+        let (mut at_us, mut state) = (0, 1u64);
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state >> 33
+        };
+        (0..count)
+            .map(|_| {
+                at_us += next() % (2 * mean_us);
+                Charge { at_us, cost: 1.0, packets: 1, lost: Some(lost(next())) }
+            })
+            .collect()
+    }
+
+    fn through_bucket(mut charges: Vec<Charge>, limit: f64, depth: f64) -> Vec<Charge> {
+        let (mut tokens, mut before) = (depth, 0);
+        for charge in &mut charges {
+            tokens = (tokens + limit * (charge.at_us - before) as f64 / 1e6).min(depth);
+            before = charge.at_us;
+            charge.lost = Some(tokens < 1.0);
+            if tokens >= 1.0 {
+                tokens -= 1.0;
+            }
+        }
+        charges
+    }
+
+    #[test]
+    fn a_buckets_limit_is_found_far_above_and_near_the_knee() {
+        for (limit, depth) in [(1000.0, 5.0), (3000.0, 5.0), (3900.0, 20.0)] {
+            let charges = through_bucket(arrivals(20_000, 250, |_| false), limit, depth);
+            let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0).expect("something was lost");
+            assert!((fit.limit / limit - 1.0).abs() < 0.01, "{limit}: {fit:?}");
+            assert!(fit.log_odds > 50.0, "{fit:?}");
+        }
+    }
+
+    #[test]
+    fn chance_is_no_bucket() {
+        for one_of in [2, 3, 10, 100, 1000] {
+            let charges = arrivals(20_000, 250, |draw| draw % one_of == 0);
+            let regular: Vec<_> = charges
+                .iter()
+                .enumerate()
+                .map(|(at, charge)| Charge { at_us: at as u64 * 250, ..*charge })
+                .collect();
+            for charges in [charges, regular] {
+                let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0).expect("something was lost");
+                assert!(fit.log_odds < 6.0, "{one_of}: {fit:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_seen_in_regular_traffic_too() {
+        let regular: Vec<_> = (0..20_000)
+            .map(|at| Charge { at_us: at * 250, cost: 1.0, packets: 1, lost: Some(false) })
+            .collect();
+        let charges = through_bucket(regular, 2700.0, 5.0);
+        let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0).expect("something was lost");
+        assert!((fit.limit / 2700.0 - 1.0).abs() < 0.01 && fit.log_odds > 50.0, "{fit:?}");
+    }
+}

@@ -1,0 +1,221 @@
+//! Reads that counters of either host account for: drops at sockets, failed checksums, refused sends.
+//!
+//! A counter says how many datagrams it was and not which. Drops at a socket come in bursts, so the most crowded losses are taken for them;
+//! the others strike at random, so theirs are taken evenly. None takes more than it counted.
+
+use super::case::{Case, Wire};
+use super::fragments::crowded;
+use super::limits::{COUNTED_ALONE, COUNTED_SHARED};
+use super::numbers::share_interval;
+use super::{Cause, Direction, Estimate, ServerBooks};
+
+/// A counter that rose, and the cause it speaks for.
+#[derive(Clone, Debug)]
+struct Suspect {
+    cause: Cause,
+    count: u64,
+    counter: &'static str,
+    /// It counts reads, not datagrams.
+    of_reads: bool,
+    /// What it counts comes in bursts.
+    in_bursts: bool,
+}
+
+impl Suspect {
+    fn new(cause: Cause, count: u64, counter: &'static str) -> Self {
+        let in_bursts =
+            matches!(cause, Cause::ServerSocketBuffer | Cause::ClientSocketBuffer | Cause::GeneratorLimited);
+        Self { cause, count, counter, of_reads: false, in_bursts }
+    }
+
+    /// Where it lost reads of this direction: a generator that is the limit is so before it has sent and after it has received.
+    fn direction(&self, lost: Direction) -> Direction {
+        if self.cause == Cause::GeneratorLimited { Direction::Host } else { lost }
+    }
+}
+
+/// Takes what the counters account for, each way.
+pub(super) fn settle(case: &mut Case<'_>) {
+    tell_directions(case);
+    let (mut up, mut down) = (up_suspects(case), down_suspects(case));
+    take(case, Direction::Up, &mut up);
+    take(case, Direction::Down, &mut down);
+    let mut either: Vec<_> = up.into_iter().chain(down).collect();
+    take(case, Direction::Host, &mut either);
+    corruption(case);
+}
+
+/// Without receipts the counts of both ends tell how many requests did not arrive; which of the reads these were they do not.
+fn tell_directions(case: &mut Case<'_>) {
+    let books = case.books;
+    // A server that received more than was sent here serves others too: its count then says nothing of ours.
+    let Some(server) = books.server.as_ref().filter(|server| server.requests <= books.client.datagrams_sent)
+    else {
+        return;
+    };
+    let missing = (books.client.datagrams_sent - server.requests) * books.stage.reads_per_datagram;
+    let known = case.open.iter().filter(|open| open.direction == Direction::Up).count() as u64;
+    let mut up = missing.saturating_sub(known);
+    // Failed ones first: a read saved by a second request is one whose first may well have arrived.
+    for failed in [true, false] {
+        let untold = |open: &&mut super::case::Open<'_>| {
+            open.direction == Direction::Host && open.loss.failed == failed
+        };
+        for open in case.open.iter_mut().filter(untold) {
+            open.direction = if up > 0 { Direction::Up } else { open.direction };
+            up = up.saturating_sub(1);
+        }
+    }
+    for open in case.open.iter_mut().filter(|open| open.direction == Direction::Host) {
+        open.direction = Direction::Down;
+    }
+}
+
+/// Shares the open reads of a direction out over the suspects, and takes from each what it has explained.
+fn take(case: &mut Case<'_>, direction: Direction, suspects: &mut Vec<Suspect>) {
+    suspects.retain(|suspect| suspect.count > 0);
+    let each = case.books.stage.reads_per_datagram.max(1);
+    let explains = |suspect: &Suspect| suspect.count * if suspect.of_reads { 1 } else { each };
+    let counted: u64 = suspects.iter().map(&explains).sum();
+    let reads = case.open.iter().filter(|open| open.direction == direction).count() as u64;
+    let confidence = if suspects.len() == 1 { COUNTED_ALONE } else { COUNTED_SHARED };
+    let mut quotas: Vec<_> = suspects
+        .iter()
+        .map(|suspect| match explains(suspect) {
+            quota if counted <= reads => quota,
+            quota => (u128::from(reads) * u128::from(quota) / u128::from(counted)) as u64,
+        })
+        .collect();
+    // What rounding left is the last one's.
+    if let Some(last) = quotas.last_mut().filter(|_| counted > reads) {
+        *last = u64::MAX;
+    }
+    // The most crowded first, so that what strikes at random gets what is left.
+    let mut order: Vec<_> = (0..suspects.len()).collect();
+    order.sort_by_key(|index| !suspects[*index].in_bursts);
+    for index in order {
+        let suspect = &mut suspects[index];
+        let taken = take_one(case, direction, suspect, quotas[index]);
+        let used = if suspect.of_reads { taken } else { taken.div_ceil(each) };
+        if taken > 0 {
+            let share = case.share(suspect.cause, suspect.direction(direction));
+            share.confidence =
+                share.confidence.max(if suspect.cause == Cause::Unexplained { 0.0 } else { confidence });
+            share.evidence.push(format!("{} {}", suspect.count, suspect.counter));
+        }
+        suspect.count = suspect.count.saturating_sub(used);
+    }
+}
+
+fn take_one(case: &mut Case<'_>, direction: Direction, suspect: &Suspect, quota: u64) -> u64 {
+    let places: Vec<_> = case
+        .open
+        .iter()
+        .enumerate()
+        .filter(|(_, open)| open.direction == direction)
+        .map(|(index, open)| (open.loss.intended_ns, index))
+        .collect();
+    let quota = quota.min(places.len() as u64);
+    let chosen = if suspect.in_bursts {
+        crowded(places, quota as usize)
+    } else {
+        // Every so-manieth: by Bresenham's line.
+        let all = places.len() as u64;
+        let mut due = 0;
+        let evenly = places.into_iter().filter(|_| {
+            due += quota;
+            let picked = due >= all;
+            due -= if picked { all } else { 0 };
+            picked
+        });
+        evenly.map(|(_, index)| index).collect()
+    };
+    let to = (suspect.cause, Some(suspect.direction(direction)));
+    case.take(to, |index, _| chosen.binary_search(&index).is_ok())
+}
+
+fn up_suspects(case: &Case<'_>) -> Vec<Suspect> {
+    let server = case.books.server.clone().unwrap_or_default();
+    vec![
+        Suspect::new(
+            Cause::ServerSocketBuffer,
+            server.socket_drops,
+            "datagrams dropped at the sockets of the server's workers",
+        ),
+        Suspect::new(
+            Cause::PathCorruption,
+            server.checksum_drops + server.kernel_checksum_drops,
+            "requests that failed a checksum at the server",
+        ),
+    ]
+}
+
+fn down_suspects(case: &Case<'_>) -> Vec<Suspect> {
+    let books = case.books;
+    let server = books.server.clone().unwrap_or_default();
+    // Where receipts told which reads these were, they are settled already.
+    let sends_refused = if books.receipts.is_some() { 0 } else { server.sends_refused };
+    vec![
+        Suspect::new(
+            Cause::ClientSocketBuffer,
+            books.client.socket_drops,
+            "datagrams dropped at the generator's sockets (SO_MEMINFO)",
+        ),
+        Suspect::new(
+            Cause::GeneratorLimited,
+            books.client.reassembly_full,
+            "pieces of answers for which the generator had no memory",
+        ),
+        Suspect::new(
+            Cause::PathCorruption,
+            books.client.checksum_drops + books.client.kernel_checksum_drops,
+            "answers that failed a checksum at the client",
+        ),
+        Suspect::new(
+            Cause::ServerSendQueue,
+            sends_refused,
+            "answers the server's kernel refused to send (ENOBUFS)",
+        ),
+        Suspect {
+            of_reads: true,
+            ..Suspect::new(
+                Cause::Unexplained,
+                server.keys_not_told_of,
+                "keys that are not stored, by the server's count, which a get of several keys over UDP does not tell from lost answers: see its evictions and memory",
+            )
+        },
+    ]
+}
+
+/// How likely a packet is to be changed, from the counts.
+fn corruption(case: &mut Case<'_>) {
+    let books = case.books;
+    let wire = Wire::of(books);
+    let told = |server: &ServerBooks| (server.checksum_drops + server.kernel_checksum_drops, server.answers);
+    let (at_server, answers) = books.server.as_ref().map_or((0, 0), told);
+    let at_client = books.client.checksum_drops + books.client.kernel_checksum_drops;
+    let (mut datagrams, mut packets) = (0u64, 0u64);
+    for (index, counts) in books.population.by_size.iter().enumerate().filter(|(_, counts)| counts.reads > 0)
+    {
+        let of_one = u64::from(wire.packets(index as u32 * books.population.size_bin_bytes));
+        datagrams += counts.reads * if wire.whole() { 1 } else { of_one };
+        packets += counts.reads * of_one;
+    }
+    let each = packets.max(1) as f64 / datagrams.max(1) as f64;
+    let ways = [
+        (Direction::Up, at_server, books.client.datagrams_sent, 1.0),
+        (Direction::Down, at_client, answers.max(if answers > 0 { 0 } else { datagrams }), each),
+    ];
+    for (direction, corrupted, datagrams, each) in ways {
+        let Some(share) = case.shares.get_mut(&(Cause::PathCorruption, direction)) else { continue };
+        if corrupted == 0 || datagrams == 0 {
+            continue;
+        }
+        // A datagram of several packets is changed if one of them is.
+        let of_packet = |share: f64| 1.0 - (1.0 - share.min(1.0)).powf(1.0 / each);
+        let (low, high) = share_interval(corrupted as f64, datagrams as f64, 1.0);
+        let value = of_packet(corrupted as f64 / datagrams as f64);
+        let estimate = Estimate::new(value, "probability", (of_packet(low), of_packet(high)));
+        share.estimates.insert("probability".into(), estimate);
+    }
+}

@@ -1,0 +1,159 @@
+//! Flows that lose while others do not: one of several equal-cost paths is bad, or a balancer sends some flows nowhere.
+//!
+//! Predicts two populations of flows, each with a loss ratio of its own, or flows of which every read is lost from a moment on while others go
+//! on. What strikes all flows alike (rates, sizes, chance) refutes it; bursts that hit a flow several times in a row are weighed by how much
+//! the losses of a flow scatter over time.
+
+use std::collections::HashMap;
+
+use super::case::Case;
+use super::limits::{LOG_ODDS_MIN, LOSSES_MIN, SILENT_CHANCE_MIN, SILENT_READS_MIN};
+use super::numbers::{best_log_likelihood, confidence};
+use super::{Cause, Direction, Estimate};
+
+/// Stretches of time in which a flow's losses are counted to see how they scatter.
+const STRETCHES: usize = 20;
+
+/// How many times more than the others a flow must lose to be called bad: fewer is what a server's workers and their CPUs may do.
+const RATIO_MIN: f64 = 3.0;
+
+/// One flow and the reads of it that wait for a cause.
+struct Flow {
+    number: u32,
+    reads: u64,
+    lost: u64,
+    /// Reads lost after its last whole one.
+    tail: u64,
+    stretches: [u32; STRETCHES],
+}
+
+/// Takes the losses of bad flows.
+pub(super) fn settle(case: &mut Case<'_>) {
+    let mut flows = flows(case);
+    let lost: u64 = flows.iter().map(|flow| flow.lost).sum();
+    if flows.len() < 2 || lost < LOSSES_MIN {
+        return;
+    }
+    let gone = gone(case, &flows);
+    if !gone.is_empty() {
+        let why = "lost every read from a moment on";
+        take(case, &gone, (flows.len(), f64::INFINITY), why);
+        flows.retain(|flow| !gone.contains(&flow.number));
+    }
+    if let Some((bad, log_odds)) = split(&mut flows) {
+        let of = flows.len();
+        let ratio = |flows: &[Flow]| {
+            let (lost, reads) =
+                flows.iter().fold((0, 0), |sum, flow| (sum.0 + flow.lost, sum.1 + flow.reads));
+            lost as f64 * 100.0 / reads.max(1) as f64
+        };
+        let why = format!(
+            "lost {:.1} % of their reads, the others {:.2} %",
+            ratio(&flows[..bad]),
+            ratio(&flows[bad..])
+        );
+        let bad: Vec<_> = flows[..bad].iter().map(|flow| flow.number).collect();
+        take(case, &bad, (of, log_odds), &why);
+    }
+}
+
+fn flows(case: &Case<'_>) -> Vec<Flow> {
+    let population = &case.books.population;
+    let mut place = HashMap::new();
+    let mut flows = Vec::new();
+    for flow in population.flows.iter().filter(|flow| flow.counts.reads > 0) {
+        place.insert(flow.flow, (flows.len(), flow.last_whole_ns));
+        flows.push(Flow {
+            number: flow.flow,
+            reads: flow.counts.reads,
+            lost: 0,
+            tail: 0,
+            stretches: [0; STRETCHES],
+        });
+    }
+    let length = (case.books.stage.duration_ns / STRETCHES as u64).max(1);
+    for loss in case.open.iter().map(|open| open.loss) {
+        let Some((index, last_whole)) = place.get(&loss.flow) else { continue };
+        let flow = &mut flows[*index];
+        flow.lost += 1;
+        flow.tail += u64::from(last_whole.is_none_or(|last| loss.intended_ns > last));
+        flow.stretches[((loss.intended_ns / length) as usize).min(STRETCHES - 1)] += 1;
+    }
+    flows
+}
+
+/// Flows of which every read was lost from a moment on, while others went on.
+fn gone(case: &Case<'_>, flows: &[Flow]) -> Vec<u32> {
+    let (lost, reads) =
+        flows.iter().fold((0, 0), |sum, flow| (sum.0 + flow.lost - flow.tail, sum.1 + flow.reads));
+    let chance = (lost as f64 / reads.max(1) as f64).clamp(SILENT_CHANCE_MIN, 0.99);
+    let least = (LOG_ODDS_MIN + (flows.len() as f64).ln()) / -chance.ln();
+    let gone: Vec<_> =
+        flows.iter().filter(|flow| flow.tail as f64 >= least && flow.tail >= SILENT_READS_MIN).collect();
+    let went_on = flows.len() > gone.len()
+        && case
+            .books
+            .population
+            .flows
+            .iter()
+            .any(|flow| flow.last_whole_ns.is_some() && gone.iter().all(|gone| gone.number != flow.flow));
+    if went_on { gone.iter().map(|flow| flow.number).collect() } else { Vec::new() }
+}
+
+/// Sorts the flows by their loss; how many of them are bad, and the log of the odds for it.
+fn split(flows: &mut [Flow]) -> Option<(usize, f64)> {
+    let ratio = |flow: &Flow| flow.lost as f64 / flow.reads as f64;
+    flows.sort_by(|a, b| ratio(b).total_cmp(&ratio(a)));
+    let of = |flows: &[Flow]| {
+        flows.iter().fold((0.0, 0.0), |sum, flow| (sum.0 + flow.lost as f64, sum.1 + flow.reads as f64))
+    };
+    let (all_lost, all_reads) = of(flows);
+    let alike = best_log_likelihood(all_lost, all_reads);
+    let dispersion = dispersion(flows);
+    let mut ways = 0.0;
+    let mut best: Option<(usize, f64)> = None;
+    for bad in 1..flows.len() {
+        // The logarithm of the number of sets of so many flows: each could have been the one.
+        ways += ((flows.len() - bad + 1) as f64 / bad as f64).ln();
+        let (lost, reads) = of(&flows[..bad]);
+        let apart =
+            best_log_likelihood(lost, reads) + best_log_likelihood(all_lost - lost, all_reads - reads);
+        let log_odds = (apart - alike) / dispersion - ways;
+        let others = (all_lost - lost) / (all_reads - reads).max(1.0);
+        let worse = lost / reads >= RATIO_MIN * others;
+        if worse && best.is_none_or(|(_, most)| log_odds > most) {
+            best = Some((bad, log_odds));
+        }
+    }
+    best.filter(|(_, log_odds)| *log_odds >= LOG_ODDS_MIN)
+}
+
+/// By how much a flow's losses scatter over time more than independent ones.
+fn dispersion(flows: &[Flow]) -> f64 {
+    let (mut sum, mut degrees) = (0.0, 0.0);
+    for flow in flows.iter().filter(|flow| flow.lost >= STRETCHES as u64) {
+        let mean = flow.lost as f64 / STRETCHES as f64;
+        sum += flow.stretches.iter().map(|lost| (f64::from(*lost) - mean).powi(2) / mean).sum::<f64>();
+        degrees += (STRETCHES - 1) as f64;
+    }
+    if degrees == 0.0 { 1.0 } else { (sum / degrees).max(1.0) }
+}
+
+fn take(case: &mut Case<'_>, bad: &[u32], (of, log_odds): (usize, f64), why: &str) {
+    let cause = Cause::FlowBlackHole;
+    let reads = case.take((cause, None), |_, open| bad.contains(&open.loss.flow));
+    let mut bad = bad.to_vec();
+    bad.sort_unstable();
+    let ports: Vec<_> = case.books.population.flows.iter().filter(|flow| bad.contains(&flow.flow)).collect();
+    let ports: Vec<_> = ports.iter().map(|flow| flow.source_port.to_string()).collect();
+    for direction in [Direction::Up, Direction::Down, Direction::Host] {
+        let Some(share) = case.shares.get_mut(&(cause, direction)).filter(|_| reads > 0) else { continue };
+        share.confidence = share.confidence.max(confidence(log_odds));
+        share.evidence.push(format!("{} of {of} flows (source ports {}) {why}", bad.len(), ports.join(", ")));
+        share
+            .flows
+            .extend(bad.iter().filter(|flow| !share.flows.contains(flow)).copied().collect::<Vec<_>>());
+        share.flows.sort_unstable();
+        share.estimates.insert("flows".into(), Estimate::new(share.flows.len() as f64, "flows", None));
+    }
+}

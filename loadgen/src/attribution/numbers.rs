@@ -1,0 +1,78 @@
+//! The few statistics that the models need.
+
+use super::Estimate;
+use super::limits::{NORMAL_95, TESTED_MAX};
+
+/// Log-likelihood of `lost` of `reads` at the probability that fits them best.
+pub(super) fn best_log_likelihood(lost: f64, reads: f64) -> f64 {
+    if reads <= 0.0 { 0.0 } else { log_likelihood(lost, reads, lost / reads) }
+}
+
+/// Log-likelihood of `lost` of `reads` at this probability (without the binomial coefficient, which models share).
+pub(super) fn log_likelihood(lost: f64, reads: f64, probability: f64) -> f64 {
+    let term = |count: f64, probability: f64| {
+        if count <= 0.0 { 0.0 } else { count * probability.max(f64::MIN_POSITIVE).ln() }
+    };
+    term(lost, probability) + term(reads - lost, 1.0 - probability)
+}
+
+/// The share that `lost` of `reads` tells of, with the interval that holds it in 95 % of cases (Wilson's; `dispersion` is by how much the
+/// counts scatter more than independent ones).
+pub(super) fn share_interval(lost: f64, reads: f64, dispersion: f64) -> (f64, f64) {
+    let reads_worth = (reads / dispersion.max(1.0)).max(1.0);
+    let (share, z2) = ((lost / reads.max(1.0)).min(1.0), NORMAL_95 * NORMAL_95);
+    let middle = (share + z2 / (2.0 * reads_worth)) / (1.0 + z2 / reads_worth);
+    let half = (share * (1.0 - share) / reads_worth + z2 / (4.0 * reads_worth * reads_worth)).sqrt()
+        * NORMAL_95
+        / (1.0 + z2 / reads_worth);
+    ((middle - half).max(0.0), (middle + half).min(1.0))
+}
+
+/// How sure a model is whose likelihood is e^`log_odds` times that of the next best.
+pub(super) fn confidence(log_odds: f64) -> f64 {
+    (1.0 / (1.0 + (-log_odds).exp())).min(TESTED_MAX)
+}
+
+/// Finds where a falling function crosses zero, by halving.
+pub(super) fn falling_root(mut low: f64, mut high: f64, halvings: u32, value: impl Fn(f64) -> f64) -> f64 {
+    for _ in 0..halvings {
+        let middle = f64::midpoint(low, high);
+        if value(middle) > 0.0 { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
+}
+
+impl Estimate {
+    /// A number with what it counts, and its interval.
+    pub(super) fn new(value: f64, unit: &str, interval: impl Into<Option<(f64, f64)>>) -> Self {
+        Self { value, unit: unit.to_owned(), interval: interval.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_hold_the_share_and_widen_with_dispersion() {
+        let (low, high) = share_interval(50.0, 1000.0, 1.0);
+        assert!(low < 0.05 && high > 0.05 && low > 0.037 && high < 0.066, "{low} {high}");
+        let (wider_low, wider_high) = share_interval(50.0, 1000.0, 4.0);
+        assert!(wider_low < low && wider_high > high);
+        assert_eq!(share_interval(0.0, 100.0, 1.0).0, 0.0);
+    }
+
+    #[test]
+    fn likelihoods_prefer_what_was_seen() {
+        let best = best_log_likelihood(10.0, 100.0);
+        assert!(best > log_likelihood(10.0, 100.0, 0.2) && best > log_likelihood(10.0, 100.0, 0.05));
+        assert_eq!(best_log_likelihood(0.0, 100.0), 0.0);
+        assert!(log_likelihood(1.0, 10.0, 0.0) < -100.0);
+    }
+
+    #[test]
+    fn a_root_is_found() {
+        let root = falling_root(0.0, 10.0, 40, |x| 2.0 - x * x);
+        assert!((root - 2f64.sqrt()).abs() < 1e-9);
+    }
+}
