@@ -71,7 +71,7 @@ fn pausing(duration_ms: u64, interval_ms: u64) -> Server {
 }
 
 #[test]
-fn dropped_requests_are_unexplained_up() {
+fn dropped_requests_are_path_loss_up() {
     let _alone = alone();
     let up = Faults { drop: TENTH, ..Faults::default() };
     for values in ["fixed:300", "fixed:20000"] {
@@ -93,13 +93,13 @@ fn dropped_requests_are_unexplained_up() {
             let result = in_step(&mut rig);
             // Of long answers the pieces that are late are asked for again.
             let asked_again = retries != "0" || values != "fixed:300";
-            check_lost_up(&result, Cause::Unexplained, &relay.up.dropped, asked_again);
+            check_lost_up(&result, Cause::PathLoss, &relay.up.dropped, asked_again);
         }
     }
 }
 
 #[test]
-fn dropped_answers_are_unexplained_down() {
+fn dropped_answers_are_path_loss_down() {
     let _alone = alone();
     let down = Faults { drop: TENTH, ..Faults::default() };
     for values in ["fixed:300", "fixed:20000"] {
@@ -107,7 +107,7 @@ fn dropped_answers_are_unexplained_down() {
         let flags = ["--items", "500", "--values", values, "--path-mtu", "1500", "--timeout", PATIENT];
         let (_relay, mut rig) = rig_behind(&server, Faults::default(), down, &flags);
         let result = in_step(&mut rig);
-        check_lost_down(&result, Cause::Unexplained);
+        check_lost_down(&result, Cause::PathLoss);
     }
 }
 

@@ -5,7 +5,10 @@
 //! Near the limit's onset the very ones are lost that the bucket loses, which the table of predicted against observed losses tells. Far above it
 //! which ones they are hangs on fractions of a token, but how many of each hundred is told far more exactly than chance would have it.
 
-use super::limits::{BISECTIONS, NORMAL_95, REPLAYED_FOR_DEPTH_MAX, REPLAYED_MAX};
+use super::limits::{
+    BISECTIONS, BISECTIONS_FOR_DEPTH, LOSSES_FOR_DEPTH, NORMAL_95, OFF_TARGET_MAX, REPLAYED_FOR_DEPTH_MIN,
+    REPLAYED_MAX,
+};
 use super::numbers::falling_root;
 
 /// Lost or passed things, whichever are rarer, that a group has: enough to be nearly normal.
@@ -73,8 +76,9 @@ impl Agreement {
 
     /// Log of the odds against losses that know nothing of the bucket.
     fn log_odds(&self) -> f64 {
-        // Two questions were asked, and the better answer is taken.
-        self.by_table().max(self.by_groups) - 2f64.ln()
+        // Two questions were asked, and the better answer is taken; the very ones it must tell of most.
+        let table = if self.both >= self.observed() / 2.0 { self.by_table() } else { 0.0 };
+        table.max(self.by_groups) - 2f64.ln()
     }
 
     /// Log of the likelihood ratio for dependence (half of the G statistic); negative where they exclude each other.
@@ -96,23 +100,27 @@ impl Agreement {
 /// nothing, or nothing else, was lost.
 pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64) -> Option<Fit> {
     let charges = &charges[..charges.len().min(REPLAYED_MAX)];
-    let sample = &charges[..charges.len().min(REPLAYED_FOR_DEPTH_MAX)];
-    let fitted = |charges: &[Charge], depth: f64| {
-        let (limit, mut agreement) = matched(charges, depth, by_chance)?;
+    let sample = &charges[..sample_length(charges)];
+    let fitted = |charges: &[Charge], depth: f64, halvings: u32| {
+        let (limit, mut agreement) = matched(charges, depth, by_chance, halvings)?;
         agreement.by_groups = by_groups(charges, limit, depth);
         Some((depth, limit, agreement, agreement.log_odds()))
     };
-    let best = depths
-        .iter()
-        .filter_map(|depth| fitted(sample, *depth))
-        .max_by(|a, b| a.3.total_cmp(&b.3))
-        .or_else(|| fitted(charges, *depths.first()?))?;
-    let (depth, limit, agreement, log_odds) =
-        if sample.len() == charges.len() { best } else { fitted(charges, best.0)? };
+    // Every third depth first, and then those beside the best of them.
+    let tried = |places: &mut dyn Iterator<Item = usize>| {
+        let fits =
+            places.filter_map(|at| Some((at, fitted(sample, *depths.get(at)?, BISECTIONS_FOR_DEPTH)?)));
+        fits.max_by(|a, b| a.1.3.total_cmp(&b.1.3))
+    };
+    let coarse = tried(&mut (0..depths.len()).step_by(3))?;
+    let beside = (coarse.0.saturating_sub(2)..coarse.0 + 3).filter(|at| *at != coarse.0);
+    let fine = tried(&mut beside.into_iter()).filter(|fine| fine.1.3 > coarse.1.3);
+    let depth = fine.map_or(coarse.1.0, |fine| fine.1.0);
+    let (_, limit, agreement, log_odds) = fitted(charges, depth, BISECTIONS)?;
     // A count of losses that disagree in either sense is how far the number matched may be off.
     let slack = NORMAL_95 * (agreement.predicted_only + agreement.observed_only).sqrt().max(1.0);
     let target = agreement.observed() - by_chance * known(charges);
-    let at = |lost: f64| limit_for(charges, depth, lost.max(0.5), limit);
+    let at = |lost: f64| limit_for(charges, depth, lost.max(0.5), BISECTIONS_FOR_DEPTH, limit);
     Some(Fit {
         limit,
         interval: (at(target + slack).min(limit), at(target - slack).max(limit)),
@@ -122,24 +130,35 @@ pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64) -> Option<
     })
 }
 
+/// How much of what was sent is replayed to find the depth: what holds a few hundred losses.
+fn sample_length(charges: &[Charge]) -> usize {
+    let lost =
+        charges.iter().enumerate().filter(|(_, charge)| charge.lost == Some(true)).nth(LOSSES_FOR_DEPTH);
+    lost.map_or(charges.len(), |(at, _)| at + 1)
+        .clamp(REPLAYED_FOR_DEPTH_MIN.min(charges.len()), charges.len())
+}
+
 fn known(charges: &[Charge]) -> f64 {
     charges.iter().filter(|charge| charge.lost.is_some()).count() as f64
 }
 
-/// The limit at which a bucket of this depth loses as many as were lost.
-fn matched(charges: &[Charge], depth: f64, by_chance: f64) -> Option<(f64, Agreement)> {
+/// The limit at which a bucket of this depth loses as many as were lost; none where no limit does.
+fn matched(charges: &[Charge], depth: f64, by_chance: f64, halvings: u32) -> Option<(f64, Agreement)> {
     let lost = charges.iter().filter(|charge| charge.lost == Some(true)).count() as f64;
     let target = lost - by_chance * known(charges);
     if target < 1.0 {
         return None;
     }
-    let limit = limit_for(charges, depth, target, 0.0);
-    Some((limit, replay(charges, limit, depth)))
+    let limit = limit_for(charges, depth, target, halvings, 0.0);
+    let agreement = replay(charges, limit, depth);
+    // A shallow bucket loses of each crowd, however high its limit.
+    let off = (agreement.predicted() - target).abs();
+    (off <= 3.0 + OFF_TARGET_MAX * target).then_some((limit, agreement))
 }
 
-fn limit_for(charges: &[Charge], depth: f64, target: f64, near: f64) -> f64 {
+fn limit_for(charges: &[Charge], depth: f64, target: f64, halvings: u32, near: f64) -> f64 {
     let most = if near > 0.0 { near * 2.0 } else { demand(charges) };
-    falling_root(near / 2.0, most, BISECTIONS, |limit| replay(charges, limit, depth).predicted() - target)
+    falling_root(near / 2.0, most, halvings, |limit| replay(charges, limit, depth).predicted() - target)
 }
 
 /// Tokens a second that would let everything through, however it came.

@@ -46,7 +46,7 @@ impl Counted {
 }
 
 /// Takes the large answers whose fragments found no memory at the client.
-pub(super) fn overflowed(case: &mut Case<'_>, step: &Step, counters: &SizeCounters) {
+pub(super) fn overflowed(case: &mut Case<'_>, wire: &Wire, counters: &SizeCounters) {
     let client = &case.books.client.host;
     if case.books.stage.shared_counters {
         return;
@@ -61,13 +61,22 @@ pub(super) fn overflowed(case: &mut Case<'_>, step: &Step, counters: &SizeCounte
         return;
     }
     // Above its memory's mark the kernel refuses each fragment that comes, and counts each.
-    let each = counters.fragments_arrived.unwrap_or(2 * step.reads) as f64 / step.reads.max(1) as f64;
+    let population = &case.books.population;
+    let cut = |index: usize| wire.packets(index as u32 * population.size_bin_bytes) > 1;
+    let answers: u64 = population
+        .by_size
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| cut(*index))
+        .map(|(_, counts)| counts.reads)
+        .sum();
+    let each = counters.fragments_arrived.unwrap_or(2 * answers) as f64 / answers.max(1) as f64;
     let reads = (refused as f64 / each.clamp(1.0, 64.0)).round() as u64;
     let large: Vec<_> = case
         .open
         .iter()
         .enumerate()
-        .filter(|(_, open)| open.direction != Direction::Up && open.loss.value_bytes >= step.from_bytes)
+        .filter(|(_, open)| open.direction != Direction::Up && wire.packets(open.loss.value_bytes) > 1)
         .map(|(index, open)| (open.loss.intended_ns, index))
         .collect();
     let chosen = crowded(large, reads as usize);

@@ -30,12 +30,19 @@ pub(super) const SILENT_CHANCE_MIN: f64 = 0.05;
 pub(super) const SILENT_NS_MIN: u64 = 100_000_000;
 /// Loss above which everything counts as lost: what is left may be a route that changed, or an answer just before.
 pub(super) const ALL_LOST: f64 = 0.97;
-/// Answers replayed to find a bucket's depth: enough to know it, few enough to cost milliseconds.
-pub(super) const REPLAYED_FOR_DEPTH_MAX: usize = 30_000;
-/// Answers replayed to find a limit (two seconds at 200,000 a second): it is known to a thousandth long before.
+/// Losses that what is replayed to find a bucket's depth holds, and how much it is at least: enough to know it, few enough to cost
+/// milliseconds.
+pub(super) const LOSSES_FOR_DEPTH: usize = 300;
+/// See [`LOSSES_FOR_DEPTH`].
+pub(super) const REPLAYED_FOR_DEPTH_MIN: usize = 3_000;
+/// Things sent that are replayed to find a limit (two seconds at 200,000 a second): it is known to a thousandth long before.
 pub(super) const REPLAYED_MAX: usize = 400_000;
-/// Halvings of an interval of rates, which end within a ten-thousandth of it.
-pub(super) const BISECTIONS: u32 = 22;
+/// Halvings of an interval of rates, which end within a millionth of it.
+pub(super) const BISECTIONS: u32 = 20;
+/// The same while the depth is not known yet: within a four-thousandth.
+pub(super) const BISECTIONS_FOR_DEPTH: u32 = 12;
+/// Share by which the losses of a bucket that fits may differ from those seen: what is left when halving ends, and no more.
+pub(super) const OFF_TARGET_MAX: f64 = 0.02;
 /// Bytes of an IPv4 header and of UDP's.
 pub(super) const IPV4_UDP_BYTES: u32 = 28;
 /// Bytes of an IPv6 header and of UDP's.

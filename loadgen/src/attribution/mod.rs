@@ -157,6 +157,9 @@ fn blame_generator(shares: &mut Attribution) {
             (reads, failed) = (reads + share.reads, failed + share.failed);
         }
     }
+    if reads == 0 {
+        return;
+    }
     let share = shares.entry((Cause::GeneratorLimited, Direction::Host)).or_default();
     share.confidence = if share.reads > reads { share.confidence } else { BLAMED };
     (share.reads, share.failed) = (share.reads + reads, share.failed + failed);

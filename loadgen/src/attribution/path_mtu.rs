@@ -6,7 +6,7 @@
 use super::case::{Case, Wire};
 use super::limits::LOG_ODDS_MIN;
 use super::numbers::confidence;
-use super::sizes::{SizeCounters, Step};
+use super::sizes::SizeCounters;
 use super::traffic;
 use super::{Cause, Direction, Estimate};
 
@@ -25,12 +25,10 @@ fn told(share: &mut super::Share, path_mtu: u32) {
 }
 
 /// Takes the large answers that were lost while ICMP was on its way.
-pub(super) fn learned(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounters) {
+pub(super) fn learned(case: &mut Case<'_>, wire: &Wire, counters: &SizeCounters) {
     let Some(told_times) = counters.too_big.filter(|messages| *messages > 0) else { return };
     let path_mtu = case.books.stage.path_mtu_down.unwrap_or(wire.mtu);
-    let large = |value_bytes: u32| {
-        wire.ip_bytes(value_bytes) > path_mtu && value_bytes >= step.from_bytes.min(path_mtu)
-    };
+    let large = |value_bytes: u32| wire.ip_bytes(value_bytes) > path_mtu;
     let answers = traffic::answers(case);
     let sent_large = answers.as_ref().map(|answers| {
         answers.iter().filter(|sent| sent.datagrams == 1 && sent.payload + wire.headers > path_mtu).count()

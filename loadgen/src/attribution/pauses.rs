@@ -25,8 +25,8 @@ pub(super) fn estimate(case: &mut Case<'_>) {
         let share = (server.busiest_worker_ns as f64 / books.stage.duration_ns.max(1) as f64).min(1.0);
         format!("the server's busiest worker used {:.0} % of a CPU", share * 100.0)
     });
-    let pauses =
-        server.iter().any(|key| case.shares.contains_key(key)).then(|| of_server(case)).unwrap_or_default();
+    let blamed = server.iter().any(|key| case.shares.contains_key(key));
+    let pauses = if blamed { of_server(case) } else { Vec::new() };
     for key in &server {
         let Some(share) = case.shares.get_mut(key) else { continue };
         write(share, &pauses, "the server's worker");

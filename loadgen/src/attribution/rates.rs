@@ -117,7 +117,9 @@ fn passed(sent: &[Sent], size: impl Fn(&Sent) -> f64) -> (f64, f64) {
 /// Takes what chance lost, unless it was but a few moments.
 fn chance(case: &mut Case<'_>, direction: Direction, mut at_ns: Vec<u64>, wire: &Wire) {
     at_ns.sort_unstable();
-    let episodes = 1 + at_ns.windows(2).filter(|pair| pair[1] - pair[0] > EPISODE_NS).count() as u64;
+    let mut moments: Vec<_> = at_ns.iter().map(|at| at / EPISODE_NS).collect();
+    moments.dedup();
+    let episodes = moments.len() as u64;
     if episodes < EPISODES_MIN {
         return;
     }

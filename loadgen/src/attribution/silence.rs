@@ -67,6 +67,8 @@ fn take(case: &mut Case<'_>, (first, end): Stretch, window_ns: u64) {
     let whole = case.books.population.flows.iter().filter_map(|flow| flow.last_whole_ns).max();
     let begin_after = whole.filter(|whole| last_window && *whole < from);
     let from = begin_after.map_or(from, |whole| whole + 1);
+    // The windows that it begins and ends in hold whole reads too.
+    let (from, to) = (from.saturating_sub(window_ns), to.saturating_add(window_ns));
     let (mut begin, mut until) = (u64::MAX, 0);
     let inside = |at: u64| at >= from && at < to;
     for open in case.open.iter().filter(|open| inside(open.loss.intended_ns)) {

@@ -81,10 +81,8 @@ pub(super) fn settle(case: &mut Case<'_>) {
     }
     let counters = SizeCounters::of(case);
     path_mtu::refused(case);
-    if let Some(step) = step(case, &wire) {
-        fragments::overflowed(case, &step, &counters);
-        path_mtu::learned(case, &wire, &step, &counters);
-    }
+    fragments::overflowed(case, &wire, &counters);
+    path_mtu::learned(case, &wire, &counters);
     let Some(step) = step(case, &wire).filter(|step| exceeds_chance(case, &wire, step)) else { return };
     if step.all_lost() {
         vanished(case, &wire, &step, &counters);
@@ -132,7 +130,28 @@ pub(super) fn step(case: &Case<'_>, wire: &Wire) -> Option<Step> {
         }
         (reads_below, lost_below) = (reads_below + bin_reads, lost_below + bin_lost);
     }
-    best.filter(|step| step.log_odds - places.ln() >= LOG_ODDS_MIN)
+    let step = best.filter(|step| step.log_odds - places.ln() >= LOG_ODDS_MIN)?;
+    Some(sharpened(case, step, width, bins[(step.from_bytes / width) as usize - 1]))
+}
+
+/// The step may lie within the bin below it: its losses then are above the step, if they are far more than the loss below.
+fn sharpened(case: &Case<'_>, step: Step, width: u32, (bin_reads, bin_lost): (u64, u64)) -> Step {
+    let below = (step.lost_below - bin_lost) as f64 / (step.reads_below - bin_reads).max(1) as f64;
+    let expected = (below * bin_reads as f64).max(0.5);
+    if (bin_lost as f64) < expected + (2.0 * LOG_ODDS_MIN * expected).sqrt() {
+        return step;
+    }
+    let in_bin = step.from_bytes - width..step.from_bytes;
+    let lost = case.open_towards(Direction::Down).map(|open| open.loss.value_bytes);
+    let from_bytes = lost.filter(|bytes| in_bin.contains(bytes)).min().unwrap_or(step.from_bytes);
+    Step {
+        from_bytes,
+        reads: step.reads + bin_lost,
+        lost: step.lost + bin_lost,
+        reads_below: step.reads_below - bin_lost,
+        lost_below: step.lost_below - bin_lost,
+        ..step
+    }
 }
 
 /// Whether more was lost above the step than chance would, at the loss below it and the packets that the answers above it have.
