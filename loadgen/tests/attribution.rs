@@ -61,7 +61,9 @@ fn check_lost_up(result: &StageResult, cause: Cause, injected: &AtomicU64, asked
     let lost = lost_by(result, cause, Direction::Up);
     assert!((1..=injected).contains(&lost), "{lost} of {injected}");
     let of_path = result.causes.iter().filter(|report| !LATE.contains(&report.cause) && report.failed > 0);
-    let mut others = of_path.filter(|report| (report.cause, report.direction) != (cause, Direction::Up));
+    // A few that a busy machine loses beside are called unexplained.
+    let accused = of_path.filter(|report| report.cause != Cause::Unexplained);
+    let mut others = accused.filter(|report| (report.cause, report.direction) != (cause, Direction::Up));
     assert!(asked_again || others.next().is_none());
 }
 

@@ -31,7 +31,7 @@ fn a_hundred_thousand_reads_end_once_and_right() {
     assert!(once.stage.rerequests > 0 && once.stage.reordered > 0 && once.stage.duplicates > 0);
     for direction in [Direction::Up, Direction::Down] {
         assert!(lost_by(&once, Cause::PathCorruption, direction) > 0, "{direction:?}");
-        assert!(lost_by(&once, Cause::Unexplained, direction) > 0, "{direction:?}");
+        assert!(lost_by(&once, Cause::PathLoss, direction) > 0, "{direction:?}");
     }
     for counts in [&relay.up, &relay.down] {
         let faults = [&counts.dropped, &counts.duplicated, &counts.reordered, &counts.flipped];

@@ -304,8 +304,10 @@ fn what_goes_wrong_fails_its_reads_and_is_named() {
             assert_eq!(result.stage.answered, 0, "{protocol} {mood:?}");
         }
         // All directions together: what came of an answer tells some of them apart.
-        let unexplained = [Direction::Up, Direction::Down, Direction::Host]
-            .map(|way| lost_by(&result, Cause::Unexplained, way));
+        // Where nothing at all came back from the first read to the last, that is silence.
+        let unexplained = [Direction::Up, Direction::Down, Direction::Host].map(|way| {
+            lost_by(&result, Cause::Unexplained, way) + lost_by(&result, Cause::ServerSilent, way)
+        });
         assert!(unexplained.iter().sum::<u64>() > 0, "{protocol} {mood:?}");
         let said =
             result.causes.iter().flat_map(|cause| &cause.evidence).any(|words| words.contains(evidence));
