@@ -70,7 +70,7 @@ fn a_server_may_go_and_come_and_a_signal_brings_the_summary() {
     let first = server(ports);
     let address = format!("127.0.0.1:{}", ports.0);
     let args = ["--server", &address, "--interval", "1s", "--rate", "50", "--json", json.to_str().unwrap()];
-    let mut child = watch(&args).arg("--slo").arg("failures=99%,p99=10s").spawn().unwrap();
+    let child = watch(&args).arg("--slo").arg("failures=99%,p99=10s").spawn().unwrap();
     wait_for(&json, "an interval", |all| !all.is_empty());
     drop(first);
     wait_for(&json, "silence", |all| all.iter().any(|it| it["server_answers"] == false));
