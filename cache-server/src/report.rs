@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use shingle_proto::wire::DropReason;
-use shingle_udp::counters::Snapshot;
+use shingle_udp::counters::{Snapshot, device_counters};
 use shingle_udp::realtime_ns;
 
 use crate::limits::SIZE_CLASS_BYTES;
@@ -30,7 +30,7 @@ pub(crate) fn report_to(shared: &Shared, peer: IpAddr) -> StatsReport {
 /// The server's statistics now. Reads the kernel's counters of the calling thread's network namespace.
 pub(crate) fn report(shared: &Shared) -> StatsReport {
     let mut missing = Vec::new();
-    let kernel = match Snapshot::read() {
+    let mut kernel = match Snapshot::read() {
         Ok(snapshot) => {
             missing.extend_from_slice(&snapshot.missing);
             snapshot.flat()
@@ -40,6 +40,7 @@ pub(crate) fn report(shared: &Shared) -> StatsReport {
             BTreeMap::new()
         }
     };
+    kernel.extend(device_counters(&mut missing));
     let ports: Vec<PortReport> = shared.ports.iter().map(port_report).collect();
     let mut drops = BTreeMap::<String, u64>::new();
     for (reason, count) in ports.iter().flat_map(|port| &port.workers).flat_map(|worker| &worker.drops) {

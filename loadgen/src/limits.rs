@@ -131,6 +131,14 @@ pub const WARM_UP: Duration = Duration::from_millis(500);
 pub const REASSEMBLY_WAIT_MAX: Duration = Duration::from_secs(31);
 /// How long a TCP connection to the server may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often this host's counters are looked at while a stage runs: often enough to see bursts of a pause, at 50 us a look.
+pub const CLIENT_LOOK_INTERVAL_NS: u64 = 100_000_000;
+/// Most looks of a stage, longer ones being looked at less often: 1 MB.
+pub const SERIES_ROWS_MAX: u64 = 1200;
+/// How often the server is asked for its statistics while a stage runs: each time costs it some 300 us.
+pub const SERVER_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long it may take to answer: silence is news after that.
+pub const SERVER_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest search for the datagram size before the first stage: a clean path takes well under a second, one that loses a fifth about
 /// three.
 pub const SEARCH_TIME_MAX: Duration = Duration::from_secs(5);

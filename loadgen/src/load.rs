@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::record::ServerFacts;
 use crate::seeding;
 use crate::stage::PathFacts;
-use crate::target::{Placement, Target};
+use crate::target::{Dial, Placement, Target};
 use crate::workload::{Among, ItemSpace, KeySampler};
 
 /// A server with its workers.
@@ -147,6 +147,14 @@ impl Load {
         matches!(self, Self::Shingle(target, _) if target.welcome().receipts)
     }
 
+    /// What another control connection to the server takes, where there are such.
+    pub(crate) fn dial(&self) -> Option<Dial> {
+        match self {
+            Self::Shingle(target, _) => Some(target.dial()),
+            Self::MemcachedUdp(..) | Self::MemcachedTcp(..) => None,
+        }
+    }
+
     /// Stores the items unless the server holds them already.
     ///
     /// # Errors
@@ -219,7 +227,7 @@ impl Load {
             workers.iter().flat_map(|worker| &worker.flows).flat_map(C::counters)
         }
         match self {
-            Self::Shingle(target, workers) => Reading::take(workers, &mut target.control),
+            Self::Shingle(target, workers) => Reading::take(workers, target),
             Self::MemcachedUdp(server, workers) => Reading::of_memcached(counters(workers), server),
             Self::MemcachedTcp(server, workers) => Reading::of_memcached(counters(workers), server),
         }
@@ -231,8 +239,9 @@ impl Load {
         cursor: &ReceiptCursor,
         gaps: &mut Vec<String>,
     ) -> Option<crate::attribution::Receipts> {
+        let flows = self.flows().into_iter().map(|(number, ..)| number).collect();
         match self {
-            Self::Shingle(target, _) => cursor.fetch(&mut target.control, gaps),
+            Self::Shingle(target, _) => cursor.fetch(&mut target.control, &flows, gaps),
             Self::MemcachedUdp(..) | Self::MemcachedTcp(..) => None,
         }
     }

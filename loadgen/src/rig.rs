@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use shingle_proto::client::ClientConfig;
 use shingle_server::Pause;
+use shingle_server::stats::PathReport;
 
-use crate::books::{Reading, ReceiptCursor};
+use crate::books::{Asker, ReceiptCursor, Risen, Watch};
 use crate::embedded::Site;
 use crate::engine::{Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
 use crate::error::Error;
@@ -42,6 +43,8 @@ pub struct Rig {
     stages: u64,
     /// IP packets that a read took in the last stage.
     packets_a_read: f64,
+    /// Asks the server meanwhile, where it can be asked.
+    asker: Option<Asker>,
 }
 
 /// Connects or starts the server, and stores the items where they are not.
@@ -193,6 +196,7 @@ impl Rig {
             options: options.clone(),
             keys: options.keys.unwrap_or(space.default_keys()),
             host: host_facts(options, &load),
+            asker: load.dial().and_then(Asker::start),
             load,
             space,
             watched_cpus,
@@ -239,12 +243,19 @@ impl Rig {
         let before = self.load.reading();
         let cursor = self.load.keeps_receipts().then(|| ReceiptCursor::at_end(before.server())).flatten();
         let ticker = progress.stage(pace, duration);
-        let tick = |elapsed_s| ticker.at(elapsed_s);
+        let watch = Watch::begin(&before, self.load.placement(), self.asker.as_ref(), spec.duration_ns);
+        let tick = |elapsed_s| {
+            ticker.at(elapsed_s);
+            watch.tick(elapsed_s);
+        };
         let outcome = self.load.run_stage(&spec, &self.space, &self.watched_cpus, &tick)?;
         ticker.finish_quietly();
         self.load.check_alive()?;
         let lab = self.lab_reading()?.zip(lab_before).map(|(now, before)| now.since(&before));
-        Ok(self.settle(&spec, outcome, &before, cursor, lab))
+        let after = self.load.reading();
+        let mut risen = after.since(&before, self.load.placement());
+        watch.end(outcome.start_ns, &mut risen);
+        Ok(self.settle(&spec, outcome, (risen, after.path()), cursor, lab))
     }
 
     /// Lets the load go on for a moment without a word of it. In a laboratory nothing of what ran before is felt after it: both ends
@@ -307,12 +318,10 @@ impl Rig {
         &mut self,
         spec: &StageSpec,
         outcome: StageOutcome,
-        before: &Reading,
+        (mut risen, path): (Risen, PathReport),
         cursor: Option<ReceiptCursor>,
         mut lab: Option<LabFigures>,
     ) -> StageResult {
-        let after = self.load.reading();
-        let mut risen = after.since(before, self.load.placement());
         self.packets_a_read = risen.packets() as f64 / outcome.tally.scheduled.max(1) as f64;
         if let Some(lab) = &mut lab {
             lab.packets_per_s = risen.packets() as f64 / (spec.duration_ns as f64 / 1e9);
@@ -333,8 +342,8 @@ impl Rig {
             lab,
             flows: self.load.flows(),
             path: PathFacts {
-                server_mtu: after.path().interface_mtu,
-                path_mtu_down: after.path().path_mtu,
+                server_mtu: path.interface_mtu,
+                path_mtu_down: path.path_mtu,
                 ..self.load.path_facts()
             },
         })

@@ -2,8 +2,9 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
-use shingle_client::control::{Control, Welcome};
+use shingle_client::control::{Control, ControlError, Welcome};
 use shingle_proto::limits::{DATAGRAM_BYTES_MAX, VALUE_BYTES_MAX_DEFAULT, datagram_bytes};
 use shingle_proto::wire::{Port, Strategy};
 
@@ -33,6 +34,24 @@ pub struct Target {
     /// The server, if it lives in this process: it runs until all who hold it are gone.
     embedded: Option<Arc<Embedded>>,
     address: String,
+    dial: Dial,
+}
+
+/// What another control connection to a server takes.
+#[derive(Clone, Debug)]
+pub(crate) struct Dial {
+    address: SocketAddr,
+    token: Vec<u8>,
+}
+
+impl Dial {
+    /// Connects, and waits at most so long for each answer.
+    ///
+    /// # Errors
+    /// Those of [`Control::connect`].
+    pub(crate) fn connect(&self, timeout: Duration) -> Result<Control, ControlError> {
+        Control::connect(&self.address.to_string(), &self.token, timeout)
+    }
 }
 
 /// Where the server runs, seen from the generator: what counters and CPUs they share.
@@ -174,7 +193,22 @@ impl Target {
         let is_here = UdpSocket::bind((peer.ip(), 0)).is_ok();
         let placement = if is_here { Placement::SameHost } else { Placement::Apart };
         let address = address.to_owned();
-        Ok(Self { control, ports, datagram_max, interface_mtu, placement, embedded: None, address })
+        let dial = Dial { address: peer, token: token.to_vec() };
+        Ok(Self { control, ports, datagram_max, interface_mtu, placement, embedded: None, address, dial })
+    }
+
+    /// What another control connection takes.
+    pub(crate) fn dial(&self) -> Dial {
+        self.dial.clone()
+    }
+
+    /// Connects anew after the control connection was lost: to the server that is there now.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn redial(&mut self) -> Result<(), ControlError> {
+        self.control = self.dial.connect(limits::CONNECT_TIMEOUT)?;
+        Ok(())
     }
 
     /// Refuses values that no datagram takes on a port that answers in one: all their reads would fail.

@@ -246,11 +246,11 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
         path_datagram_bytes: target.datagram_max.into(),
         pause: None,
     };
-    let before = Reading::take(&workers, &mut target.control);
+    let before = Reading::take(&workers, &mut target);
     let outcome = engine::run_stage(&mut workers, &spec, &space, &[], &|_| ()).unwrap();
-    let mut risen = Reading::take(&workers, &mut target.control).since(&before, Placement::Embedded);
+    let mut risen = Reading::take(&workers, &mut target).since(&before, Placement::Embedded);
     let cursor = ReceiptCursor::at_end(before.server()).unwrap();
-    let receipts = cursor.fetch(&mut target.control, &mut risen.gaps);
+    let receipts = cursor.fetch(&mut target.control, &[0].into(), &mut risen.gaps);
     let flows = vec![(0, port, to.port())];
     let facts = stage::Facts {
         spec: &spec,

@@ -1,7 +1,10 @@
-//! The books of a stage hold what each host really counted. Needs laboratories: skipped, and said so, where this machine allows none, unless
-//! SHINGLE_REQUIRE_LAB=1.
+//! The books of a stage hold what each host really counted, and say what they could not learn. What needs laboratories is skipped, and said so,
+//! where this machine allows none, unless SHINGLE_REQUIRE_LAB=1.
+
+mod relay;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use clap::Parser as _;
@@ -14,6 +17,7 @@ use shingle_loadgen::progress::Progress;
 use shingle_loadgen::rig::Rig;
 use shingle_loadgen::stage::StageResult;
 use shingle_netlab::skip;
+use shingle_server::{Config, PortConfig, Server};
 
 /// One laboratory at a time: they share the CPUs.
 static ONE: Mutex<()> = Mutex::new(());
@@ -76,4 +80,87 @@ fn each_hosts_counters_are_its_own_and_the_server_tells_its_path() {
         let facts = &books.stage;
         assert_eq!((facts.client_mtu, facts.server_mtu, facts.path_mtu_down), (1500, Some(9001), Some(1500)));
     }
+}
+
+#[test]
+fn counters_are_looked_at_while_the_stage_runs() {
+    let _alone = alone();
+    let words = "--lab fragment-limit --set limit=20 --strategy kernel-pmtud --values fixed:3000";
+    let Some(result) = stage(words, 500.0, Duration::from_secs(3)) else { return };
+    let books = books(&result);
+    let server = &books.server.as_ref().expect("it was asked at both ends").host;
+    for (host, name, looks) in [(&books.client.host, "Ip.ReasmReqds", 5), (server, "Ip.FragCreates", 1)] {
+        let column = host.series.names.iter().position(|column| column == name).expect(name);
+        let rows = &host.series.rows;
+        assert!(rows.len() >= looks, "{} looks", rows.len());
+        assert!(rows.is_sorted_by_key(|(at_ns, _)| *at_ns), "{rows:?}");
+        assert!(rows.is_sorted_by_key(|(_, row)| row[column]), "{rows:?}");
+        let last = rows[rows.len() - 1].1[column];
+        assert!(last > 0 && last <= risen(host, name), "{last} of {}", risen(host, name));
+    }
+    assert!(result.stage.gaps.is_empty(), "{:?}", result.stage.gaps);
+}
+
+/// A server killed in mid-run and started again on its ports, between two of the looks at it.
+#[test]
+fn a_restart_in_mid_run_is_told_and_its_counters_are_not_used() {
+    let _alone = alone();
+    let server = relay::server();
+    let config = Config {
+        tcp_port: server.tcp_addr().port(),
+        udp_ports: server.ports().iter().map(|port| PortConfig::new(port.port, port.strategy)).collect(),
+        ..relay::config()
+    };
+    let mut rig = relay::rig(&server, &["--items", "1k", "--timeout", "50ms"]);
+    let restart = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(1300));
+        server.stop();
+        Server::start(config).expect("its ports are free again")
+    });
+    let result = relay::steady(&mut rig, 1000.0, Duration::from_secs(3));
+    let _server = restart.join().unwrap();
+    let gaps = &result.stage.gaps;
+    assert!(gaps.iter().any(|gap| gap.contains("restarted during the stage")), "{gaps:?}");
+    assert!(gaps.iter().any(|gap| gap.contains("around its restart between")), "{gaps:?}");
+    assert!(!result.server_gone && result.stage.misses > 0, "the new server is there, and empty");
+    assert!(result.books.iter().all(|books| books.server.is_none() && books.receipts.is_none()));
+    assert!(!result.stage.counters.contains_key("server.requests"), "{:?}", result.stage.counters);
+
+    let after = relay::steady(&mut rig, 1000.0, Duration::from_millis(200));
+    assert_eq!(after.stage.counters["server.gets"], after.stage.sent, "{:?}", after.stage.gaps);
+}
+
+#[test]
+fn a_server_that_is_gone_is_told_with_the_time() {
+    let _alone = alone();
+    let server = relay::server();
+    let mut rig = relay::rig(&server, &["--items", "1k", "--timeout", "50ms"]);
+    let stop = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(1300));
+        server.stop();
+    });
+    let result = relay::steady(&mut rig, 1000.0, Duration::from_millis(2500));
+    stop.join().unwrap();
+    let gaps = &result.stage.gaps;
+    assert!(result.server_gone && result.stage.failed > 0);
+    assert!(gaps.iter().any(|gap| gap.starts_with("the server's counters from")), "{gaps:?}");
+}
+
+/// Two generators on one server: each has its own receipts.
+#[test]
+fn receipts_of_another_generator_are_left_out() {
+    let _alone = alone();
+    let server = relay::server();
+    let faults = relay::Faults { drop: 0.2, ..relay::Faults::NONE };
+    let flags = ["--items", "100", "--timeout", "300ms", "--values", "fixed:100"];
+    let (_relay, mut rig) = relay::rig_behind(&server, relay::Faults::NONE, faults, &flags);
+    let mut other = relay::rig(&server, &flags);
+    let beside = thread::spawn(move || relay::steady(&mut other, 1000.0, Duration::from_secs(1)));
+    let result = relay::steady(&mut rig, 500.0, Duration::from_secs(1));
+    beside.join().unwrap();
+    let books = books(&result);
+    let receipts = books.receipts.as_ref().expect("they are kept");
+    let flows: Vec<_> = books.population.flows.iter().map(|flow| flow.flow).collect();
+    assert!(receipts.all.iter().all(|receipt| flows.contains(&receipt.flow)));
+    assert_eq!((receipts.all.len(), receipts.overwritten), (500, 0));
 }

@@ -1,30 +1,35 @@
 //! Both hosts' books around a stage: what every counter rose by, and the server's receipts.
 
+mod asker;
 mod flows;
 mod kernel;
 mod receipts;
+mod series;
 mod server;
+mod watch;
 
 use std::collections::BTreeMap;
 
-use shingle_client::control::Control;
 use shingle_proto::client::ServerState;
 use shingle_server::stats::{PathReport, StatsReport};
-use shingle_udp::counters::Snapshot;
+use shingle_udp::counters::{Snapshot, device_counters};
 
+pub(crate) use self::asker::Asker;
 use self::flows::FlowCounters;
 use self::kernel::Named;
 pub use self::receipts::ReceiptCursor;
 use self::server::Report;
+pub use self::watch::Watch;
 use crate::attribution::{ClientBooks, ServerBooks};
 use crate::engine::Worker;
 use crate::hostload::{CpuTimes, HostLoad};
 use crate::memcached;
-use crate::target::Placement;
+use crate::target::{Placement, Target};
 
 /// Both hosts' counters at one moment.
 pub struct Reading {
     kernel: Option<Snapshot>,
+    devices: Named,
     flows: FlowCounters,
     server: Option<Report>,
     memcached: Option<memcached::books::Reading>,
@@ -62,16 +67,15 @@ impl Risen {
 
 impl Reading {
     /// Reads everything now. Whatever cannot be had is a gap, not an error: the load goes on.
-    pub fn take(workers: &[Worker], control: &mut Control) -> Self {
+    pub fn take(workers: &[Worker], target: &mut Target) -> Self {
         let mut reading = Self::of_this_host(FlowCounters::of_workers(workers));
         reading.draining = workers
             .iter()
             .flat_map(|worker| &worker.flows)
             .any(|flow| flow.core.server_state() == ServerState::Draining);
         let gaps = &mut reading.gaps;
-        reading.server = Report::ask(control)
-            .map_err(|(error, _)| gaps.push(format!("statistics of the server: {error}")))
-            .ok();
+        reading.server =
+            ask(target).map_err(|error| gaps.push(format!("statistics of the server: {error}"))).ok();
         let missing = reading.server.iter().flat_map(|report| &report.stats.missing);
         gaps.extend(missing.map(|name| format!("{name} of the server's host")));
         reading
@@ -100,7 +104,19 @@ impl Reading {
                 .flat_map(|snapshot| &snapshot.missing)
                 .map(|file| format!("/proc/net/{file} of this host")),
         );
-        Self { kernel, flows, server: None, memcached: None, cpu: CpuTimes::read(), draining: false, gaps }
+        let mut missing = Vec::new();
+        let devices = device_counters(&mut missing);
+        gaps.extend(missing.iter().map(|name| format!("{name} of this host")));
+        Self {
+            kernel,
+            devices,
+            flows,
+            server: None,
+            memcached: None,
+            cpu: CpuTimes::read(),
+            draining: false,
+            gaps,
+        }
     }
 
     /// The server's statistics, if they could be had.
@@ -140,13 +156,13 @@ impl Reading {
     }
 
     fn client_since(&self, earlier: &Self, flows: &FlowCounters, placement: Placement, risen: &mut Risen) {
-        let mut kernel = Named::new();
+        let mut kernel = kernel::risen(&self.devices, &earlier.devices, "this host", &mut risen.gaps);
         if let (Some(now), Some(before)) = (&self.kernel, &earlier.kernel) {
             let delta = now.since(before);
             risen.gaps.extend(delta.reset.iter().map(|name| kernel::went_back(name, "this host")));
-            put(&mut risen.counters, "client.", &delta.counters);
-            kernel = delta.counters;
+            kernel.extend(delta.counters);
         }
+        put(&mut risen.counters, "client.", &kernel);
         let host = kernel::of_one_host(&kernel, placement);
         let (kernel_checksum_drops, socket_drops) = kernel::split_drops(flows.get("socket_drops"), &host);
         risen.client = ClientBooks {
@@ -180,6 +196,16 @@ impl Reading {
                 .extend(rise.counters.into_iter().map(|(name, count)| (format!("server.{name}"), count)));
         }
     }
+}
+
+/// Asks the server; where it closed the connection, as one that ended did, the one that may be there now.
+fn ask(target: &mut Target) -> Result<Report, String> {
+    let first = match Report::ask(&mut target.control) {
+        Err(unanswered) if unanswered.was_closed => unanswered,
+        answer => return answer.map_err(|unanswered| unanswered.words),
+    };
+    target.redial().map_err(|error| format!("{}; then {error}", first.words))?;
+    Report::ask(&mut target.control).map_err(|unanswered| unanswered.words)
 }
 
 fn put(counters: &mut BTreeMap<String, u64>, side: &str, risen: &Named) {

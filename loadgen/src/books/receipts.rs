@@ -1,5 +1,7 @@
 //! Receipts of the server, fetched after a stage from where they stood before it.
 
+use std::collections::HashSet;
+
 use shingle_client::control::Control;
 use shingle_proto::wire::Outcome;
 use shingle_server::stats::StatsReport;
@@ -19,8 +21,13 @@ impl ReceiptCursor {
         Some(Self { next })
     }
 
-    /// Fetches what came since; a failing fetch is a gap.
-    pub fn fetch(&self, control: &mut Control, gaps: &mut Vec<String>) -> Option<Receipts> {
+    /// Fetches what came since on these flows; others are other generators'. A failing fetch is a gap.
+    pub fn fetch(
+        &self,
+        control: &mut Control,
+        flows: &HashSet<u32>,
+        gaps: &mut Vec<String>,
+    ) -> Option<Receipts> {
         let mut receipts = Receipts::default();
         for (worker, from) in &self.next {
             let list = control
@@ -28,7 +35,8 @@ impl ReceiptCursor {
                 .map_err(|error| gaps.push(format!("receipts of the server: {error}")))
                 .ok()?;
             receipts.overwritten += list.overwritten;
-            receipts.all.extend(list.receipts.iter().map(receipt));
+            let own = list.receipts.iter().filter(|receipt| flows.contains(&receipt.flow));
+            receipts.all.extend(own.map(receipt));
         }
         Some(receipts)
     }

@@ -1,7 +1,7 @@
 //! The server's own books: its statistics, and what they rose by.
 
 use shingle_client::control::{Control, ControlError};
-use shingle_server::stats::{StatsReport, WorkerReport};
+use shingle_server::stats::{PortReport, StatsReport, WorkerReport};
 
 use super::kernel::{self, Named};
 use crate::attribution::ServerBooks;
@@ -13,7 +13,16 @@ pub(super) struct Report {
     /// As it gave them.
     pub(super) stats: StatsReport,
     /// Fields that nothing can be said without, and that are not in them: serde takes them as 0.
-    lacking: Vec<&'static str>,
+    pub(super) lacking: Vec<&'static str>,
+}
+
+/// Why there are no statistics.
+#[derive(Clone, Debug)]
+pub(super) struct Unanswered {
+    /// In words.
+    pub(super) words: String,
+    /// The connection was closed, as by a server that ended: another one may be there. One that is silent is not asked twice.
+    pub(super) was_closed: bool,
 }
 
 /// What rose between two reports of the same instance.
@@ -33,10 +42,18 @@ impl Report {
     /// Asks the server.
     ///
     /// # Errors
-    /// It could not be asked, or what it said is no statistics: in words.
-    pub(super) fn ask(control: &mut Control) -> Result<Self, (String, bool)> {
-        let words = |error: ControlError| (error.to_string(), error.connection_lost());
-        Self::parse(&control.stats().map_err(words)?).map_err(|error| (error, false))
+    /// It could not be asked, or what it said is no statistics.
+    pub(super) fn ask(control: &mut Control) -> Result<Self, Unanswered> {
+        let json = control.stats().map_err(|error| Unanswered {
+            words: error.to_string(),
+            was_closed: error.connection_lost() && !matches!(error, ControlError::TimedOut { .. }),
+        })?;
+        Self::parse(&json).map_err(|words| Unanswered { words, was_closed: false })
+    }
+
+    /// Whether it holds all that the books are made of.
+    pub(super) fn is_complete(&self) -> bool {
+        self.lacking.is_empty()
     }
 
     fn parse(json: &str) -> Result<Self, String> {
@@ -76,6 +93,11 @@ impl Report {
         counters.extend(now.drops.keys().map(|reason| (format!("drops.{reason}"), drops(reason))));
         let evictions = now.store.evictions.saturating_sub(before.store.evictions);
         counters.insert("store_evictions".to_owned(), evictions);
+        for (now, before) in
+            now.ports.iter().zip(&before.ports).filter(|(now, before)| now.port == before.port)
+        {
+            counters.extend(port_since(now, before));
+        }
         let kernel = kernel::risen(&now.kernel, &before.kernel, "the server's host", gaps);
         let all_drops: u64 = now.drops.keys().map(|reason| drops(reason)).sum();
         let cpu_us = now
@@ -121,6 +143,35 @@ const WORKER_COUNTERS: &[WorkerCounter] = &[
     ("cpu_time_us", |worker| worker.cpu_time_us),
 ];
 
+/// What rose at one port, and its answers by size: `port.7400.answers`, `port.7400.answers_to_1472_bytes`.
+fn port_since(now: &PortReport, before: &PortReport) -> Named {
+    let sums = |port: &PortReport| {
+        let sum = |field: fn(&WorkerReport) -> u64| port.workers.iter().map(field).sum();
+        let mut sums: Named = [
+            ("requests", sum(|worker| worker.requests)),
+            ("answers", sum(|worker| worker.answers)),
+            ("answer_bytes", sum(|worker| worker.answer_bytes)),
+            ("socket_drops", sum(|worker| worker.socket_drops)),
+        ]
+        .map(|(name, count)| (name.to_owned(), count))
+        .into();
+        for class in port.workers.iter().flat_map(|worker| &worker.size_classes) {
+            let name = match class.bytes_max {
+                Some(bytes) => format!("answers_to_{bytes}_bytes"),
+                None => "answers_longer".to_owned(),
+            };
+            *sums.entry(name).or_default() += class.answers;
+        }
+        sums
+    };
+    let before = sums(before);
+    let risen = |(name, count): (String, u64)| {
+        let risen = count.saturating_sub(before.get(&name).copied().unwrap_or(0));
+        (format!("port.{}.{name}", now.port), risen)
+    };
+    sums(now).into_iter().map(risen).collect()
+}
+
 /// Requests that arrived changed. A flip in magic, version or kind shows under those names; but so does what strangers send, so they
 /// are only counted where the checksum shows that something flips bits.
 fn corrupted(drops: &impl Fn(&str) -> u64) -> u64 {
@@ -132,13 +183,15 @@ fn corrupted(drops: &impl Fn(&str) -> u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use shingle_server::stats::SizeClass;
+
     use super::*;
 
     const PLACEMENT: Placement = Placement::Apart;
 
     fn report(nonce: u32, requests: u64) -> StatsReport {
         let worker = WorkerReport { requests, ..WorkerReport::default() };
-        let port = shingle_server::stats::PortReport { workers: vec![worker], ..Default::default() };
+        let port = PortReport { workers: vec![worker], ..Default::default() };
         StatsReport { nonce, ports: vec![port], ..StatsReport::default() }
     }
 
@@ -167,6 +220,20 @@ mod tests {
         assert_eq!((rise.expect("the same instance").books.requests, gaps.len()), (20, 0));
         assert!(now.since(&parsed(&report(2, 10), |_| ()), PLACEMENT, &mut gaps).is_none());
         assert!(gaps[0].contains("restarted"), "{gaps:?}");
+    }
+
+    #[test]
+    fn answers_are_told_by_port_and_size() {
+        let with = |small, large| {
+            let class = |bytes_max, answers| SizeClass { bytes_max, answers };
+            let size_classes = vec![class(Some(1472), small), class(None, large)];
+            let worker = WorkerReport { answers: small + large, size_classes, ..WorkerReport::default() };
+            PortReport { port: 7400, workers: vec![worker.clone(), worker], ..PortReport::default() }
+        };
+        let risen = port_since(&with(5, 3), &with(1, 2));
+        let figures = ["answers", "answers_to_1472_bytes", "answers_longer"]
+            .map(|name| risen[&format!("port.7400.{name}")]);
+        assert_eq!(figures, [10, 8, 2]);
     }
 
     #[test]

@@ -7,12 +7,14 @@
 //! Two things to know when adding up: `Udp.RcvbufErrors`, `Udp.InCsumErrors` and `Udp.MemErrors` are all counted in
 //! `Udp.InErrors` as well, and a lost fragment shows in `Ip.ReasmTimeout` only after ipfrag_time (30 s).
 
+mod devices;
 mod snapshot;
 mod snmp;
 mod snmp6;
 mod sockets;
 mod softnet;
 
+pub use self::devices::device_counters;
 pub use self::snapshot::{Delta, Snapshot};
 pub use self::snmp::Snmp;
 pub use self::snmp6::Snmp6;

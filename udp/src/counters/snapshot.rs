@@ -48,15 +48,27 @@ impl Snapshot {
     /// # Errors
     /// NotFound when none can be read: procfs is not mounted.
     pub fn read() -> io::Result<Self> {
+        Self::read_files(&FILES)
+    }
+
+    /// As [`Snapshot::read`], but of these files alone (named as for [`Snapshot::parse`]): for who looks often. The counters of the others are
+    /// absent, without being missing.
+    ///
+    /// # Errors
+    /// NotFound when none of them can be read.
+    pub fn read_files(files: &[&str]) -> io::Result<Self> {
         let directory = DIRECTORIES.into_iter().map(Path::new).find(|directory| directory.is_dir());
         let snapshot = directory.map(|directory| {
             // Not read_to_string: what is not UTF-8 shall cost its line, not the file.
-            Self::parse(|name| {
-                Some(String::from_utf8_lossy(&std::fs::read(directory.join(name)).ok()?).into_owned())
+            Self::parse(|name| match files.contains(&name) {
+                true => {
+                    Some(String::from_utf8_lossy(&std::fs::read(directory.join(name)).ok()?).into_owned())
+                }
+                false => Some(String::new()),
             })
         });
         match snapshot {
-            Some(snapshot) if snapshot.missing.len() < FILES.len() => Ok(snapshot),
+            Some(snapshot) if snapshot.missing.len() < files.len() => Ok(snapshot),
             _ => {
                 let text = format!("no network counters in {}; is procfs mounted?", DIRECTORIES.join(" or "));
                 Err(io::Error::new(io::ErrorKind::NotFound, text))
