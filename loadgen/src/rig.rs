@@ -223,22 +223,7 @@ impl Rig {
         duration: Duration,
         progress: &Progress,
     ) -> Result<StageResult, Error> {
-        self.stages += 1;
-        let timeout_ns = self.options.timeout.as_nanos() as u64;
-        let spec = StageSpec {
-            pace,
-            arrivals: self.options.arrivals,
-            duration_ns: duration.as_nanos() as u64,
-            start_ns: 0,
-            timeout_ns,
-            linger_ns: linger_ns(timeout_ns),
-            gets_per_datagram: self.options.gets_per_datagram.into(),
-            seed: self.options.seed.wrapping_add(self.stages),
-            bound_ns: self.options.slo.p99_us * 1000,
-            path_datagram_bytes: self.load.path_datagram_bytes(),
-            pause: self.pause(),
-            stall_ns: stall_ns(self.options.slo.p99_us),
-        };
+        let spec = self.next_spec(pace, duration);
         let lab_before = self.lab_reading()?;
         let before = self.load.reading();
         let cursor = self.load.keeps_receipts().then(|| ReceiptCursor::at_end(before.server())).flatten();
@@ -256,6 +241,35 @@ impl Rig {
         let mut risen = after.since(&before, self.load.placement());
         watch.end(outcome.start_ns, &mut risen);
         Ok(self.settle(&spec, outcome, (risen, after.path()), cursor, lab))
+    }
+
+    /// Runs a stage without books: what books cost is measured against it.
+    ///
+    /// # Errors
+    /// Those of [`stage`](Self::stage).
+    pub fn bare_stage(&mut self, pace: Pace, duration: Duration) -> Result<StageOutcome, Error> {
+        let spec = StageSpec { books: false, ..self.next_spec(pace, duration) };
+        self.load.run_stage(&spec, &self.space, &self.watched_cpus, &|_| ())
+    }
+
+    fn next_spec(&mut self, pace: Pace, duration: Duration) -> StageSpec {
+        self.stages += 1;
+        let timeout_ns = self.options.timeout.as_nanos() as u64;
+        StageSpec {
+            pace,
+            arrivals: self.options.arrivals,
+            duration_ns: duration.as_nanos() as u64,
+            start_ns: 0,
+            timeout_ns,
+            linger_ns: linger_ns(timeout_ns),
+            gets_per_datagram: self.options.gets_per_datagram.into(),
+            seed: self.options.seed.wrapping_add(self.stages),
+            bound_ns: self.options.slo.p99_us * 1000,
+            path_datagram_bytes: self.load.path_datagram_bytes(),
+            pause: self.pause(),
+            stall_ns: stall_ns(self.options.slo.p99_us),
+            books: true,
+        }
     }
 
     /// Lets the load go on for a moment without a word of it. In a laboratory nothing of what ran before is felt after it: both ends

@@ -171,6 +171,7 @@ fn figures(facts: &Facts<'_>) -> Stage {
     let mut counters = risen.counters.clone();
     counters.insert("client.read_path_allocations".to_owned(), tally.allocations);
     counters.insert("client.cpu_time_us".to_owned(), tally.work_ns / 1000);
+    counters.insert("client.spun_time_us".to_owned(), tally.spun_ns / 1000);
     let counter = |name: &str| risen.counters.get(name).copied().unwrap_or(0);
     Stage {
         strategy: None,

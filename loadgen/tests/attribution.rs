@@ -245,6 +245,7 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
         stall_ns: 500_000,
         path_datagram_bytes: target.datagram_max.into(),
         pause: None,
+        books: true,
     };
     let before = Reading::take(&workers, &mut target);
     let outcome = engine::run_stage(&mut workers, &spec, &space, &[], &|_| ()).unwrap();

@@ -9,6 +9,13 @@ pub fn thread_cpu_time() -> Duration {
     Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
 }
 
+/// CPU time all threads of this process have used, user and system.
+#[must_use]
+pub fn process_cpu_time() -> Duration {
+    let now = read(libc::CLOCK_PROCESS_CPUTIME_ID);
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
+}
+
 /// Nanoseconds since an arbitrary start, never going back (CLOCK_MONOTONIC).
 #[must_use]
 pub fn monotonic_ns() -> u64 {
@@ -28,7 +35,7 @@ fn nanoseconds(time: libc::timespec) -> u64 {
 
 fn read(clock: libc::clockid_t) -> libc::timespec {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: now is a valid place for the time. The call cannot fail: the three clocks above always exist.
+    // SAFETY: now is a valid place for the time. The call cannot fail: the four clocks above always exist.
     let result = unsafe { libc::clock_gettime(clock, &mut now) };
     debug_assert_eq!(result, 0);
     now

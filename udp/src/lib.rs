@@ -53,7 +53,7 @@ mod steering;
 mod wait;
 
 pub use calibrate::receive_charges;
-pub use clock::{monotonic_ns, realtime_ns, thread_cpu_time};
+pub use clock::{monotonic_ns, process_cpu_time, realtime_ns, thread_cpu_time};
 pub use cpu::{allowed_cpus, keep_thread_to, pin_thread_to};
 pub use device::{Device, devices};
 pub use error_queue::{ErrorOrigin, SocketError};

@@ -71,6 +71,9 @@ pub enum Error {
 }
 
 /// Names what was tried.
-pub(crate) fn system<T>(what: impl Into<String>) -> impl FnOnce(io::Error) -> Result<T, Error> {
+///
+/// # Errors
+/// What the closure is given, under that name.
+pub fn system<T>(what: impl Into<String>) -> impl FnOnce(io::Error) -> Result<T, Error> {
     |source| Err(Error::System { what: what.into(), source })
 }

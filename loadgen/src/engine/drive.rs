@@ -112,7 +112,8 @@ pub(super) fn drive(
     tally.allocations = thread_allocations() - allocations_before;
     flows.settle(&mut tally);
     tally.cpu_ns = (thread_cpu_time() - cpu_before).as_nanos() as u64;
-    tally.work_ns = tally.cpu_ns.saturating_sub(spinning.spun_ns);
+    tally.spun_ns = spinning.spun_ns.min(tally.cpu_ns);
+    tally.work_ns = tally.cpu_ns - tally.spun_ns;
     tally.wall_ns = monotonic_ns().saturating_sub(spec.start_ns);
     Ok(tally)
 }

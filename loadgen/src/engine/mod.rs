@@ -67,6 +67,8 @@ pub struct StageSpec {
     pub path_datagram_bytes: usize,
     /// Times in which nothing is received, while reads are sent as scheduled.
     pub pause: Option<Pause>,
+    /// Keep what attribution needs. Only who measures what that costs does not.
+    pub books: bool,
 }
 
 /// A second at 1,000 reads/s, for tests.
@@ -84,6 +86,7 @@ pub(crate) const PLAIN_STAGE: StageSpec = StageSpec {
     stall_ns: 1_000_000,
     path_datagram_bytes: 1472,
     pause: None,
+    books: true,
 };
 
 /// What all workers of a stage share.

@@ -54,11 +54,14 @@ pub struct Tally {
     pub cpu_ns: u64,
     /// CPU time of all workers without that in which they only looked for something to do, ns.
     pub work_ns: u64,
+    /// CPU time in which all workers only looked for something to do, ns.
+    pub spun_ns: u64,
     /// Time it ran, ns.
     pub wall_ns: u64,
     start_ns: u64,
     interval_ns: u64,
     path_datagram_bytes: usize,
+    books: bool,
 }
 
 /// Figures of one size class.
@@ -91,7 +94,7 @@ pub fn interval_ns(duration_ns: u64) -> u64 {
 impl Tally {
     /// Takes all memory a stage of this length needs.
     pub fn new(spec: &StageSpec, flows: usize) -> Self {
-        let StageSpec { start_ns, duration_ns, bound_ns, path_datagram_bytes, .. } = *spec;
+        let StageSpec { start_ns, duration_ns, bound_ns, path_datagram_bytes, books, .. } = *spec;
         let interval_ns = interval_ns(duration_ns);
         let intervals = duration_ns.div_ceil(interval_ns).max(1) as usize;
         let size = SizeTally { counts: Counts::default(), latency: histogram(2) };
@@ -115,10 +118,12 @@ impl Tally {
             allocations: 0,
             cpu_ns: 0,
             work_ns: 0,
+            spun_ns: 0,
             wall_ns: 0,
             start_ns,
             interval_ns,
             path_datagram_bytes,
+            books,
         }
     }
 
@@ -130,7 +135,7 @@ impl Tally {
         }
         if let Some(loss) = end.loss {
             self.first_try_lost += 1;
-            if self.losses.len() < limits::LOSSES_PER_THREAD_MAX {
+            if self.books && self.losses.len() < limits::LOSSES_PER_THREAD_MAX {
                 self.losses.push(loss);
             } else {
                 self.unlisted.0 += 1;
@@ -140,7 +145,9 @@ impl Tally {
         let last = self.intervals.len() - 1;
         let since_start = end.sample.intended_ns.saturating_sub(self.start_ns);
         let loss = end.loss.as_ref();
-        self.population.end(end.flow_index, since_start, end.value_bytes, end.sample.latency_ns, loss);
+        if self.books {
+            self.population.end(end.flow_index, since_start, end.value_bytes, end.sample.latency_ns, loss);
+        }
         self.intervals[last.min((since_start / self.interval_ns) as usize)].add(loss);
         if end.value_bytes + limits::ANSWER_OVERHEAD_BYTES as usize > self.path_datagram_bytes {
             self.above_path.add(loss);
@@ -173,6 +180,7 @@ impl Tally {
         self.allocations += other.allocations;
         self.cpu_ns = self.cpu_ns.max(other.cpu_ns);
         self.work_ns += other.work_ns;
+        self.spun_ns += other.spun_ns;
         self.wall_ns = self.wall_ns.max(other.wall_ns);
         self.timing.merge(&other.timing);
         for (mine, theirs) in self.intervals.iter_mut().zip(&other.intervals) {
