@@ -1,6 +1,7 @@
 //! The command line as it is typed. What follows from it is in [`crate::options`].
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use shingle_proto::wire::Strategy;
 use shingle_server::Pause;
 
 use crate::limits;
+use crate::plan;
 use crate::protocol::Protocol;
 use crate::slo::Slo;
 use crate::workload::units::{self, Rate};
@@ -89,9 +91,27 @@ pub struct Qualify {
     /// Length of each stage of the search.
     #[arg(long, default_value = limits::QUALIFY_STAGE_DEFAULT, value_parser = units::parse_duration, help_heading = "Load")]
     pub duration: Duration,
+    /// How closely the highest rate is to be found, 1% to 50%: five runs agree within it in 95 of 100 cases, where the system itself is that
+    /// steady. Half of it takes about half as many stages more.
+    #[arg(long, value_name = "SHARE", default_value = limits::QUALIFY_RESOLUTION_DEFAULT, value_parser = parse_resolution, help_heading = "Load")]
+    pub resolution: f64,
+    /// Source address of a low-volume client beside the load, an address of this host that nothing else uses; may be given several times. It
+    /// reads a large value once a second and shows what clients meet that read now and then. A laboratory brings its own.
+    #[arg(long, value_name = "ADDR", help_heading = "Load")]
+    pub canary_addr: Vec<IpAddr>,
+
     /// Rate that must meet the service level for exit status 0, reads per second.
-    #[arg(long, value_parser = units::parse_count, help_heading = "Load")]
+    #[arg(long, value_name = "RATE", value_parser = units::parse_count, help_heading = "Conclusions")]
     pub target: Option<u64>,
+    /// Load of the whole fleet, reads per second, such as 2M: say how many hosts it needs.
+    #[arg(long, value_name = "RATE", value_parser = units::parse_count, help_heading = "Conclusions")]
+    pub fleet_tps: Option<u64>,
+    /// Share of each host's limit to be left unused, such as 1/3 or 25%.
+    #[arg(long, value_name = "SHARE", default_value = limits::SPARE_DEFAULT, value_parser = plan::parse_spare, requires = "fleet_tps", help_heading = "Conclusions")]
+    pub spare: f64,
+    /// An earlier record (--json): say whether this run is better, worse, or no different within noise.
+    #[arg(long, value_name = "RUN.json", help_heading = "Conclusions")]
+    pub baseline: Option<PathBuf>,
 }
 
 /// Flags of `compare`.
@@ -263,6 +283,18 @@ fn number<T: FromStr + PartialOrd + Display>(
 ) -> Result<T, String> {
     let number = text.parse().ok().filter(|number| (&lowest..=&highest).contains(&number));
     number.ok_or_else(|| format!("give {what} from {lowest} to {highest}"))
+}
+
+fn parse_resolution(text: &str) -> Result<f64, String> {
+    let (finest, coarsest) = limits::QUALIFY_RESOLUTIONS;
+    units::parse_percent(text).ok().filter(|share| (finest..=coarsest).contains(share)).ok_or_else(|| {
+        format!(
+            "give a percentage from {} to {}, such as {}",
+            units::format_percent(finest),
+            units::format_percent(coarsest),
+            limits::QUALIFY_RESOLUTION_DEFAULT
+        )
+    })
 }
 
 fn parse_path_mtu(text: &str) -> Result<u32, String> {

@@ -1,6 +1,7 @@
 //! What can go wrong before there is a result: bad usage and failing set-up. All end with exit status 2.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use shingle_client::control::ControlError;
@@ -39,6 +40,8 @@ pub enum Error {
         "the server has no UDP port with strategy {wanted}; it has {offered}: leave --strategy out, or start the server with --udp-port PORT={wanted}"
     )]
     NoSuchStrategy { wanted: String, offered: String },
+    #[error("--canary-addr {address} will not do: {reason}")]
+    CanaryAddress { address: IpAddr, reason: String },
     #[error("strategy {name} is given twice in --strategies; name each once")]
     StrategyTwice { name: &'static str },
     #[error(

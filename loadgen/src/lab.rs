@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::options::LabChoice;
 use crate::record::{LabFacts, LabFigures};
+use crate::workload::units;
 
 /// A laboratory that is up; dropping it takes it down, and so does a signal that ends the process.
 #[derive(Debug)]
@@ -65,6 +66,11 @@ impl Laboratory {
     /// Addresses of the client that nothing uses, for clients whose path MTUs nobody else learns.
     pub fn spare_addresses(&self) -> Vec<IpAddr> {
         self.lab.client().addresses(self.lab.plan().family).split_off(1)
+    }
+
+    /// How long its hosts remember a path MTU, where its topology says so.
+    pub fn mtu_expires(&self) -> Option<Duration> {
+        units::parse_duration(self.facts.settings.get("mtu-expires")?).ok()
     }
 
     /// Moves the calling thread to the client until the guard is dropped, and the threads begun meanwhile for good.

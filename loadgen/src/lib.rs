@@ -7,8 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod attribution;
+pub mod baseline;
+pub mod belief;
 pub mod books;
+pub mod canary;
+pub mod chance;
 pub mod cli;
+pub mod cold;
 pub mod commands;
 pub mod compare;
 pub mod doctor;
@@ -22,6 +27,7 @@ pub mod limits;
 pub mod load;
 pub mod memcached;
 pub mod options;
+pub mod plan;
 pub mod probe;
 pub mod progress;
 pub mod protocol;
@@ -33,6 +39,7 @@ pub mod search;
 pub mod seeding;
 pub mod slo;
 pub mod stage;
+pub mod statistics;
 pub mod target;
 pub mod trials;
 pub mod verdict;

@@ -77,10 +77,28 @@ pub const BACKLOG_SHARE_MAX: f64 = 0.01;
 pub const QUALIFY_RATE_DEFAULT: &str = "5k";
 /// Highest rate `qualify` tries, reads/s: beyond what one host's sockets carry.
 pub const QUALIFY_RATE_MAX_TPS: f64 = 10_000_000.0;
-/// `qualify` ends when the lowest failing rate is within this factor of the knee.
-pub const QUALIFY_RESOLUTION: f64 = 1.05;
-/// Stages in which a rate may break the service level before it counts as broken.
-pub const TRIES_A_RATE: usize = 2;
+/// `qualify` ends when the knee is known to so much of it, with 95 % probability: twice what fleets are sized to.
+pub const QUALIFY_RESOLUTION_DEFAULT: &str = "5%";
+/// The same as a share.
+pub const QUALIFY_RESOLUTION: f64 = 0.05;
+/// Finest and coarsest resolution: below the one, hours; above the other, doubling alone.
+pub const QUALIFY_RESOLUTIONS: (f64, f64) = (0.01, 0.5);
+/// Stages of `qualify` after the climb at most: within them a sharp limit is known to 5 % (seen: twelve), and a default run ends within two
+/// minutes. A finer resolution takes more.
+pub const QUALIFY_STAGES_MAX: usize = 14;
+/// Stages in which a rate breaks, or meets, the service level before the climb turns round at it, or ends.
+pub const BROKEN_TWICE: usize = 2;
+/// Sizes that the scatter of a system's limit from stage to stage may have (one standard deviation as a share of the rate), and how
+/// likely each is thought to be at first: from policers to machines that others use too. Halving and doubling loses nothing that a dozen
+/// stages could tell; large ones are rarer, but what the stages show outweighs that.
+pub const SCATTERS: [(f64, f64); 7] =
+    [(0.003, 0.2), (0.01, 0.18), (0.02, 0.17), (0.04, 0.16), (0.08, 0.13), (0.16, 0.1), (0.32, 0.06)];
+/// Probability that a stage far below the limit breaks by a bad moment of the host, and that one far above it is met by luck.
+pub const BROKEN_BY_ACCIDENT: f64 = 0.02;
+/// See [`BROKEN_BY_ACCIDENT`].
+pub const MET_BY_LUCK: f64 = 0.005;
+/// Between these chances of having met the service level a stage is called close.
+pub const CLOSE_CHANCES: (f64, f64) = (0.025, 0.975);
 /// Share of the host's CPU time that others may take before the verdict says so: what little daemons use is below it.
 pub const CPU_OTHERS_MAX: f64 = 0.1;
 /// Times `qualify` repeats a stage that a stall of the host made invalid.
@@ -111,6 +129,8 @@ pub const CLIMB_RESOLUTION: f64 = 1.25;
 pub const CLIMB_STAGES_MAX: usize = 14;
 /// Stages it takes most often: two steps up, two of bisection, broken ones twice, and the knee once more.
 pub const CLIMB_STAGES_TYPICAL: u32 = 8;
+/// Path MTU that most narrow paths have: Ethernet's, bytes of an IP packet. What is longer may be cut somewhere.
+pub const PATH_MTU_COMMON_BYTES: usize = 1500;
 /// Times the first large answer to a cold destination is asked for, and later ones after each.
 pub const COLD_TRIES: u32 = 3;
 /// See [`COLD_TRIES`].
@@ -120,6 +140,20 @@ pub const COLD_PAUSE: Duration = Duration::from_millis(50);
 /// Longest wait of a turn until this host holds no fragments of the turn before: twice as long as they are held where that was set to
 /// 1 s. The kernel's 30 s would make hours of a comparison.
 pub const TURN_REASSEMBLY_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How often a canary reads a large value: load it is not.
+pub const CANARY_INTERVAL: Duration = Duration::from_secs(1);
+/// Most canary clients: each takes a socket and its buffers.
+pub const CANARIES_MAX: usize = 64;
+/// How long a kernel keeps the path MTU it learned, unless told otherwise (net.ipv4.route.mtu_expires, net.ipv6.route.mtu_expires).
+pub const MTU_EXPIRES_DEFAULT: Duration = Duration::from_secs(600);
+/// Largest share of a host's capacity that may be left to spare: with more, a fleet is mostly idle.
+pub const SPARE_MAX: f64 = 0.9;
+/// Share left to spare by default: one host in three may fail, or the load grow by half, before the service level breaks.
+pub const SPARE_DEFAULT: &str = "1/3";
+/// Probability that `--baseline` calls two equal runs different: spread over all it tests.
+pub const BASELINE_ERROR_RATE: f64 = 0.05;
+/// Rates that two records must have in common for their latencies to be compared: a pair more than a variance needs.
+pub const BASELINE_RATES_MIN: usize = 4;
 /// Values compressed to tell what a compressed port stores.
 pub const COMPRESSED_SAMPLE_ITEMS: usize = 2000;
 /// Quiet time between two stages, beside the wait for answers: queues and buffers run empty.

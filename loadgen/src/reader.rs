@@ -1,7 +1,7 @@
 //! Single reads on a few flows of their own, at a gentle pace: for experiments, where each read's end matters and load would be in the way.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use shingle_proto::client::{Ended, Event, Join};
@@ -44,7 +44,21 @@ impl Reader {
     /// # Errors
     /// No socket to be had.
     pub(crate) fn open(first: u32, flows: usize, server: SocketAddr, spec: &FlowSpec) -> Result<Self, Error> {
-        let open = |index: usize| Flow::open(first.wrapping_add(index as u32), server, spec);
+        Self::open_from(first, flows, None, server, spec)
+    }
+
+    /// The same from a certain address of this host, or from the one the kernel chooses.
+    ///
+    /// # Errors
+    /// No socket to be had, or the address is none of this host.
+    pub(crate) fn open_from(
+        first: u32,
+        flows: usize,
+        source: Option<IpAddr>,
+        server: SocketAddr,
+        spec: &FlowSpec,
+    ) -> Result<Self, Error> {
+        let open = |index: usize| Flow::open_from(first.wrapping_add(index as u32), source, server, spec);
         let flows = (0..flows.max(1)).map(open).collect::<Result<Vec<_>, _>>()?;
         let request_bytes = flows[0].core.transmit_bytes_max();
         Ok(Self {
@@ -69,6 +83,14 @@ impl Reader {
         pace: Duration,
     ) -> Result<Vec<End>, Error> {
         self.try_read(keys, timeout, pace).map_err(|error| Error::system("reading one by one", error))
+    }
+
+    /// Reads one key.
+    ///
+    /// # Errors
+    /// The kernel fails.
+    pub(crate) fn read_one(&mut self, key: &[u8], timeout: Duration) -> Result<End, Error> {
+        Ok(self.read(&[key], timeout, Duration::ZERO)?.pop().unwrap_or_default())
     }
 
     fn try_read(&mut self, keys: &[&[u8]], timeout: Duration, pace: Duration) -> io::Result<Vec<End>> {

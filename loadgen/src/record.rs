@@ -2,16 +2,24 @@
 //!
 //! Readers ignore fields they do not know; fields are added, never renamed.
 
+mod qualified;
 mod strategies;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use crate::attribution::{Cause, Direction, Estimate};
+use crate::error::Error;
 use crate::protocol::Protocol;
 use crate::slo::{Broke, Slo};
 
+pub use qualified::{
+    BaselineOutcome, BaselineReport, BaselineTest, Canary, CapacityPlan, ColdPath, GeneratorCheck,
+    KneeInterval,
+};
 pub use strategies::{Cold, Comparison, StrategyFigures};
 
 /// The schema every record of this version names.
@@ -50,12 +58,37 @@ pub struct Record {
     pub causes_tps: Option<f64>,
     /// Who lost the reads of that stage.
     pub causes: Vec<CauseReport>,
+    /// What became of the first large answers to a destination, before the search of `qualify`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold: Option<ColdPath>,
+    /// How it compares with an earlier run, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<BaselineReport>,
     /// What `compare` compared, and on which path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
     /// The figures of each strategy compared.
     #[serde(default)]
     pub strategies: Vec<StrategyFigures>,
+}
+
+impl Record {
+    /// The record in a file written with `--json`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no record of this schema.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let json = fs::read(path).map_err(|error| Error::file("read", path, error))?;
+        let unusable = |detail: String| Error::Record { path: path.to_owned(), detail };
+        let record: Self = serde_json::from_slice(&json).map_err(|error| unusable(error.to_string()))?;
+        if record.schema != SCHEMA {
+            return Err(unusable(format!(
+                "its schema is `{}`, this program reads `{SCHEMA}`",
+                record.schema
+            )));
+        }
+        Ok(record)
+    }
 }
 
 /// Facts about a host.
@@ -151,12 +184,18 @@ pub struct Workload {
 pub struct Verdict {
     /// The outcome.
     pub outcome: Outcome,
-    /// Highest rate that met the service level, reads/s; 0 if none did.
+    /// Highest rate that met the service level, reads/s; 0 if none did. Of a search the best estimate of it.
     pub tps_at_slo: u64,
+    /// Where it lies, as far as a search can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tps_interval: Option<KneeInterval>,
     /// What broke first above it.
     pub broke_first: Option<Broke>,
-    /// Hosts needed for a fleet's load; not computed in this version.
+    /// Hosts needed for a fleet's load, where one was given.
     pub hosts_needed: Option<u64>,
+    /// How that follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<CapacityPlan>,
     /// The same in words a person can act on.
     pub words: Vec<String>,
 }
@@ -205,6 +244,9 @@ pub struct Stage {
     pub disturbed: u64,
     /// What of the service level it broke.
     pub broke: Option<Broke>,
+    /// How probable it is that its rate meets the service level, as far as one stage can tell: its reads are a sample. 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance_met: Option<f64>,
     /// Reads scheduled; each ends in exactly one of `answered` and `failed`.
     pub sent: u64,
     /// Reads answered rightly and in time, misses included.
@@ -237,6 +279,9 @@ pub struct Stage {
     pub generator_limited: bool,
     /// Why it is thought so.
     pub generator_limited_because: Vec<String>,
+    /// What the generator says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<GeneratorCheck>,
     /// Re-requests for missing parts.
     pub rerequests: u64,
     /// Answers that came out of order within their flow.
@@ -296,13 +341,6 @@ pub struct LabFigures {
     pub own_losses: BTreeMap<String, u64>,
     /// IP packets a second over the client's wire, both ways.
     pub packets_per_s: f64,
-}
-
-/// Low-volume clients from addresses of their own, which see what a warm path hides.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Canary {
-    /// Whether there were any. This version has none.
-    pub measured: bool,
 }
 
 /// A latency distribution in microseconds.

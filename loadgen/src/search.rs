@@ -1,4 +1,14 @@
-//! The search for the knee: climb by doubling until a rate fails, then bisect. Pure: rates and verdicts in, rates out.
+//! The search for the knee, the highest rate that meets the service level: climb by doubling, then ask where it is in doubt. Pure: rates
+//! and chances in, rates and an interval out.
+//!
+//! A stage is a noisy test: near the knee one is met and the next is not. The search therefore keeps for each rate how probable it is that
+//! the knee lies there ([`Belief`](crate::belief::Belief)), tries the rate that halves what is in doubt, and ends when 95 % of it lie within
+//! the resolution asked for, or when it has tried often enough. Then five searches agree within that resolution in 95 of 100 cases (the
+//! range of five draws from a normal distribution is, in 95 of 100 cases, at most as wide as the middle 95 % of it). Where the system's own
+//! scatter is wider than that, so is the interval that is stated.
+
+use crate::belief::Belief;
+use crate::limits::BROKEN_TWICE;
 
 /// How a search goes about it.
 #[derive(Clone, Copy, Debug)]
@@ -7,73 +17,144 @@ pub struct SearchSpec {
     pub lowest_tps: f64,
     /// Highest rate tried, reads/s.
     pub highest_tps: f64,
-    /// The search ends when the lowest failing rate is within this factor of the highest passing one (1.05 = 5 %).
+    /// The search ends when the knee is known to lie between two rates of which one is at most this many times the other (1.05 = 5 %), with
+    /// 95 % probability.
     pub resolution: f64,
+    /// Stages after the climb at most.
+    pub stages_max: usize,
 }
 
-/// The state of a search: what is known to pass and to fail.
+/// The knee as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Knee {
+    /// Best estimate: as probably above as below, reads/s. The highest rate tried where none broke.
+    pub tps: f64,
+    /// Between these, the limit of 95 of 100 stages lies, and with it the knee that another search finds. No upper one where no rate broke.
+    pub lower_tps: f64,
+    /// See `lower_tps`.
+    pub upper_tps: Option<f64>,
+    /// Scatter of the limit from stage to stage, one standard deviation as a share of the rate.
+    pub scatter: f64,
+    /// The knee itself is known to the resolution asked for.
+    pub resolved: bool,
+}
+
+/// One try of a rate.
+#[derive(Clone, Copy, Debug)]
+struct Try {
+    tps: f64,
+    met: bool,
+}
+
+/// The state of a search.
 #[derive(Clone, Debug)]
 pub struct Search {
     spec: SearchSpec,
-    passed: Option<f64>,
-    /// How often the highest passing rate was met.
-    times_met: u32,
-    failed: Option<f64>,
+    belief: Belief,
+    tries: Vec<Try>,
+    /// Tries when the climb was over.
+    climbed: Option<usize>,
 }
 
 impl Search {
     /// Starts below everything.
     pub fn new(spec: SearchSpec) -> Self {
-        Self { spec, passed: None, times_met: 0, failed: None }
+        let belief = Belief::new(spec.lowest_tps, spec.highest_tps, spec.resolution);
+        Self { spec, belief, tries: Vec::new(), climbed: None }
     }
 
-    /// The rate to try next, or `None` when the knee is known to the resolution asked for.
+    /// The rate to try next, or `None` when the knee is known to the resolution asked for, or enough was tried.
     pub fn next_tps(&self) -> Option<f64> {
-        let SearchSpec { lowest_tps, highest_tps, resolution } = self.spec;
-        match (self.passed, self.failed) {
-            (None, None) => Some(lowest_tps),
-            // The lowest rate failed: there is nothing below to search.
-            (None, Some(_)) => None,
-            (Some(passed), None) if passed < highest_tps => Some((passed * 2.0).min(highest_tps)),
-            (Some(passed), Some(failed)) if failed / passed > resolution => {
-                Some(readable((passed * failed).sqrt()))
+        let SearchSpec { lowest_tps, highest_tps, stages_max, .. } = self.spec;
+        let Some(climbed) = self.climbed else { return self.climb() };
+        if self.is_all_broken() || self.tries.len() >= climbed + stages_max || self.is_resolved() {
+            return None;
+        }
+        let quantile = QUANTILES[(self.tries.len() - climbed) % QUANTILES.len()];
+        Some(readable(self.belief.quantile(quantile)).clamp(lowest_tps, highest_tps))
+    }
+
+    /// The next rate on the way up. One that broke is tried once more: a bad moment below the knee would cost many stages.
+    fn climb(&self) -> Option<f64> {
+        match self.tries.last() {
+            None => Some(self.spec.lowest_tps),
+            Some(last) if !last.met || last.tps < self.spec.highest_tps => {
+                Some(if last.met { (last.tps * 2.0).min(self.spec.highest_tps) } else { last.tps })
             }
-            // Met once, near a limit, may be luck: a knee is a rate that is met again.
-            (Some(passed), _) => (self.times_met < TIMES_MET).then_some(passed),
+            // The highest rate is met: once more, since once may be luck.
+            Some(last) => (self.times(last.tps, true) < BROKEN_TWICE).then_some(last.tps),
         }
     }
 
-    /// Takes in the outcome at a rate. A failure below a rate that passed (noise) lowers the search to below it.
-    pub fn record(&mut self, tps: f64, met: bool) {
-        if met {
-            match self.passed {
-                Some(best) if best == tps => self.times_met += 1,
-                Some(best) if best > tps => {}
-                _ => (self.passed, self.times_met) = (Some(tps), 1),
-            }
-        } else {
-            self.failed = Some(self.failed.map_or(tps, |worst| worst.min(tps)));
-            if self.passed.is_some_and(|passed| passed >= tps) {
-                // Taken back a step, not to nothing: the step is searched again at once.
-                let below = tps / self.spec.resolution;
-                (self.passed, self.times_met) = ((below >= self.spec.lowest_tps).then_some(below), 0);
-            }
+    /// Takes in a try of a rate: how probable it is that the stage met the service level, 0 to 1.
+    pub fn record(&mut self, tps: f64, chance_met: f64) {
+        self.belief.learn(tps, chance_met);
+        self.tries.push(Try { tps, met: chance_met >= 0.5 });
+        if self.climbed.is_none() && self.times(tps, false) >= BROKEN_TWICE {
+            self.climbed = Some(self.tries.len());
         }
     }
 
-    /// The highest rate that passed so far.
-    pub fn knee_tps(&self) -> Option<f64> {
-        self.passed
+    fn times(&self, tps: f64, met: bool) -> usize {
+        self.tries.iter().filter(|tried| tried.tps == tps && tried.met == met).count()
     }
 
-    /// The lowest rate that failed so far.
-    pub fn lowest_failed_tps(&self) -> Option<f64> {
-        self.failed
+    fn is_resolved(&self) -> bool {
+        self.belief.quantile(0.975) / self.belief.quantile(0.025) <= self.spec.resolution
+    }
+
+    /// No rate is met more often than not.
+    fn is_all_broken(&self) -> bool {
+        self.climbed.is_some() && self.belief.quantile(0.5) < self.spec.lowest_tps
+    }
+
+    /// What is known of the knee; `None` where no rate meets the service level.
+    pub fn knee(&self) -> Option<Knee> {
+        let met = self.tries.iter().filter(|tried| tried.met).map(|tried| tried.tps);
+        let highest_met =
+            met.fold(None, |most: Option<f64>, tps| Some(most.map_or(tps, |most| most.max(tps))))?;
+        let scatter = self.belief.scatter();
+        if self.climbed.is_none() {
+            let (tps, resolved) = (highest_met, self.times(self.spec.highest_tps, true) >= BROKEN_TWICE);
+            return Some(Knee { tps, lower_tps: tps, upper_tps: None, scatter, resolved });
+        }
+        if self.is_all_broken() {
+            return None;
+        }
+        let tps = readable(self.belief.quantile(0.5)).clamp(self.spec.lowest_tps, self.spec.highest_tps);
+        let (lower, upper) = self.belief.limit_of_95_stages();
+        Some(Knee {
+            tps,
+            lower_tps: readable(lower).min(tps),
+            upper_tps: Some(readable(upper).max(tps)),
+            scatter,
+            resolved: self.is_resolved(),
+        })
+    }
+
+    /// The highest rate that was tried and met, of those not above the knee.
+    pub fn met_tps(&self) -> Option<f64> {
+        let knee = self.knee()?.tps;
+        let met = |tried: &&Try| tried.met && tried.tps <= knee;
+        // All that was met may lie a little above the estimate.
+        let lowest_met =
+            || self.tries.iter().filter(|tried| tried.met).map(|tried| tried.tps).reduce(f64::min);
+        self.tries.iter().filter(met).map(|tried| tried.tps).reduce(f64::max).or_else(lowest_met)
+    }
+
+    /// The lowest rate that was tried and broke, of those not below the knee.
+    pub fn broken_tps(&self) -> Option<f64> {
+        let knee = self.knee().map_or(0.0, |knee| knee.tps);
+        let broken = |tried: &&Try| !tried.met && tried.tps >= knee;
+        let highest_broken =
+            || self.tries.iter().filter(|tried| !tried.met).map(|tried| tried.tps).reduce(f64::max);
+        self.climbed?;
+        self.tries.iter().filter(broken).map(|tried| tried.tps).reduce(f64::min).or_else(highest_broken)
     }
 }
 
-/// Times a rate must be met to be called the knee.
-const TIMES_MET: u32 = 2;
+/// Where in what is in doubt the search asks: the middle halves it, the sides tell a sharp limit from one that scatters.
+const QUANTILES: [f64; 4] = [0.5, 0.1, 0.9, 0.5];
 
 /// Three significant digits: nobody can read or quote 56568.542.
 fn readable(tps: f64) -> f64 {
@@ -82,63 +163,4 @@ fn readable(tps: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SPEC: SearchSpec = SearchSpec { lowest_tps: 5_000.0, highest_tps: 5e6, resolution: 1.05 };
-
-    fn run(capacity_tps: f64) -> (Search, usize) {
-        let mut search = Search::new(SPEC);
-        let mut steps = 0;
-        while let Some(tps) = search.next_tps() {
-            search.record(tps, tps <= capacity_tps);
-            steps += 1;
-            assert!(steps < 40, "search does not end");
-        }
-        (search, steps)
-    }
-
-    #[test]
-    fn finds_the_knee_to_the_resolution() {
-        for capacity in [5_000.0, 7_777.0, 28_571.0, 151_234.0, 4_900_000.0] {
-            let (search, steps) = run(capacity);
-            let knee = search.knee_tps().expect("the lowest rate passes");
-            assert!(knee <= capacity && capacity / knee <= 1.06, "{capacity}: {knee}");
-            assert!(steps <= 19, "{capacity}: {steps} steps");
-        }
-    }
-
-    #[test]
-    fn ends_at_both_bounds() {
-        let (search, steps) = run(1_000.0);
-        assert_eq!((search.knee_tps(), search.lowest_failed_tps(), steps), (None, Some(5_000.0), 1));
-        let (search, _) = run(1e9);
-        assert_eq!((search.knee_tps(), search.lowest_failed_tps()), (Some(5e6), None));
-    }
-
-    #[test]
-    fn a_failed_confirmation_lowers_the_knee() {
-        let (mut search, _) = run(28_571.0);
-        let knee = search.knee_tps().expect("found");
-        search.record(knee, false);
-        let lowered = search.knee_tps().expect("a step lower");
-        assert!(lowered < knee && lowered > knee / 1.06);
-        // The step below was not tried yet: it has to be met twice.
-        for _ in 0..2 {
-            assert_eq!(search.next_tps(), Some(lowered));
-            search.record(lowered, true);
-        }
-        assert_eq!((search.next_tps(), search.knee_tps()), (None, Some(lowered)));
-    }
-
-    #[test]
-    fn a_knee_is_met_twice() {
-        let mut search = Search::new(SearchSpec { highest_tps: 10_000.0, ..SPEC });
-        let mut tried = Vec::new();
-        while let Some(tps) = search.next_tps() {
-            tried.push(tps);
-            search.record(tps, true);
-        }
-        assert_eq!(tried, [5_000.0, 10_000.0, 10_000.0]);
-    }
-}
+mod tests;

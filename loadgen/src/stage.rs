@@ -8,11 +8,13 @@ use crate::attribution::{
     self, Attribution, Books, Cause, Counts, Direction, Receipts, ServerBooks, StageFacts,
 };
 use crate::books::Risen;
+use crate::chance;
 use crate::engine::{self, IntervalTiming, Pace, StageOutcome, StageSpec, Stall, Tally};
 use crate::limits;
 use crate::protocol::Protocol;
 use crate::record::{
-    AbovePath, Canary, CauseReport, FlowFigures, Interval, LabFigures, Percentiles, SizeClass, Stage,
+    AbovePath, Canary, CauseReport, FlowFigures, GeneratorCheck, Interval, LabFigures, Percentiles,
+    SizeClass, Stage,
 };
 use crate::report::terminal::latency;
 use crate::slo::Slo;
@@ -88,7 +90,8 @@ pub fn settle(mut facts: Facts<'_>) -> StageResult {
     let misses = if facts.items_expire { 0 } else { stage.misses };
     let miss_rate = misses as f64 / stage.sent.max(1) as f64;
     stage.broke = facts.slo.broken_by(stage.failure_rate, miss_rate, stage.judged_us().p99.ceil() as u64);
-    let latencies = tally.timing.intervals.iter().map(|interval| interval.latency.clone()).collect();
+    let latencies: Vec<_> = tally.timing.intervals.iter().map(|interval| interval.latency.clone()).collect();
+    stage.chance_met = Some(chance::chance_met(&stage, &latencies, &facts.slo));
     let server_gone = facts.risen.server_gone;
     let books = (tally.first_try_lost > 0).then_some(books);
     StageResult { stage, causes, server_gone, latencies, books }
@@ -181,6 +184,7 @@ fn figures(facts: &Facts<'_>) -> Stage {
         valid: invalid_because.is_empty(),
         invalid_because,
         broke: None,
+        chance_met: None,
         disturbed,
         sent: tally.scheduled,
         answered: tally.answered,
@@ -198,6 +202,7 @@ fn figures(facts: &Facts<'_>) -> Stage {
         first_try_losses: BTreeMap::new(),
         generator_limited: false,
         generator_limited_because: Vec::new(),
+        generator: Some(generator_check(facts)),
         rerequests: counter("client.flow.rerequests"),
         reordered: counter("client.flow.reordered"),
         duplicates: counter("client.flow.duplicates"),
@@ -288,6 +293,19 @@ fn stall_in_stage(stall: &Stall, start_ns: u64) -> crate::record::Stall {
     crate::record::Stall {
         start_s: (stall.start_ns as f64 - start_ns as f64) / 1e9,
         length_ms: stall.length_ns as f64 / 1e6,
+    }
+}
+
+fn generator_check(facts: &Facts<'_>) -> GeneratorCheck {
+    let Facts { spec, outcome: StageOutcome { tally, .. }, risen, .. } = facts;
+    let achieved_tps = tally.answered as f64 / (spec.duration_ns as f64 / 1e9);
+    GeneratorCheck {
+        offered_in_time: 1.0 - tally.backlog as f64 / tally.scheduled.max(1) as f64,
+        achieved_over_offered: if let Pace::PerSecond(tps) = spec.pace { achieved_tps / tps } else { 0.0 },
+        slip_p99_us: percentiles(&tally.timing.slip).p99,
+        own_drops: risen.client.socket_drops,
+        sends_refused: risen.counters.get("client.flow.sends_refused").copied().unwrap_or(0),
+        busiest_thread: tally.cpu_ns as f64 / tally.wall_ns.max(1) as f64,
     }
 }
 

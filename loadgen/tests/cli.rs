@@ -57,6 +57,27 @@ fn values_out_of_range_are_named_with_their_range() {
         (&["run", "--rate", "fast"], &["--rate", "'fast'", "max"]),
         (&["qualify", "--rate", "0"], &["--rate", "'0'"]),
         (&["qualify", "--target", "none"], &["--target", "'none'"]),
+        (&["qualify", "--resolution", "0.5%"], &["--resolution", "'0.5%'", "1% to 50%"]),
+        (&["qualify", "--resolution", "5"], &["--resolution", "'5'", "5%"]),
+        (&["qualify", "--fleet-tps", "0"], &["--fleet-tps", "'0'", "1 to 1G"]),
+        (&["qualify", "--fleet-tps", "2M", "--spare", "95%"], &["--spare", "'95%'", "1/3", "90%"]),
+        (&["qualify", "--canary-addr", "here"], &["--canary-addr", "'here'"]),
+        (&["qualify", "--canary-addr", "127.0.0.1"], &["--canary-addr", "127.0.0.1", "the load uses it"]),
+        (&["qualify", "--canary-addr", "203.0.113.7"], &["203.0.113.7", "ip address"]),
+        (&["qualify", "--canary-addr", "::1"], &["::1", "IPv4"]),
+        (&["qualify", "--baseline", "nowhere.json"], &["nowhere.json", "check the path"]),
+        (
+            &[
+                "qualify",
+                "--protocol",
+                "memcached-udp",
+                "--server",
+                "127.0.0.1:1",
+                "--canary-addr",
+                "127.0.0.2",
+            ],
+            &["--canary-addr", "memcached-udp"],
+        ),
         (&["run", "--duration", "1ms"], &["--duration", "1ms", "100ms to 24h"]),
         (&["run", "--items", "0"], &["--items", "'0'", "1 to 1G"]),
         (&["run", "--items", "2G"], &["--items", "'2G'", "1 to 1G"]),
@@ -392,4 +413,38 @@ fn qualify_searches_and_its_target_decides() {
     assert_eq!(number(&record["verdict"], "tps_at_slo"), 0);
     assert_eq!(record["verdict"]["outcome"], "fail");
     assert!(stdout.contains("NOT MET: no rate tried meets the service level"), "{stdout}");
+}
+
+/// A search that ends at its first rate, with a client from another address beside it; then the same with its record as baseline.
+#[test]
+fn qualify_keeps_canaries_apart_and_compares_with_an_earlier_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let search = ["qualify", "--items", "2k", "--rate", "500", "--duration", "600ms", "--slo", "p99=1us"];
+    let canary = ["--canary-addr", "127.0.0.2", "--json", "run.json", "--html", "run.html"];
+    loadgen(directory.path(), &[&search[..], &canary].concat());
+    let record = check_record(&directory.path().join("run.json"));
+    let stages = record["stages"].as_array().unwrap();
+    let mut canaries = (0, 0);
+    for stage in stages {
+        let canary = &stage["canary"];
+        assert_eq!((&canary["measured"], &canary["addresses"][0]), (&true.into(), &"127.0.0.2".into()));
+        canaries = (canaries.0 + number(canary, "first"), canaries.1 + number(canary, "later"));
+        let of_flows = stage["by_flow"].as_array().unwrap().iter().map(|flow| number(flow, "reads"));
+        assert_eq!(of_flows.sum::<u64>(), number(stage, "sent"), "no canary's read is in the load's figures");
+        assert!(stage["generator"]["offered_in_time"].as_f64().unwrap() <= 1.0);
+    }
+    assert_eq!(canaries.0, 1, "the path of an address is cold once");
+    assert!(canaries.1 >= 1, "{canaries:?}");
+    assert!(record["cold"]["measured"].is_boolean(), "{}", record["cold"]);
+    assert!(check_page(&directory.path().join("run.html")).contains("The generator itself"));
+
+    let output = loadgen(
+        directory.path(),
+        &[&search[..], &["--baseline", "run.json", "--json", "second.json"]].concat(),
+    );
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("Against the baseline"), "{stdout}");
+    let second = check_record(&directory.path().join("second.json"));
+    assert!(second["baseline"]["tests"].is_array(), "{second:#}");
+    assert_eq!(second["stages"][0]["canary"]["measured"], false, "no address was given");
 }

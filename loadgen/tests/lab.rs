@@ -242,3 +242,34 @@ fn what_a_killed_run_leaves_the_next_one_removes() {
     record("--lab direct --rate 100 --duration 100ms --items 10");
     assert_eq!(namespaces(run.id()), [""; 0]);
 }
+
+/// Clients that read seldom, from the laboratory's spare addresses, and the cold path before the search: behind a narrow link the first long
+/// answer to each is lost where the kernel has to learn the path MTU, and none where answers are cut to what the path carries.
+#[test]
+fn canaries_lose_their_first_long_answer_where_the_path_mtu_is_learned() {
+    let Some(_held) = laboratory() else { return };
+    for (strategy, lost) in [("kernel-pmtud", true), ("chunked", false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let json = directory.path().join("run.json");
+        // A level that nothing meets: the search ends at its first rate.
+        let mut args = vec!["qualify", "--lab", "narrow", "--json", json.to_str().unwrap()];
+        args.extend("--rate 500 --items 2k --duration 1s --timeout 500ms --slo p99=1us".split(' '));
+        args.extend(["--strategy", strategy]);
+        let output = loadgen(&args);
+        assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+        let record: Value = serde_json::from_slice(&fs::read(json).unwrap()).unwrap();
+        let expected = |whole: u64| if lost { whole } else { 0 };
+        for stage in record["stages"].as_array().unwrap() {
+            let canary = &stage["canary"];
+            assert!(number(canary, "/first") > 0, "{canary}");
+            assert_eq!(
+                number(canary, "/first_lost"),
+                expected(number(canary, "/first")),
+                "{strategy}: {canary}"
+            );
+        }
+        let cold = &record["cold"];
+        assert_eq!(number(cold, "/first_lost"), expected(number(cold, "/first")), "{strategy}: {cold}");
+        assert_eq!(number(cold, "/later_lost"), 0, "{strategy}: {cold}");
+    }
+}

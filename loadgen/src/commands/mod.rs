@@ -11,6 +11,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::time::UNIX_EPOCH;
 
+pub use qualify::{Qualified, qualify};
 pub use run::{Measured, measure};
 
 use crate::cli::{Cli, Command};
@@ -60,6 +61,8 @@ fn record(
         stages,
         causes_tps,
         causes,
+        cold: None,
+        baseline: None,
         comparison: None,
         strategies: Vec::new(),
     }

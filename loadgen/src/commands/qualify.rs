@@ -1,13 +1,21 @@
-//! `qualify`: climb and bisect to the knee, a drain between the rates, and say what broke first.
+//! `qualify`: search for the knee, and say what broke first, who lost reads, what to do, and how many hosts a load needs.
 
+use std::net::{IpAddr, ToSocketAddrs as _};
+use std::path::Path;
+
+use crate::baseline;
+use crate::canary::{self, Canaries};
 use crate::cli::Qualify;
+use crate::cold::{self, Fresh};
 use crate::embedded::Site;
 use crate::engine::Pace;
 use crate::error::Error;
 use crate::hdr;
 use crate::limits;
-use crate::options::{self, Options};
+use crate::options::{self, Options, Output};
+use crate::plan::{self, Fleet};
 use crate::progress::Progress;
+use crate::record::{Canary, KneeInterval, Record};
 use crate::rig::Rig;
 use crate::search::{Search, SearchSpec};
 use crate::slo::Broke;
@@ -15,131 +23,247 @@ use crate::stage::StageResult;
 use crate::verdict::{self, Findings};
 use crate::workload::units::{self, Rate};
 
+/// What `qualify` found.
+pub struct Qualified {
+    /// Its record.
+    pub record: Record,
+    output: Output,
+    log: hdr::Log,
+}
+
 pub(super) fn run(args: &Qualify) -> Result<u8, Error> {
+    let qualified = qualify(args)?;
+    super::finish(&qualified.record, &qualified.output, &qualified.log)
+}
+
+/// Does what `qualify` does but for showing and writing what it found.
+///
+/// # Errors
+/// Bad usage or failing set-up.
+pub fn qualify(args: &Qualify) -> Result<Qualified, Error> {
     let options = Options::resolve(&args.common)?;
     options::check_load(Rate::PerSecond(args.rate), args.duration)?;
+    let earlier = args.baseline.as_deref().map(|path| Record::read(path).map(|record| (path, record)));
+    let earlier = earlier.transpose()?;
+    if options.protocol.is_memcached() && !args.canary_addr.is_empty() {
+        return Err(Error::NotWithProtocol {
+            flag: "--canary-addr",
+            protocol: options.protocol,
+            reason: "canaries read in Shingle's protocol only",
+        });
+    }
     let progress = Progress::new(options.output.quiet);
     let site = Site::prepare(&options, &progress)?;
     let _at_the_client = site.enter()?;
+    canary::check(&args.canary_addr, server_address(&options, &site))?;
     let mut rig = Rig::build(&options, &site, &progress)?;
+    let cold = cold::before_search(&mut rig)?;
+    let canaries = Canaries::of(&rig, &args.canary_addr)?;
     rig.warm_up(Pace::PerSecond(args.rate as f64), &progress)?;
     rig.start_clock();
     progress.stages_begin();
-    let Searched { stages, best, broken, server_gone, ended_by_lab } = search(&mut rig, args, &progress)?;
-    let mut log = hdr::Log::new(rig.started());
-    stages.iter().for_each(|result| log.add(result));
-    let explained = explained(&stages, broken);
+    let hunt = Hunt { rig, args, progress, canaries, fresh: Fresh::default(), stages: Vec::new() };
+    let (hunt, found) = hunt.run()?;
+    let mut log = hdr::Log::new(hunt.rig.started());
+    hunt.stages.iter().for_each(|result| log.add(result));
+    let mut record = record(&hunt, &found, &cold);
+    record.cold = Some(cold);
+    if let Some((path, earlier)) = earlier {
+        compare(&mut record, path, &earlier);
+    }
+    Ok(Qualified { record, output: options.output, log })
+}
+
+fn record(hunt: &Hunt<'_>, found: &Found, cold: &crate::record::ColdPath) -> Record {
+    let Hunt { rig, args, stages, .. } = hunt;
+    let (best, broken) = (found.best.map(|index| &stages[index]), found.broken.map(|index| &stages[index]));
+    let explained = explained(stages, broken);
     let (causes, causes_tps) = explained
         .map_or((Vec::new(), None), |result| (result.causes.clone(), Some(result.stage.offered_tps)));
+    let fleet = args.fleet_tps.map(|tps| Fleet { tps, spare: args.spare });
     let verdict = verdict::judge(&Findings {
-        slo: options.slo,
-        best: best.map(|index| &stages[index].stage),
-        broken: broken.map(|index| &stages[index].stage),
+        best: best.map(|result| &result.stage),
+        broken: broken.map(|result| &result.stage),
+        explained: explained.map(|result| &result.stage),
         causes: &causes,
+        knee: found.knee.as_ref().map(|(tps, interval)| (*tps, interval)),
         target_tps: args.target,
-        placement: rig.load.placement(),
         lab: rig.load.lab().map(|lab| lab.facts()),
-        ended_by_lab,
-        single: false,
-        server_gone,
+        ended_by_lab: found.ended_by_lab,
+        server_gone: found.server_gone,
+        plan: found.knee.zip(fleet).and_then(|((_, interval), fleet)| plan::plan(&fleet, &interval)),
+        cold: Some(cold),
+        canary: Some(&canary_of_met(stages)),
+        ..Findings::of_a_stage(rig.options.slo, rig.load.placement()).searched()
     });
-    let load = format!("--rate {} --duration {}", args.rate, units::format_duration(args.duration));
-    let target = args.target.map_or(String::new(), |target| format!(" --target {target}"));
-    let command = rig.command("qualify", &(load + &target));
-    let stages = stages.into_iter().map(|result| result.stage).collect();
-    let record = super::record(&rig, command, verdict, stages, (causes_tps, causes));
-    super::finish(&record, &options.output, &log)
+    let command = rig.command("qualify", &load_words(args));
+    let stages = stages.iter().map(|result| result.stage.clone()).collect();
+    super::record(rig, command, verdict, stages, (causes_tps, causes))
+}
+
+/// The flags that `qualify` has of its own, as they are typed.
+fn load_words(args: &Qualify) -> String {
+    let mut words = format!(
+        "--rate {} --duration {} --resolution {}",
+        args.rate,
+        units::format_duration(args.duration),
+        units::format_percent(args.resolution)
+    );
+    let mut add = |flag: &str, value: Option<String>| {
+        words.extend(value.map(|value| format!(" {flag} {value}")));
+    };
+    add("--target", args.target.map(|target| target.to_string()));
+    args.canary_addr.iter().for_each(|address| add("--canary-addr", Some(address.to_string())));
+    add("--fleet-tps", args.fleet_tps.map(|tps| tps.to_string()));
+    add("--spare", args.fleet_tps.map(|_| units::format_percent(args.spare)));
+    add("--baseline", args.baseline.as_ref().map(|path| path.display().to_string()));
+    words
+}
+
+fn compare(record: &mut Record, path: &Path, earlier: &Record) {
+    let report = baseline::compare(&path.display().to_string(), earlier, record);
+    // Right below the result: it is what was asked for.
+    record.verdict.words.insert(1, baseline::words(&report));
+    record.baseline = Some(report);
+}
+
+/// Where the load will go, as far as it is known before a connection is made.
+fn server_address(options: &Options, site: &Site) -> Option<IpAddr> {
+    match (&options.server, site.lab()) {
+        (Some(server), _) => Some(server.to_socket_addrs().ok()?.next()?.ip().to_canonical()),
+        (None, Some(lab)) => Some(lab.server_address()),
+        (None, None) => Some([127, 0, 0, 1].into()),
+    }
+}
+
+/// What the canaries met beside stages that met the service level: elsewhere they lost what all lost.
+fn canary_of_met(stages: &[StageResult]) -> Canary {
+    let mut all = stages.first().map(|result| result.stage.canary.clone()).unwrap_or_default();
+    (all.first, all.first_lost, all.later, all.later_lost, all.refused) = (0, 0, 0, 0, 0);
+    let met = stages.iter().filter(|result| result.stage.broke.is_none());
+    met.for_each(|result| all.add(&result.stage.canary));
+    all
 }
 
 /// The stage whose lost reads are worth explaining: the one that broke first, or, where that one was only late, the lowest above it that
 /// lost reads.
-fn explained(stages: &[StageResult], broken: Option<usize>) -> Option<&StageResult> {
-    let first = broken.map(|index| &stages[index]).filter(|result| !result.causes.is_empty());
+fn explained<'a>(stages: &'a [StageResult], broken: Option<&'a StageResult>) -> Option<&'a StageResult> {
+    let first = broken.filter(|result| !result.causes.is_empty());
     let failing = stages.iter().filter(|result| result.stage.broke == Some(Broke::FailureRate));
     first.or_else(|| failing.min_by(|a, b| a.stage.offered_tps.total_cmp(&b.stage.offered_tps)))
 }
 
-/// All stages of a search, and which of them are the knee and the first above it.
-struct Searched {
+/// A search under way.
+struct Hunt<'a> {
+    rig: Rig,
+    args: &'a Qualify,
+    progress: Progress,
+    canaries: Canaries,
+    fresh: Fresh,
     stages: Vec<StageResult>,
+}
+
+/// What a search found: which of its stages are the knee and the first above it.
+struct Found {
+    knee: Option<(f64, KneeInterval)>,
     best: Option<usize>,
     broken: Option<usize>,
     server_gone: bool,
     ended_by_lab: bool,
 }
 
-fn search(rig: &mut Rig, args: &Qualify, progress: &Progress) -> Result<Searched, Error> {
-    let lowest_tps = args.rate as f64;
-    // Beyond what a laboratory carries the search would find the laboratory.
-    let lab_tps = rig.lab_tps_max().map_or(f64::INFINITY, |tps| tps.max(lowest_tps));
-    let spec = SearchSpec {
-        lowest_tps,
-        highest_tps: limits::QUALIFY_RATE_MAX_TPS.min(lab_tps),
-        resolution: limits::QUALIFY_RESOLUTION,
-    };
-    let (mut search, mut stages) = (Search::new(spec), Vec::new());
-    let (mut server_gone, mut ended_by_lab) = (false, false);
-    while let Some(tps) = search.next_tps().filter(|_| !server_gone && !ended_by_lab) {
-        match stage(rig, tps, args, progress, &mut stages)? {
-            Tried::Met => search.record(tps, true),
-            Tried::Broken => search.record(tps, false),
-            Tried::ServerGone => server_gone = true,
-            Tried::LabLimited => ended_by_lab = true,
-        }
-    }
-    ended_by_lab |= search.knee_tps().is_some_and(|tps| tps >= lab_tps);
-    let at = |tps: Option<f64>, broken: bool| {
-        let of_rate = |result: &StageResult| Some(result.stage.offered_tps) == tps;
-        stages
-            .iter()
-            .rposition(|result: &StageResult| of_rate(result) && result.stage.broke.is_some() == broken)
-    };
-    let (best, broken) = (at(search.knee_tps(), false), at(search.lowest_failed_tps(), true));
-    Ok(Searched { stages, best, broken, server_gone, ended_by_lab })
-}
-
 /// What trying a rate brought.
 enum Tried {
-    Met,
-    Broken,
+    /// So probably the service level was met.
+    Judged(f64),
     ServerGone,
     /// The laboratory lost packets of its own, each time.
     LabLimited,
 }
 
-/// Tries a rate. A stage that breaks the service level is run once more, since on a host shared with others a single bad moment says
-/// little; one that the host stalled in does not count as a try.
-fn stage(
-    rig: &mut Rig,
-    tps: f64,
-    args: &Qualify,
-    progress: &Progress,
-    stages: &mut Vec<StageResult>,
-) -> Result<Tried, Error> {
-    let (mut invalid, mut broken) = (0, 0);
-    while broken < limits::TRIES_A_RATE {
-        if rig.load.lab().is_some() && !stages.is_empty() {
-            rig.warm_up(Pace::PerSecond(args.rate as f64), progress)?;
+impl Hunt<'_> {
+    fn run(mut self) -> Result<(Self, Found), Error> {
+        let lowest_tps = self.args.rate as f64;
+        // Beyond what a laboratory carries the search would find the laboratory.
+        let lab_tps = self.rig.lab_tps_max().map_or(f64::INFINITY, |tps| tps.max(lowest_tps));
+        let mut search = Search::new(SearchSpec {
+            lowest_tps,
+            highest_tps: limits::QUALIFY_RATE_MAX_TPS.max(lowest_tps).min(lab_tps),
+            resolution: 1.0 + self.args.resolution,
+            stages_max: stages_max(self.args.resolution),
+        });
+        let (mut server_gone, mut ended_by_lab) = (false, false);
+        while let Some(tps) = search.next_tps().filter(|_| !server_gone && !ended_by_lab) {
+            match self.attempt(tps)? {
+                Tried::Judged(chance_met) => search.record(tps, chance_met),
+                Tried::ServerGone => server_gone = true,
+                Tried::LabLimited => ended_by_lab = true,
+            }
         }
-        let result = rig.stage(Pace::PerSecond(tps), args.duration, progress)?;
-        progress.stage_done(&result);
-        let (met, valid, gone) = (result.stage.broke.is_none(), result.stage.valid, result.server_gone);
-        let lab_lost = result.stage.lab.as_ref().is_some_and(|lab| lab.has_spoiled(result.stage.sent));
-        stages.push(result);
-        if gone {
-            return Ok(Tried::ServerGone);
-        }
-        if met {
-            return Ok(Tried::Met);
-        }
-        if lab_lost && invalid == limits::INVALID_REPEATS_MAX {
-            return Ok(Tried::LabLimited);
-        }
-        if valid || invalid == limits::INVALID_REPEATS_MAX {
-            broken += 1;
-        } else {
-            invalid += 1;
-        }
+        let knee = search.knee();
+        ended_by_lab |= knee.is_some_and(|knee| knee.tps >= lab_tps);
+        let interval = knee.map(|knee| KneeInterval {
+            lower_tps: knee.lower_tps,
+            upper_tps: knee.upper_tps,
+            confidence: 0.95,
+            scatter: knee.scatter,
+            stages: self.stages.len(),
+            resolution: self.args.resolution,
+            resolved: knee.resolved,
+        });
+        let (best, broken) = (self.at(search.met_tps(), false), self.at(search.broken_tps(), true));
+        let knee = knee.map(|knee| knee.tps).zip(interval);
+        Ok((self, Found { knee, best, broken, server_gone, ended_by_lab }))
     }
-    Ok(Tried::Broken)
+
+    /// The last stage of a rate that broke the service level, or that met it.
+    fn at(&self, tps: Option<f64>, broken: bool) -> Option<usize> {
+        let of_rate = |result: &StageResult| Some(result.stage.offered_tps) == tps;
+        self.stages.iter().rposition(|result| of_rate(result) && result.stage.broke.is_some() == broken)
+    }
+
+    /// Tries a rate. A stage that broke the service level while the host stalled is no try, a few times.
+    fn attempt(&mut self, tps: f64) -> Result<Tried, Error> {
+        for invalid in 0.. {
+            let result = self.stage(tps)?;
+            let (met, valid, gone) = (result.stage.broke.is_none(), result.stage.valid, result.server_gone);
+            let lab_lost = result.stage.lab.as_ref().is_some_and(|lab| lab.has_spoiled(result.stage.sent));
+            let chance_met = result.stage.chance_met.unwrap_or_default();
+            self.stages.push(result);
+            if gone {
+                return Ok(Tried::ServerGone);
+            }
+            if lab_lost && !met && invalid == limits::INVALID_REPEATS_MAX {
+                return Ok(Tried::LabLimited);
+            }
+            if met || valid || invalid == limits::INVALID_REPEATS_MAX {
+                return Ok(Tried::Judged(chance_met));
+            }
+        }
+        unreachable!("an endless range")
+    }
+
+    /// One stage from a fresh start, with the canaries beside it.
+    fn stage(&mut self, tps: f64) -> Result<StageResult, Error> {
+        let Self { rig, canaries, progress, .. } = self;
+        if rig.load.lab().is_none() {
+            // Fragments of the stage before take memory from those that arrive.
+            self.fresh.wait_for_reassembly();
+        } else if !self.stages.is_empty() {
+            rig.warm_up(Pace::PerSecond(self.args.rate as f64), progress)?;
+            canaries.forgotten();
+        }
+        let duration = self.args.duration;
+        let (result, canary) = canaries.beside(|| rig.stage(Pace::PerSecond(tps), duration, progress));
+        let mut result = result?;
+        result.stage.canary = canary;
+        progress.stage_done(&result);
+        Ok(result)
+    }
+}
+
+/// Stages after the climb: each halving of the resolution below the default's takes half as many more.
+fn stages_max(resolution: f64) -> usize {
+    let halvings = (limits::QUALIFY_RESOLUTION / resolution).log2().max(0.0);
+    (limits::QUALIFY_STAGES_MAX as f64 * (1.0 + 0.5 * halvings)).round() as usize
 }

@@ -65,16 +65,12 @@ pub fn measure(args: &Run) -> Result<Measured, Error> {
     let mut log = hdr::Log::new(rig.started());
     log.add(&result);
     let verdict = verdict::judge(&Findings {
-        slo: options.slo,
         best: result.stage.broke.is_none().then_some(&result.stage),
         broken: result.stage.broke.is_some().then_some(&result.stage),
         causes: &result.causes,
-        target_tps: None,
-        placement: rig.load.placement(),
         lab: rig.load.lab().map(|lab| lab.facts()),
-        ended_by_lab: false,
-        single: true,
         server_gone: result.server_gone,
+        ..Findings::of_a_stage(options.slo, rig.load.placement())
     });
     let tps = result.stage.offered_tps;
     let command = rig.command("run", &format!("{load} --duration {}", units::format_duration(args.duration)));

@@ -50,6 +50,8 @@ pub fn judge(grounds: &Grounds<'_>) -> (Option<Strategy>, Verdict) {
             || grounds.strategies.first().and_then(|first| first.broke),
             |best| best.broke_first,
         ),
+        tps_interval: None,
+        plan: None,
         hosts_needed: None,
         words: sentences::words(grounds, best, outcome),
     };

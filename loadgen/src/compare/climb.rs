@@ -10,8 +10,7 @@ use crate::slo::Broke;
 pub(super) struct Climb {
     search: Search,
     stages: usize,
-    /// Times the rate tried now broke the level, and times the host spoiled it.
-    broken: usize,
+    /// Times the host spoiled the rate tried now.
     spoiled: usize,
     broke_first: Option<(f64, Broke)>,
 }
@@ -25,12 +24,16 @@ impl Climb {
     /// Climbs from the rate of the rounds where it was met up to the highest, else from an eighth of that rate up to it.
     pub(super) fn from(tps: f64, met: bool, highest_tps: f64) -> Self {
         let (lowest_tps, highest_tps) = if met { (tps, highest_tps.max(tps)) } else { (tps / 8.0, tps) };
-        let mut search =
-            Search::new(SearchSpec { lowest_tps, highest_tps, resolution: limits::CLIMB_RESOLUTION });
+        let mut search = Search::new(SearchSpec {
+            lowest_tps,
+            highest_tps,
+            resolution: limits::CLIMB_RESOLUTION,
+            stages_max: limits::CLIMB_STAGES_MAX,
+        });
         if met {
-            search.record(tps, true);
+            search.record(tps, 1.0);
         }
-        Self { search, stages: 0, broken: 0, spoiled: 0, broke_first: None }
+        Self { search, stages: 0, spoiled: 0, broke_first: None }
     }
 
     /// The rate to try next; `None` when enough is known or enough time was spent.
@@ -38,38 +41,31 @@ impl Climb {
         self.search.next_tps().filter(|_| self.stages < limits::CLIMB_STAGES_MAX)
     }
 
-    /// Takes in the stage at [`next_tps`](Self::next_tps). As in `qualify`, a rate counts as broken when it broke twice, and a stage
-    /// that the host spoiled is no try.
+    /// Takes in the stage at [`next_tps`](Self::next_tps). As in `qualify`, a stage that the host spoiled is no try, a few times.
     pub(super) fn record(&mut self, stage: &Stage) {
         self.stages += 1;
-        match stage.broke {
-            None => self.search.record(stage.offered_tps, true),
-            Some(_) if !stage.valid && self.spoiled < limits::INVALID_REPEATS_MAX => {
-                self.spoiled += 1;
-                return;
-            }
-            Some(_) if self.broken + 1 < limits::TRIES_A_RATE => {
-                self.broken += 1;
-                return;
-            }
-            Some(broke) => {
-                self.search.record(stage.offered_tps, false);
-                if self.broke_first.is_none_or(|(tps, _)| stage.offered_tps <= tps) {
-                    self.broke_first = Some((stage.offered_tps, broke));
-                }
-            }
+        if stage.broke.is_some() && !stage.valid && self.spoiled < limits::INVALID_REPEATS_MAX {
+            self.spoiled += 1;
+            return;
         }
-        (self.broken, self.spoiled) = (0, 0);
+        self.spoiled = 0;
+        let hard = if stage.broke.is_none() { 1.0 } else { 0.0 };
+        self.search.record(stage.offered_tps, stage.chance_met.unwrap_or(hard));
+        if let Some(broke) = stage.broke
+            && self.broke_first.is_none_or(|(tps, _)| stage.offered_tps <= tps)
+        {
+            self.broke_first = Some((stage.offered_tps, broke));
+        }
     }
 
     /// The highest rate that met the level; 0 if none did.
     pub(super) fn knee_tps(&self) -> f64 {
-        self.search.knee_tps().unwrap_or(0.0)
+        self.search.met_tps().unwrap_or(0.0)
     }
 
     /// The lowest rate that broke it.
     pub(super) fn broken_tps(&self) -> Option<f64> {
-        self.search.lowest_failed_tps()
+        self.search.broken_tps()
     }
 
     /// What broke there.

@@ -3,9 +3,7 @@
 
 pub mod advice;
 mod climb;
-mod cold;
 pub mod figures;
-mod fresh;
 pub mod meaning;
 mod path;
 
@@ -13,6 +11,7 @@ use std::time::Duration;
 
 use shingle_proto::wire::Strategy;
 
+use crate::cold::{self, ColdSpec, Fresh};
 use crate::engine::Pace;
 use crate::error::Error;
 use crate::hdr;
@@ -25,9 +24,7 @@ use crate::report::terminal::rate;
 use crate::rig::{self, Rig};
 use crate::target::Target;
 use climb::Climb;
-use cold::ColdSpec;
 use figures::{Setting, Turn};
-use fresh::Fresh;
 
 /// How strategies are compared.
 #[derive(Clone, Copy, Debug)]
@@ -127,8 +124,7 @@ impl<'a> Contest<'a> {
         let Some(item) = path.an_item_above(&self.arms[0].rig.space) else { return Ok(()) };
         for (index, arm) in self.arms.iter_mut().enumerate() {
             let options = &arm.rig.options;
-            // A number that no flow of a stage has: they count up from the first.
-            let number = arm.rig.load.flows()[0].0.wrapping_sub(1 + index as u32);
+            let number = cold::spare_flow(&arm.rig, index as u32);
             let Load::Shingle(target, _) = &mut arm.rig.load else {
                 unreachable!("rigs of a contest load Shingle")
             };

@@ -1,7 +1,7 @@
 //! One flow: a source port, the protocol's client core behind it, and the kernel's books of its socket.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use shingle_proto::client::{Client, ClientConfig, Event, ReceiveBuffer, Transmit};
 use shingle_proto::cookie::Cookie;
@@ -54,7 +54,21 @@ impl Flow {
     /// # Errors
     /// No socket to be had.
     pub fn open(number: u32, server: SocketAddr, spec: &FlowSpec) -> Result<Self, Error> {
-        let local = if server.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
+        Self::open_from(number, None, server, spec)
+    }
+
+    /// The same from a certain address of this host, or from the one the kernel chooses.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), or the address is none of this host.
+    pub fn open_from(
+        number: u32,
+        source: Option<IpAddr>,
+        server: SocketAddr,
+        spec: &FlowSpec,
+    ) -> Result<Self, Error> {
+        let any = if server.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let local = SocketAddr::new(source.unwrap_or(any), 0);
         let options = SocketOptions {
             recv_buffer_bytes: limits::RECV_BUFFER_BYTES,
             send_buffer_bytes: limits::SEND_BUFFER_BYTES,
@@ -65,7 +79,7 @@ impl Flow {
             ..SocketOptions::default()
         };
         let fail = |error| Error::system(format!("cannot open a UDP socket towards {server}"), error);
-        let socket = Socket::bind(local.parse().expect("literal"), &options).map_err(fail)?;
+        let socket = Socket::bind(local, &options).map_err(fail)?;
         socket.connect(server).map_err(fail)?;
         let granted = socket.recv_buffer_granted_bytes().map_err(fail)?;
         let receive_buffer = ReceiveBuffer::linux(u32::try_from(granted).unwrap_or(u32::MAX));

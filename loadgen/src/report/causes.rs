@@ -5,16 +5,21 @@ use crate::record::{CauseReport, Record};
 
 /// A cause in words, part by part; parts that there is nothing to say of are left out.
 pub(super) fn parts(cause: &CauseReport, record: &Record) -> Vec<(&'static str, String)> {
-    let estimates: Vec<_> = cause.estimate.iter().map(|(name, estimate)| estimated(name, estimate)).collect();
     let parts = [
         ("what happens", meaning(cause.cause).to_owned()),
         ("where", cause.place.clone()),
-        ("how much", estimates.join("; ")),
+        ("how much", how_much(cause)),
         ("which flows", flows(cause, record)),
         ("evidence", cause.evidence.join("; ")),
         ("what to do", cause.remedy.clone()),
     ];
     parts.into_iter().filter(|(_, words)| !words.is_empty()).collect()
+}
+
+/// What was estimated for it.
+pub(crate) fn how_much(cause: &CauseReport) -> String {
+    let estimates: Vec<_> = cause.estimate.iter().map(|(name, estimate)| estimated(name, estimate)).collect();
+    estimates.join("; ")
 }
 
 /// The name of a cause with its direction.
@@ -91,7 +96,7 @@ fn flows(cause: &CauseReport, record: &Record) -> String {
 }
 
 /// What happened, for somebody who knows nothing of networks' insides.
-fn meaning(cause: Cause) -> &'static str {
+pub(crate) fn meaning(cause: Cause) -> &'static str {
     match cause {
         Cause::ClientSendQueue => "The generator's own host had no room to send the request, and dropped it.",
         Cause::ClientSocketBuffer => {

@@ -8,7 +8,7 @@ use plotters::style::RGBColor;
 
 use super::causes as words;
 use super::plot::{self, Chart, Curve};
-use super::terminal::{at_rate, by_rate, latency, percent, rate};
+use super::terminal::{at_rate, by_rate, generator_cells, latency, percent, rate, remark};
 use crate::record::{Interval, Outcome, Percentiles, Record, Stage};
 
 const BLUE: RGBColor = RGBColor(30, 90, 170);
@@ -22,6 +22,9 @@ th,td{padding:.25em .45em;text-align:right;border-bottom:1px solid #ddd}th{backg
 .pass{border-left:6px solid #28825a}.fail{border-left:6px solid #be1e2d}.generator_limited{border-left:6px solid #d77814}\
 .verdict{background:#f7f7f7;padding:.6em 1em}.verdict p{margin:.3em 0}.facts{color:#555;font-size:.92em}svg{max-width:100%;height:auto}\
 h3{font-size:1em;margin:1.4em 0 .3em}dl{display:grid;grid-template-columns:8em 1fr;gap:.15em 1em;margin:0}dt{color:#555}dd{margin:0}.scroll{overflow-x:auto}code{background:#f4f4f4;padding:.1em .3em;overflow-wrap:anywhere}";
+
+/// Longest beginning of a sentence that is taken for its label.
+const LABEL_BYTES_MAX: usize = 28;
 
 /// The whole page.
 pub fn page(record: &Record) -> String {
@@ -80,9 +83,19 @@ fn verdict(html: &mut String, record: &Record) {
     };
     let _ = write!(html, "<div class=\"verdict {class}\">");
     for words in &record.verdict.words {
-        let _ = write!(html, "<p>{}</p>", escape(words));
+        let _ = write!(html, "<p>{}</p>", labelled(words));
     }
     html.push_str("</div>");
+}
+
+/// A sentence whose first words say what it is about has them in bold.
+fn labelled(words: &str) -> String {
+    match words.split_once(": ") {
+        Some((label, rest)) if label.len() <= LABEL_BYTES_MAX && !label.contains('.') => {
+            format!("<b>{}:</b> {}", escape(label), escape(rest))
+        }
+        _ => escape(words),
+    }
 }
 
 fn charts(html: &mut String, record: &Record) {
@@ -102,6 +115,7 @@ struct Axis {
     title: &'static str,
     log: bool,
     label: fn(f64) -> String,
+    band: Option<(f64, f64, String)>,
 }
 
 /// The charts of losses and latencies over one axis, each with its bound.
@@ -111,6 +125,7 @@ fn both(record: &Record, axis: &Axis, losses: Vec<Curve>, latencies: Vec<Curve>)
         y,
         curves,
         bound: Some(bound),
+        band: axis.band.clone(),
         log_x: axis.log,
         log_y,
         x_label: axis.label,
@@ -146,7 +161,13 @@ fn over_rate(record: &Record, stages: &[&Stage]) -> (Chart, Chart) {
         curve("p99", BLUE, |stage| stage.judged_us().p99),
         curve("p99.9", PURPLE, |stage| stage.judged_us().p999),
     ];
-    both(record, &Axis { title: "offered reads/s", log: true, label: rate }, losses, latencies)
+    let interval = record.verdict.tps_interval.as_ref();
+    let band = interval.and_then(|interval| Some((interval.lower_tps, interval.upper_tps?)));
+    let words = |(lower, upper)| {
+        (lower, upper, format!("the limit, {} to {} reads/s in 95 of 100 stages", rate(lower), rate(upper)))
+    };
+    let axis = Axis { title: "offered reads/s", log: true, label: rate, band: band.map(words) };
+    both(record, &axis, losses, latencies)
 }
 
 /// A single stage: every interval is a point.
@@ -164,7 +185,7 @@ fn over_time(record: &Record, stages: &[&Stage]) -> (Chart, Chart) {
         vec![curve("p50", GREEN, |interval| interval.p50_us), curve("p99", BLUE, |interval| interval.p99_us)];
     both(
         record,
-        &Axis { title: "seconds", log: false, label: |value| format!("{value:.1}") },
+        &Axis { title: "seconds", log: false, label: |value| format!("{value:.1}"), band: None },
         losses,
         latencies,
     )
@@ -179,7 +200,7 @@ fn stages(html: &mut String, record: &Record) {
         let Percentiles { p50, p90, p99, p999, max } = *stage.judged_us();
         let _ = write!(
             html,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1} MB/s</td><td class=\"words\">{}{}</td></tr>",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.1} MB/s</td><td class=\"words\">{}</td></tr>",
             if stage.offered_tps > 0.0 { rate(stage.offered_tps) } else { "max".to_owned() },
             rate(stage.achieved_tps),
             percent(stage.first_try_lost as f64 / stage.sent.max(1) as f64),
@@ -191,11 +212,31 @@ fn stages(html: &mut String, record: &Record) {
             latency(max),
             latency(stage.residence_us.p99),
             stage.goodput_bytes_per_s / 1e6,
-            stage.broke.map_or("met", |broke| broke.remark()),
-            if stage.valid { "" } else { " (invalid: the host stalled)" },
+            escape(&remark(stage)),
         );
     }
     html.push_str("</table></div>");
+    generator(html, record);
+}
+
+/// What the generator says of itself, stage by stage.
+fn generator(html: &mut String, record: &Record) {
+    let checked =
+        by_rate(&record.stages).into_iter().filter_map(|stage| Some((stage, stage.generator.as_ref()?)));
+    let rows: String = checked
+        .map(|(stage, check)| {
+            let cells = generator_cells(check).map(|cell| format!("<td>{cell}</td>")).concat();
+            let because = escape(&stage.generator_limited_because.join("; "));
+            format!("<tr><td>{}</td>{cells}<td class=\"words\">{because}</td></tr>", rate(stage.tps()))
+        })
+        .collect();
+    if !rows.is_empty() {
+        let _ = write!(
+            html,
+            "<h2>The generator itself</h2><div class=\"scroll\"><table><tr><th>reads/s</th><th>sent in time</th><th>achieved</th><th>p99 late</th>\
+             <th>own drops</th><th>not sent</th><th>busiest CPU</th><th class=\"words\">was the limit, because</th></tr>{rows}</table></div>"
+        );
+    }
 }
 
 fn causes(html: &mut String, record: &Record) {

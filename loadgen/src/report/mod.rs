@@ -1,6 +1,6 @@
 //! Reports from a record: the table and words of the terminal, and the self-contained page.
 
-mod causes;
+pub(crate) mod causes;
 pub mod html;
 mod plot;
 pub mod strategies;

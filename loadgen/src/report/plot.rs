@@ -24,6 +24,8 @@ pub(super) struct Chart {
     pub curves: Vec<Curve>,
     /// The service level's bound, and its words.
     pub bound: Option<(f64, String)>,
+    /// A stretch of the x axis that is shaded, and its words.
+    pub band: Option<(f64, f64, String)>,
     /// Logarithmic axes, for rates and latencies that span decades.
     pub log_x: bool,
     /// See `log_x`.
@@ -36,6 +38,7 @@ pub(super) struct Chart {
 
 const SIZE: (u32, u32) = (900, 380);
 const BOUND: RGBColor = RGBColor(190, 30, 45);
+const BAND: RGBColor = RGBColor(250, 236, 205);
 
 /// A chart with its legend above, where it covers nothing; empty if there is nothing to draw.
 pub(super) fn figure(chart: &Chart) -> String {
@@ -45,7 +48,11 @@ pub(super) fn figure(chart: &Chart) -> String {
     };
     let curves = chart.curves.iter().map(|curve| entry(colour(curve.colour), "solid", curve.name));
     let bound = chart.bound.iter().map(|(_, words)| entry(colour(BOUND), "dashed", words));
-    format!("<p class=\"legend\">{}</p>{}", curves.chain(bound).collect::<String>(), svg(chart))
+    let band = chart.band.iter().map(|(_, _, words)| {
+        let shade = format!("height:.8em;background:{}", colour(BAND));
+        format!("<span><i style=\"{shade}\"></i>{words}</span>")
+    });
+    format!("<p class=\"legend\">{}</p>{}", curves.chain(bound).chain(band).collect::<String>(), svg(chart))
 }
 
 fn svg(chart: &Chart) -> String {
@@ -75,11 +82,11 @@ fn draw<'a>(root: &DrawingArea<SVGBackend<'a>, Shift>, chart: &Chart) -> Drawn {
     // The axis kinds are types, hence the four arms.
     match (chart.log_x, chart.log_y) {
         (true, true) => {
-            curves(builder.build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale())?, chart, x)
+            curves(builder.build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale())?, chart, x, y)
         }
-        (true, false) => curves(builder.build_cartesian_2d((x.0..x.1).log_scale(), y.0..y.1)?, chart, x),
-        (false, true) => curves(builder.build_cartesian_2d(x.0..x.1, (y.0..y.1).log_scale())?, chart, x),
-        (false, false) => curves(builder.build_cartesian_2d(x.0..x.1, y.0..y.1)?, chart, x),
+        (true, false) => curves(builder.build_cartesian_2d((x.0..x.1).log_scale(), y.0..y.1)?, chart, x, y),
+        (false, true) => curves(builder.build_cartesian_2d(x.0..x.1, (y.0..y.1).log_scale())?, chart, x, y),
+        (false, false) => curves(builder.build_cartesian_2d(x.0..x.1, y.0..y.1)?, chart, x, y),
     }?;
     root.present()?;
     Ok(())
@@ -89,12 +96,17 @@ fn curves<'a, X, Y>(
     mut context: ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
     chart: &Chart,
     x: (f64, f64),
+    y: (f64, f64),
 ) -> Drawn
 where
     X: Ranged<ValueType = f64> + ValueFormatter<f64> + 'a,
     Y: Ranged<ValueType = f64> + ValueFormatter<f64> + 'a,
 {
     let grey = RGBColor(225, 225, 225);
+    if let Some((from, to, _)) = chart.band {
+        let corners = [(from.max(x.0), y.0), (to.min(x.1), y.1)];
+        context.draw_series([Rectangle::new(corners, BAND.filled())])?;
+    }
     context
         .configure_mesh()
         .x_desc(chart.x)

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{causes, strategies};
-use crate::record::{Record, Stage};
+use crate::chance;
+use crate::record::{GeneratorCheck, Record, Stage};
 
 /// A rate to three digits: `950`, `40.0k`, `1.25M`.
 pub fn rate(tps: f64) -> String {
@@ -80,6 +81,9 @@ pub fn stage_line(stage: &Stage) -> String {
 /// Whether a stage met the service level, and what is to be said of it beside.
 pub(super) fn remark(stage: &Stage) -> String {
     let mut remark = stage.broke.map_or("met", |broke| broke.remark()).to_owned();
+    if stage.chance_met.is_some_and(chance::is_close) {
+        remark.push_str(", closely");
+    }
     if stage.generator_limited {
         remark.push_str(", generator short of CPU");
     }
@@ -97,6 +101,7 @@ pub fn table(record: &Record) -> String {
         for stage in by_rate(&record.stages) {
             let _ = writeln!(text, "{}", stage_line(stage));
         }
+        text.push_str(&generator(record));
     }
     text.push_str(&who_lost(record));
     let wrong: u64 = record.stages.iter().map(|stage| stage.wrong).sum();
@@ -170,6 +175,63 @@ fn block(heading: &str, words: &str) -> String {
         line.push_str(word);
     }
     text + line.trim_end() + "\n"
+}
+
+/// What the generator says of itself at the knee and above.
+fn generator(record: &Record) -> String {
+    let mut text = String::new();
+    for (stage, check) in around_the_knee(record) {
+        if text.is_empty() {
+            let _ = writeln!(
+                text,
+                "\n{:<22}{:>13}{:>13}{:>11}{:>11}{:>11}{:>13}",
+                "the generator itself",
+                "sent in time",
+                "achieved",
+                "p99 late",
+                "own drops",
+                "not sent",
+                "busiest CPU"
+            );
+        }
+        let cells = generator_cells(check);
+        let _ = writeln!(
+            text,
+            "{:<22}{:>13}{:>13}{:>11}{:>11}{:>11}{:>13}",
+            format!("at {} reads/s", rate(stage.tps())),
+            cells[0],
+            cells[1],
+            cells[2],
+            cells[3],
+            cells[4],
+            cells[5]
+        );
+    }
+    text
+}
+
+/// The stages that say whether the generator set the limit: the highest that met the level, not above the knee, and the lowest above that
+/// did not; of a single stage that one.
+fn around_the_knee(record: &Record) -> impl Iterator<Item = (&Stage, &GeneratorCheck)> {
+    let knee = record.verdict.tps_at_slo as f64;
+    let stages = || record.stages.iter();
+    let met = stages().filter(|stage| stage.broke.is_none() && stage.tps() <= knee * 1.001);
+    let broken = stages().filter(|stage| stage.broke.is_some() && stage.tps() >= knee);
+    let met = met.max_by(|a, b| a.tps().total_cmp(&b.tps()));
+    let broken = broken.min_by(|a, b| a.tps().total_cmp(&b.tps()));
+    met.into_iter().chain(broken).filter_map(|stage| Some((stage, stage.generator.as_ref()?)))
+}
+
+/// Requests sent in time, rate achieved over rate offered, lateness, own drops, requests not sent, and the busiest thread's CPU.
+pub(super) fn generator_cells(check: &GeneratorCheck) -> [String; 6] {
+    [
+        percent(check.offered_in_time),
+        if check.achieved_over_offered > 0.0 { percent(check.achieved_over_offered) } else { "-".to_owned() },
+        latency(check.slip_p99_us),
+        check.own_drops.to_string(),
+        check.sends_refused.to_string(),
+        format!("{:.0} %", check.busiest_thread * 100.0),
+    ]
 }
 
 /// How requests left, where they left in trains.

@@ -77,7 +77,7 @@ fn curves(html: &mut String, record: &Record) {
     let of_all = |of: fn(&Stage) -> f64| -> Vec<Curve> {
         Strategy::ALL.iter().filter_map(|strategy| curve(record, *strategy, of)).collect()
     };
-    let axis = Axis { title: "offered reads/s", log: true, label: rate };
+    let axis = Axis { title: "offered reads/s", log: true, label: rate, band: None };
     let failures = of_all(|stage| share(stage.failed, stage.sent));
     let (failures, latencies) = both(record, &axis, failures, of_all(|stage| stage.judged_us().p99));
     let _ = write!(

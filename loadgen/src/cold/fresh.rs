@@ -9,20 +9,20 @@ use crate::{lab, limits};
 
 /// Keeps whether turns began fresh.
 #[derive(Debug, Default)]
-pub(super) struct Fresh {
+pub(crate) struct Fresh {
     refused: Option<String>,
     crowded: bool,
 }
 
 impl Fresh {
     /// Does what can be done before a turn against the server of this connection.
-    pub(super) fn start(&mut self, control: &mut Control) {
+    pub(crate) fn start(&mut self, control: &mut Control) {
         self.flush(control);
         self.wait_for_reassembly();
     }
 
     /// Makes the server's kernel forget the path MTUs it learned; true if it did.
-    pub(super) fn flush(&mut self, control: &mut Control) -> bool {
+    pub(crate) fn flush(&mut self, control: &mut Control) -> bool {
         // What was refused once will be again.
         if self.refused.is_none() {
             self.refused = control.flush(FlushWhat::PathMtus).err().map(|error| error.to_string());
@@ -31,17 +31,18 @@ impl Fresh {
     }
 
     /// Why learned path MTUs were not flushed; `None` if they were, each time.
-    pub(super) fn refused(&self) -> Option<&str> {
+    pub(crate) fn refused(&self) -> Option<&str> {
         self.refused.as_deref()
     }
 
     /// Whether some turn began while fragments of the one before were still held for want of the rest: they take memory from those
     /// that arrive.
-    pub(super) fn was_crowded(&self) -> bool {
+    pub(crate) fn was_crowded(&self) -> bool {
         self.crowded
     }
 
-    fn wait_for_reassembly(&mut self) {
+    /// Waits, not for ever, until this host holds no fragments that wait for others.
+    pub(crate) fn wait_for_reassembly(&mut self) {
         let begun = Instant::now();
         while lab::fragments_waiting() > 0 {
             if begun.elapsed() > limits::TURN_REASSEMBLY_WAIT_MAX {

@@ -1,0 +1,597 @@
+//! The verdict: whether the service level was met, up to which rate, what broke and what to do, in plain words, most important first. Pure.
+
+use crate::limits;
+use crate::plan;
+use crate::record::{
+    Canary, CapacityPlan, CauseReport, ColdPath, KneeInterval, LabFacts, Outcome, Stage, Verdict,
+};
+use crate::report::causes;
+use crate::report::terminal::{lab_range, latency, percent, rate};
+use crate::slo::{Broke, Slo};
+use crate::target::Placement;
+
+/// What a search or a single stage brought, as far as the verdict needs it.
+pub struct Findings<'a> {
+    /// The service level.
+    pub slo: Slo,
+    /// Stage of the highest rate that met it.
+    pub best: Option<&'a Stage>,
+    /// Stage of the lowest rate that did not.
+    pub broken: Option<&'a Stage>,
+    /// Stage whose lost reads `causes` explain; the broken one unless another is named.
+    pub explained: Option<&'a Stage>,
+    /// Who lost the reads of that stage.
+    pub causes: &'a [CauseReport],
+    /// The knee that a search found, and the interval it lies in.
+    pub knee: Option<(f64, &'a KneeInterval)>,
+    /// Rate that had to be met.
+    pub target_tps: Option<u64>,
+    /// What server and generator share.
+    pub placement: Placement,
+    /// The laboratory they stood in, if they did.
+    pub lab: Option<&'a LabFacts>,
+    /// The search went no higher because the laboratory would have been the limit.
+    pub ended_by_lab: bool,
+    /// One stage, not a search.
+    pub single: bool,
+    /// The server went away, which ended the search.
+    pub server_gone: bool,
+    /// Hosts for a fleet, where they were asked for.
+    pub plan: Option<CapacityPlan>,
+    /// What became of the first large answers to a destination before the search.
+    pub cold: Option<&'a ColdPath>,
+    /// What low-volume clients met beside the load.
+    pub canary: Option<&'a Canary>,
+}
+
+impl Findings<'_> {
+    /// Of a single stage, nothing found yet.
+    pub fn of_a_stage(slo: Slo, placement: Placement) -> Self {
+        Self {
+            slo,
+            best: None,
+            broken: None,
+            explained: None,
+            causes: &[],
+            knee: None,
+            target_tps: None,
+            placement,
+            lab: None,
+            ended_by_lab: false,
+            single: true,
+            server_gone: false,
+            plan: None,
+            cold: None,
+            canary: None,
+        }
+    }
+
+    /// Of a search instead.
+    #[must_use]
+    pub fn searched(self) -> Self {
+        Self { single: false, ..self }
+    }
+
+    /// The rate that the verdict speaks of, reads/s.
+    fn tps_at_slo(&self) -> f64 {
+        let stage = self.best.map_or(0.0, Stage::tps);
+        self.knee.map_or(stage, |(tps, _)| tps)
+    }
+}
+
+/// Judges.
+pub fn judge(findings: &Findings<'_>) -> Verdict {
+    let tps_at_slo = findings.tps_at_slo() as u64;
+    let met = match findings.target_tps {
+        Some(target) => tps_at_slo >= target,
+        None => findings.best.is_some(),
+    };
+    let limited =
+        findings.broken.is_some_and(|stage| stage.generator_limited) && !findings.placement.shares_cpus();
+    // A generator that gave up first, or a server that went, says nothing beyond the rate that passed.
+    let enough = met && (findings.target_tps.is_some() || !(limited || findings.server_gone));
+    let outcome = match (enough, limited) {
+        (true, _) => Outcome::Pass,
+        (false, true) => Outcome::GeneratorLimited,
+        (false, false) => Outcome::Fail,
+    };
+    Verdict {
+        outcome,
+        tps_at_slo,
+        tps_interval: findings.knee.map(|(_, interval)| *interval),
+        broke_first: findings.broken.and_then(|stage| stage.broke),
+        hosts_needed: findings.plan.as_ref().map(|plan| plan.hosts_needed),
+        words: words(findings, outcome),
+        plan: findings.plan,
+    }
+}
+
+fn words(findings: &Findings<'_>, outcome: Outcome) -> Vec<String> {
+    let mut words = vec![first_words(findings, outcome)];
+    if findings.server_gone {
+        words.push(
+            "When the last stage was over the server could not be asked any more: it was stopped or started again, or the way to it was lost. What that stage shows is no figure of its capacity."
+                .to_owned(),
+        );
+    }
+    if let Some((stage, broke)) = findings.broken.and_then(|stage| Some((stage, stage.broke?))) {
+        words.push(broken_words(stage, broke, findings));
+        words.extend(who_words(stage, broke, findings));
+        if stage.generator_limited {
+            words.push(generator_words(findings, stage));
+        }
+    } else if findings.best.is_some() && !findings.single && !findings.server_gone {
+        words.push("What broke first: nothing, up to the highest rate tried.".to_owned());
+    }
+    words.extend(findings.knee.map(|(_, interval)| sure_words(interval, findings)));
+    words.extend(findings.plan.as_ref().map(|plan| format!("Hosts: {}", plan::words(plan))));
+    words.extend(seldom_words(findings));
+    words.extend(findings.broken.into_iter().flat_map(host_words));
+    words.extend(findings.best.and_then(stall_words));
+    words.extend(findings.lab.map(|lab| lab_words(lab, findings)));
+    if findings.placement.shares_counters() {
+        words.push(
+            "Server and generator shared this host's CPUs and network namespace: the figures speak for both together. \
+             To qualify a machine for serving, run the server there and this command on another host with --server."
+                .to_owned(),
+        );
+    }
+    words
+}
+
+/// How sure the knee is.
+fn sure_words(interval: &KneeInterval, findings: &Findings<'_>) -> String {
+    let Some(upper_tps) = interval.upper_tps else {
+        return "How sure: no rate tried broke the service level, so its highest rate may lie above."
+            .to_owned();
+    };
+    let between = format!("{} and {} reads/s", rate(interval.lower_tps), rate(upper_tps));
+    let mut words = format!(
+        "How sure: the limit lies between {between} in 95 of 100 stages, and so does what another run finds ({} stages were run; from one to the next the limit moved by {}).",
+        interval.stages,
+        percent(interval.scatter)
+    );
+    if !interval.resolved && !findings.server_gone && !findings.ended_by_lab {
+        words += &format!(
+            " That is less sure than the {} asked for (--resolution): the system was not steady enough for a search of this length. A quiet host, or longer stages (--duration), help.",
+            percent(interval.resolution)
+        );
+    }
+    words
+}
+
+/// What clients met that read now and then.
+fn seldom_words(findings: &Findings<'_>) -> Vec<String> {
+    let mut words = Vec::new();
+    match findings.canary {
+        Some(canary) if canary.measured => {
+            let mut line = format!(
+                "Clients that read seldom: beside the load (while it met the service level) {} other address{} read a long value ({} B) once a second; {} of {} first such answers to an address were lost, and {} of {} later ones.",
+                canary.addresses.len(),
+                if canary.addresses.len() == 1 { "" } else { "es" },
+                canary.value_bytes,
+                canary.first_lost,
+                canary.first,
+                canary.later_lost,
+                canary.later
+            );
+            if canary.first_lost * 2 > canary.first.max(1) && canary.later_lost * 2 < canary.later.max(1) {
+                line += " So each such client loses its first long answer, and again whenever the server's host has forgotten the path MTU (after 10 minutes unless set otherwise): the failure rate under load does not show it.";
+            }
+            words.push(line);
+        }
+        Some(canary) => words.push(format!(
+            "Clients that read seldom: not measured ({}).",
+            canary.because.as_deref().unwrap_or("there were none")
+        )),
+        None => {}
+    }
+    match findings.cold {
+        Some(cold) if cold.measured && cold.figures.first_lost + cold.figures.later_lost > 0 => words.push(format!(
+            "Before the search, without load: {} of {} long answers ({} B) were lost right after the server's host had forgotten the path MTU, and {} of {} later ones.",
+            cold.figures.first_lost, cold.figures.first, cold.figures.value_bytes, cold.figures.later_lost, cold.figures.later
+        )),
+        Some(cold) if !cold.measured => words.push(format!(
+            "Cold destinations (the first long answer to a client): not measured, {}.",
+            cold.because.as_deref().unwrap_or("for no reason known")
+        )),
+        _ => {}
+    }
+    words
+}
+
+/// That it was a laboratory, which, and how far it can be trusted.
+fn lab_words(lab: &LabFacts, findings: &Findings<'_>) -> String {
+    let settings: Vec<_> = lab.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut words = format!(
+        "This was the laboratory {} ({}): real packets between namespaces of this machine, whose CPUs both ends and the network shared. \
+         The figures speak for that network, not for a machine.",
+        lab.topology,
+        settings.join(", ")
+    );
+    let honest = lab.packets_per_s_max;
+    let packets = |stage: &&Stage| stage.lab.as_ref().map_or(0.0, |figures| figures.packets_per_s);
+    let most = findings.best.iter().chain(&findings.broken).map(packets).fold(0.0, f64::max);
+    if most > honest {
+        words += &format!(
+            " It {}, and had {} packets/s to carry: what was lost or late there may be its own doing.",
+            lab_range(honest),
+            rate(most)
+        );
+    } else if findings.ended_by_lab {
+        words += &format!(" The search went no higher because the laboratory {}.", lab_range(honest));
+    }
+    words
+}
+
+fn first_words(findings: &Findings<'_>, outcome: Outcome) -> String {
+    let slo = &findings.slo;
+    let level =
+        format!("failures <= {} and p99 <= {}", percent(slo.failure_rate), latency(slo.p99_us as f64));
+    let tps_at_slo = findings.tps_at_slo();
+    let found = rate(tps_at_slo);
+    match (findings.best, findings.target_tps) {
+        (Some(_), Some(target)) if tps_at_slo < target as f64 => format!(
+            "NOT MET: {found} reads/s meet the service level ({level}), but {} were asked for.",
+            rate(target as f64)
+        ),
+        (Some(stage), _) => {
+            let met = if outcome == Outcome::Pass { "MET" } else { "AT LEAST" };
+            let seen = format!(
+                "failures {} and p99 {}",
+                percent(stage.failure_rate),
+                latency(stage.judged_us().p99)
+            );
+            if findings.single || (stage.tps() / tps_at_slo - 1.0).abs() < 0.001 {
+                return format!("{met}: {found} reads/s with {seen} ({level}).");
+            }
+            format!(
+                "{met}: {found} reads/s within the service level ({level}); at {} it had {seen}.",
+                rate(stage.tps())
+            )
+        }
+        (None, _) if findings.single => format!("NOT MET: the service level is {level}."),
+        (None, _) => format!("NOT MET: no rate tried meets the service level ({level})."),
+    }
+}
+
+fn broken_words(stage: &Stage, broke: Broke, findings: &Findings<'_>) -> String {
+    let what = match broke {
+        Broke::FailureRate => format!(
+            "{} of the reads failed, and {} may",
+            percent(stage.failure_rate),
+            percent(findings.slo.failure_rate)
+        ),
+        Broke::Misses => format!(
+            "{} of {} reads found nothing stored. The server has lost items: look at its evictions and memory, or whether it was started again",
+            stage.misses, stage.sent
+        ),
+        Broke::P99 => format!(
+            "one read in a hundred took longer than {} (p99), and {} are allowed",
+            latency(stage.judged_us().p99),
+            latency(findings.slo.p99_us as f64)
+        ),
+    };
+    let verb = if findings.single { "What broke" } else { "What broke first" };
+    format!("{verb}: {}. At {} reads/s {what}.", broke.words(), rate(stage.tps()))
+}
+
+/// Who lost the reads, or who spent the time, what that means, and what to do.
+fn who_words(stage: &Stage, broke: Broke, findings: &Findings<'_>) -> Vec<String> {
+    let explained = findings.explained.unwrap_or(stage);
+    match (broke, findings.causes.first()) {
+        (Broke::FailureRate, Some(cause)) => cause_words(explained, cause, findings.causes),
+        (Broke::FailureRate, None) => vec!["Who lost them could not be told.".to_owned()],
+        (Broke::Misses, Some(_)) => Vec::new(),
+        (Broke::Misses, None) => vec!["No read was lost on the way.".to_owned()],
+        (Broke::P99, cause) => {
+            let mut words = vec![time_words(stage)];
+            // Far above the rate that was only late, reads are lost too; who loses them comes next.
+            if let Some(cause) = cause.filter(|_| explained.broke == Some(Broke::FailureRate)) {
+                words.push(format!(
+                    "Above that, at {} reads/s, {} of the reads failed.",
+                    rate(explained.tps()),
+                    percent(explained.failure_rate)
+                ));
+                words.extend(cause_words(explained, cause, findings.causes));
+            }
+            words
+        }
+    }
+}
+
+/// Who lost most of a stage's reads: what happens, where, how sure, what to do about it, and what it would bring.
+fn cause_words(stage: &Stage, cause: &CauseReport, all: &[CauseReport]) -> Vec<String> {
+    let others: Vec<_> = all.iter().skip(1).filter(|other| other.reads > 0).collect();
+    let beside = if others.is_empty() {
+        String::new()
+    } else {
+        let name = |other: &&CauseReport| format!("{} {}", other.reads, other.cause);
+        format!(" The others: {}.", others.iter().map(name).collect::<Vec<_>>().join(", "))
+    };
+    let how_much = match causes::how_much(cause) {
+        none if none.is_empty() => none,
+        estimates => format!(" Measured: {estimates}."),
+    };
+    let rest = stage.failed.saturating_sub(cause.failed) as f64 / stage.sent.max(1) as f64;
+    let mut words = vec![
+        format!(
+            "Who lost them: {} of {} reads went to {}, {} ({}, confidence {:.2}).{beside}",
+            cause.reads,
+            stage.first_try_lost,
+            cause.cause,
+            cause.place,
+            sureness(cause.confidence),
+            cause.confidence
+        ),
+        format!("What happens: {}{how_much}", causes::meaning(cause.cause)),
+        format!("What to do: {}", cause.remedy),
+    ];
+    if cause.cause != crate::attribution::Cause::Unexplained && cause.failed > 0 {
+        words.push(format!(
+            "What that brings: without these losses {} of the reads would have failed at {} reads/s instead of {}.",
+            percent(rest),
+            rate(stage.tps()),
+            percent(stage.failure_rate)
+        ));
+    }
+    words
+}
+
+/// How sure a cause is, in words beside its number.
+fn sureness(confidence: f64) -> &'static str {
+    match confidence {
+        0.95.. => "proved by what was counted",
+        0.8.. => "very likely",
+        0.5.. => "likely",
+        _ => "uncertain",
+    }
+}
+
+/// Where the time of slow reads went.
+fn time_words(stage: &Stage) -> String {
+    let (slip, residence) = (stage.slip_us.p99, stage.residence_us.p99);
+    let half = stage.judged_us().p99 / 2.0;
+    let in_server = match residence {
+        // Nobody is that fast: the server does not tell.
+        0.0 => "how much in the server it does not tell".to_owned(),
+        _ => format!("{} in the server", latency(residence)),
+    };
+    let place = if residence > half && residence >= slip {
+        "the server (from its kernel's receive timestamp to the send): requests waited for its worker. More workers (--workers-per-port), or a faster host, take them sooner"
+    } else if slip > half {
+        "the generator, before the request left: it had too little CPU to keep its schedule. Give it more threads (--threads) or CPUs of its own"
+    } else {
+        match residence {
+            0.0 => "the server, between the hosts, or at the generator's receiving side",
+            _ => "between the hosts, or at the generator's receiving side",
+        }
+    };
+    format!(
+        "Where the time went at p99: {in_server}, {} before the request left; most of it was spent in {place}.",
+        latency(slip)
+    )
+}
+
+fn generator_words(findings: &Findings<'_>, stage: &Stage) -> String {
+    let because = stage.generator_limited_because.join("; ");
+    if findings.placement.shares_cpus() {
+        format!("The generator was short of CPU too ({because}): the server alone may carry more.")
+    } else {
+        format!(
+            "GENERATOR-LIMITED: the generator could not offer that rate ({because}), so it says nothing about the server. \
+             Give it more threads (--threads) or CPUs, or load from more hosts."
+        )
+    }
+}
+
+/// What of the host spoiled the stage that broke, and what could not be read.
+fn host_words(stage: &Stage) -> Vec<String> {
+    let mut words = Vec::new();
+    if stage.server_draining {
+        words.push("The server said that it was leaving (it was drained): what it did not answer after that is explained by it.".to_owned());
+    }
+    words.extend((!stage.valid).then(|| stall_words(stage)).flatten());
+    if !stage.gaps.is_empty() {
+        words.push(format!("Of that stage could not be had: {}.", stage.gaps.join("; ")));
+    }
+    let taken = stage.cpu_others + stage.cpu_stolen;
+    if taken > limits::CPU_OTHERS_MAX {
+        words.push(format!(
+            "This host was not quiet: others took {:.0} % of its CPU time meanwhile (other processes {:.0} %, the hypervisor {:.0} %). \
+             Stop them and measure again.",
+            taken * 100.0,
+            stage.cpu_others * 100.0,
+            stage.cpu_stolen * 100.0
+        ));
+    }
+    words
+}
+
+/// How much of a stage stalls kept out of its latency, and what it is with them; of a stage they spoiled, that it is judged by all reads.
+fn stall_words(stage: &Stage) -> Option<String> {
+    let disturbed = stage.disturbed as f64 / stage.sent.max(1) as f64;
+    let longest = stage.stalls.iter().map(|stall| stall.length_ms).fold(0.0, f64::max);
+    let stalls = format!(
+        "At {} reads/s this host, or this process, was kept from its CPUs {} times (idle threads overslept, by up to {longest:.1} ms)",
+        rate(stage.tps()),
+        stage.stalls.len()
+    );
+    if !stage.valid {
+        let share = percent(disturbed);
+        return Some(format!(
+            "{stalls}, which fell into {share} of the reads: the stage is invalid, and judged by all of them."
+        ));
+    }
+    (disturbed > limits::DISTURBED_WORTH_SAYING).then(|| {
+        let counted_in = latency(stage.latency_with_stalls_us.p99);
+        format!("{stalls}. The {} of its reads that this fell into are not in its latency; with them p99 is {counted_in}.", percent(disturbed))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribution::{Cause, Direction, Estimate};
+
+    fn stage(tps: f64, failure_rate: f64, p99_us: f64) -> Stage {
+        let mut stage = Stage {
+            offered_tps: tps,
+            achieved_tps: tps,
+            failure_rate,
+            valid: true,
+            sent: 1000,
+            ..Stage::default()
+        };
+        stage.latency_us.p99 = p99_us;
+        stage.broke = Slo::default().broken_by(failure_rate, 0.0, p99_us as u64);
+        stage
+    }
+
+    fn findings<'a>(best: Option<&'a Stage>, broken: Option<&'a Stage>) -> Findings<'a> {
+        Findings { best, broken, ..Findings::of_a_stage(Slo::default(), Placement::Apart).searched() }
+    }
+
+    fn cause(cause: Cause, estimate: Option<(&str, f64)>) -> CauseReport {
+        let estimate = estimate.map(|(name, value)| {
+            (name.to_owned(), Estimate { value, unit: "packets/s".to_owned(), interval: None })
+        });
+        CauseReport {
+            cause,
+            direction: Direction::Down,
+            place: cause.place(Direction::Down).to_owned(),
+            reads: 20,
+            failed: 19,
+            share: 1.0,
+            confidence: 0.97,
+            evidence: Vec::new(),
+            estimate: estimate.into_iter().collect(),
+            flows: Vec::new(),
+            remedy: "Send no fragments.".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_knee_of_a_search_is_told_with_its_interval_and_the_hosts_it_means() {
+        let (best, broken) = (stage(40_000.0, 0.0, 120.0), stage(42_000.0, 0.02, 300.0));
+        let interval = KneeInterval {
+            lower_tps: 39_500.0,
+            upper_tps: Some(42_500.0),
+            stages: 14,
+            resolved: true,
+            ..KneeInterval::default()
+        };
+        let fleet = plan::Fleet { tps: 2_000_000, spare: 1.0 / 3.0 };
+        let findings = Findings {
+            knee: Some((41_000.0, &interval)),
+            plan: plan::plan(&fleet, &interval),
+            ..findings(Some(&best), Some(&broken))
+        };
+        let verdict = judge(&findings);
+        assert_eq!((verdict.tps_at_slo, verdict.tps_interval), (41_000, Some(interval)));
+        assert_eq!(verdict.hosts_needed, Some(76));
+        let text = verdict.words.join("\n");
+        for words in ["MET: 41.0k reads/s", "at 40.0k it had", "between 39.5k and 42.5k", "76 hosts"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
+    #[test]
+    fn losses_are_told_from_what_broke_to_what_to_do() {
+        let (best, mut broken) = (stage(40_000.0, 0.0, 120.0), stage(42_000.0, 0.02, 300.0));
+        (broken.failed, broken.first_try_lost) = (20, 21);
+        let causes = [cause(Cause::FragmentRateLimit, Some(("limit", 1000.0)))];
+        let verdict = judge(&Findings { causes: &causes, ..findings(Some(&best), Some(&broken)) });
+        let begins: Vec<_> =
+            verdict.words.iter().map(|words| words.split(':').next().unwrap_or_default()).collect();
+        let order =
+            ["MET", "What broke first", "Who lost them", "What happens", "What to do", "What that brings"];
+        assert_eq!(begins[..6], order, "{:?}", verdict.words);
+        let text = verdict.words.join("\n");
+        assert!(
+            text.contains("limit 1000 packets/s") && text.contains("0.10 % of the reads would"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_was_not_measured_is_said() {
+        let best = stage(40_000.0, 0.0, 120.0);
+        let (cold, canary) = (
+            ColdPath::not_measured("no rights"),
+            Canary { because: Some("none given".to_owned()), ..Canary::default() },
+        );
+        let verdict =
+            judge(&Findings { cold: Some(&cold), canary: Some(&canary), ..findings(Some(&best), None) });
+        let text = verdict.words.join("\n");
+        assert!(
+            text.contains("not measured (none given)") && text.contains("not measured, no rights"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn met_and_broken_above() {
+        let (best, broken) = (stage(40_000.0, 0.0, 120.0), stage(80_000.0, 0.02, 300.0));
+        let verdict = judge(&findings(Some(&best), Some(&broken)));
+        assert_eq!((verdict.outcome, verdict.tps_at_slo), (Outcome::Pass, 40_000));
+        assert!(verdict.words[0].starts_with("MET: 40.0k reads/s"), "{:?}", verdict.words);
+    }
+
+    #[test]
+    fn a_target_decides() {
+        let (best, broken) = (stage(40_000.0, 0.0, 120.0), stage(80_000.0, 0.02, 300.0));
+        let mut findings = findings(Some(&best), Some(&broken));
+        findings.target_tps = Some(50_000);
+        assert_eq!(judge(&findings).outcome, Outcome::Fail);
+        findings.target_tps = Some(40_000);
+        assert_eq!(judge(&findings).outcome, Outcome::Pass);
+    }
+
+    #[test]
+    fn a_generator_that_gives_up_blames_nobody_but_itself() {
+        let (best, mut broken) = (stage(40_000.0, 0.0, 120.0), stage(80_000.0, 0.0, 3000.0));
+        broken.generator_limited = true;
+        broken.generator_limited_because = vec!["late".to_owned()];
+        let mut findings = findings(Some(&best), Some(&broken));
+        let verdict = judge(&findings);
+        assert_eq!(verdict.outcome, Outcome::GeneratorLimited);
+        assert!(verdict.words[0].starts_with("AT LEAST"), "{:?}", verdict.words);
+        findings.placement = Placement::Embedded;
+        assert_eq!(judge(&findings).outcome, Outcome::Pass);
+    }
+
+    #[test]
+    fn a_server_that_went_keeps_the_best_rate_but_passes_nothing() {
+        let best = stage(40_000.0, 0.0, 120.0);
+        let mut findings = findings(Some(&best), None);
+        findings.server_gone = true;
+        let verdict = judge(&findings);
+        assert_eq!((verdict.outcome, verdict.tps_at_slo), (Outcome::Fail, 40_000));
+        assert!(
+            verdict.words[0].starts_with("AT LEAST") && verdict.words[1].contains("could not be asked"),
+            "{:?}",
+            verdict.words
+        );
+    }
+
+    #[test]
+    fn what_stalls_kept_out_of_the_latency_is_said_of_a_stage_that_met_it() {
+        let mut best = stage(40_000.0, 0.0, 120.0);
+        best.disturbed = 50;
+        best.latency_with_stalls_us.p99 = 2100.0;
+        let verdict = judge(&findings(Some(&best), None));
+        assert!(
+            verdict.words.iter().any(|words| words.contains("5.00 %") && words.contains("2.10 ms")),
+            "{:?}",
+            verdict.words
+        );
+    }
+
+    #[test]
+    fn nothing_met() {
+        let broken = stage(5_000.0, 0.5, 100_000.0);
+        let verdict = judge(&findings(None, Some(&broken)));
+        assert_eq!((verdict.outcome, verdict.tps_at_slo), (Outcome::Fail, 0));
+    }
+}
