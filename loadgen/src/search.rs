@@ -2,7 +2,7 @@
 //! and chances in, rates and an interval out.
 //!
 //! A stage is a noisy test: near the knee one is met and the next is not. The search therefore keeps for each rate how probable it is that
-//! the knee lies there ([`Belief`](crate::belief::Belief)), tries the rate that halves what is in doubt, and ends when 95 % of it lie within
+//! the knee lies there ([`Belief`]), tries the rate that halves what is in doubt, and ends when 95 % of it lie within
 //! the resolution asked for, or when it has tried often enough. Then five searches agree within that resolution in 95 of 100 cases (the
 //! range of five draws from a normal distribution is, in 95 of 100 cases, at most as wide as the middle 95 % of it). Where the system's own
 //! scatter is wider than that, so is the interval that is stated.

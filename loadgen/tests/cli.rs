@@ -377,7 +377,7 @@ fn a_service_level_not_met_is_status_1_with_its_causes() {
     let output = loadgen(directory.path(), &[&run[..], &strict].concat());
     let stdout = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stdout}");
-    assert!(stdout.contains("NOT MET") && stdout.contains("Who lost most"), "{stdout}");
+    assert!(stdout.contains("NOT MET") && stdout.contains("Who lost them: "), "{stdout}");
     let record = check_record(&directory.path().join("run.json"));
     assert_eq!(
         (&record["verdict"]["outcome"], &record["verdict"]["broke_first"]),

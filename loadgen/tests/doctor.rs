@@ -9,6 +9,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use shingle_netlab::lab::{Lab, LabOptions};
 use shingle_netlab::{Spec, skip};
+use shingle_proto::wire::Strategy;
+use shingle_server::{Config, PortConfig, Server};
 use shingle_udp::route;
 
 fn doctor(words: &str) -> Output {
@@ -113,6 +115,18 @@ fn a_healthy_path_is_not_accused() {
     assert_eq!(report["facts"]["path"]["up_mtu"], 9001);
     let settings = report["facts"]["server"]["host"]["settings"].as_object().unwrap();
     assert!(settings.contains_key("net.ipv4.ipfrag_time"), "the server tells of its host");
+}
+
+#[test]
+fn a_server_on_this_host_is_examined_and_its_loopback_not_accused() {
+    let config =
+        Config { tcp_port: 0, udp_ports: vec![PortConfig::new(0, Strategy::Chunked)], ..Config::default() };
+    let server = Server::start(Config { memory_bytes: 16 << 20, ..config }).unwrap();
+    let (report, ..) = report(&format!("--server {}", server.tcp_addr())).unwrap();
+    assert!(path_names(&report).is_empty(), "{report:#}");
+    assert_eq!(report["facts"]["path"]["shares_host"], true);
+    let granted = &report["facts"]["server"]["ports"][0]["receive_granted_bytes"];
+    assert_eq!(granted.as_array().map(Vec::len), Some(1), "{granted}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use shingle_client::control::Control;
-use shingle_proto::limits::{DATAGRAM_BYTES_MAX, IPV4_OVERHEAD_BYTES, IPV6_OVERHEAD_BYTES, datagram_bytes};
+use shingle_proto::limits::{IPV4_OVERHEAD_BYTES, IPV6_OVERHEAD_BYTES, datagram_bytes};
 use shingle_proto::wire::Strategy;
 use shingle_server::stats::StatsReport;
 use shingle_udp::{ErrorOrigin, MtuDiscovery, SendBatch, Socket, SocketError, SocketOptions, route};
@@ -55,7 +55,8 @@ pub fn probe(path: &mut Path, control: &mut Control, unknown: &mut Vec<String>) 
     let server = SocketAddr::new(peer.ip(), port.port);
     let packet = |payload: u16| payload as u32 + overhead(server) as u32;
     path.server_mtu = Some(packet(port.datagram_max));
-    let own = path.interface_mtu.unwrap_or(packet(port.datagram_max)).min(packet(DATAGRAM_BYTES_MAX as u16));
+    // The server has no room for longer ones than it sends: on loopback what is above vanishes in its socket, not on the way.
+    let own = path.interface_mtu.unwrap_or(u32::MAX).min(packet(port.datagram_max));
     let heard_before = icmp_heard(control);
     // What the server could send and this host's own link does not take is part of the question.
     match probe::datagram_from(server, welcome.cookie, packet(port.datagram_max))? {
@@ -68,6 +69,9 @@ pub fn probe(path: &mut Path, control: &mut Control, unknown: &mut Vec<String>) 
     }
     path.udp_answers = Some(true);
     path.up_mtu = probe::datagram_to(server, welcome.cookie, own)?.map(packet);
+    if path.up_mtu.is_none() {
+        unknown.push("what passes from here to the server: no probe from this port was answered".to_owned());
+    }
     if path.up_mtu.is_some_and(|up| up < own) {
         path.icmp_up = Some(send_too_big(server, own)?);
     }

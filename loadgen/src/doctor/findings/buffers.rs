@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 
 use super::super::facts::{Buffers, Facts};
 use super::{Finding, HERE, Severity, Sureness, THERE, bytes, count};
-use crate::limits::SEND_REQUESTS_MAX;
+use crate::limits::{RECV_BUFFER_BYTES, SEND_REQUESTS_MAX};
 
 /// 99.9 % of a normal distribution lie below its mean and so many standard deviations.
 const DEVIATIONS: f64 = 3.1;
 /// UDP payload of a request: header, cookie, a key of some 30 bytes (PROTOCOL.md, sections 2 and 4).
 const REQUEST_BYTES: u32 = 96;
+/// More sockets than these help nobody.
+const SOCKETS_MAX: u32 = 4096;
 /// Page of memory that net.ipv4.udp_mem counts in, on x86_64.
 const PAGE_BYTES: f64 = 4096.0;
 
@@ -75,10 +77,7 @@ fn receive_here(facts: &Facts, buffers: &Buffers) -> Option<Finding> {
             charge / datagrams,
             1e3 * granted / (each * charge),
         ),
-        fix: vec![format!(
-            "sysctl -w net.core.rmem_max={}   # sockets must ask for it (SO_RCVBUF); or more --flows",
-            needed_setting(needed)
-        )],
+        fix: fix_receive(demand.rate_per_s, demand.pause_s, charge, granted, "loadgen ... --threads and --flows for", "sockets"),
         risk: "memory: each socket may hold so much when its program stands still, and what waits that long may be too late anyway".to_owned(),
         sureness: Sureness::Likely,
     })
@@ -87,6 +86,27 @@ fn receive_here(facts: &Facts, buffers: &Buffers) -> Option<Finding> {
 /// The kernel grants twice the setting; the next power of two is what people set.
 fn needed_setting(needed: f64) -> u64 {
     ((needed / 2.0).ceil() as u64).next_power_of_two()
+}
+
+/// A larger limit as far as sockets ask for more (server and generator: 4 MiB), and more sockets where that is not enough.
+fn fix_receive(
+    rate_per_s: f64,
+    pause_s: f64,
+    charge: f64,
+    granted: f64,
+    more: &str,
+    of_what: &str,
+) -> Vec<String> {
+    let asked = RECV_BUFFER_BYTES as f64;
+    let limit = (granted < 2.0 * asked)
+        .then(|| format!("sysctl -w net.core.rmem_max={RECV_BUFFER_BYTES}   # what is asked for"));
+    let holds =
+        |sockets: &u32| needed_bytes(rate_per_s / f64::from(*sockets), pause_s, charge) <= 2.0 * asked;
+    let sockets = (1..=SOCKETS_MAX).find(holds).unwrap_or(SOCKETS_MAX);
+    limit
+        .into_iter()
+        .chain([format!("{more} {sockets}   # {of_what}, with {} each", bytes(2.0 * asked))])
+        .collect()
 }
 
 fn limit_words(most: Option<u64>, asked: u64, granted: f64) -> String {
@@ -174,10 +194,7 @@ fn receive_there(facts: &Facts, buffers: &Buffers) -> Vec<Finding> {
                     1e3 * demand.pause_s,
                     1e3 * least / (each * charge),
                 ),
-                fix: vec![
-                    format!("sysctl -w net.core.rmem_max={}   # then restart the server, as root or with CAP_NET_ADMIN: it asks for 4 MiB", needed_setting(needed)),
-                    "cache-server --workers-per-port N   # more of them share the load".to_owned(),
-                ],
+                fix: fix_receive(demand.rate_per_s, demand.pause_s, charge, least, "cache-server --workers-per-port", "of them, on as many CPUs; restart it after the other"),
                 risk: "requests that waited so long are answered late; memory for each worker".to_owned(),
                 sureness: Sureness::Likely,
             })
@@ -202,6 +219,12 @@ mod tests {
         assert_eq!(found.severity, Severity::Hurts);
         // 12,500 datagrams/s, 96.5 % charged 1,280 B and 3.5 % 16,640 B: 425,984 B last 18.7 ms.
         assert!(found.why.contains("it lasts 19 ms"), "{}", found.why);
+        assert!(found.fix[0].contains("rmem_max=4194304"), "{:?}", found.fix);
+        // A limit that is not what binds is not to be raised.
+        facts.demand.pause_s = 1.0;
+        facts.here.buffers.as_mut().unwrap().receive_granted_bytes = 8 << 20;
+        let fix = finding(&facts, "receive_buffer").fix;
+        assert!(fix.len() == 1 && fix[0].contains("--flows for 2"), "{fix:?}");
         facts.demand.pause_s = 0.001;
         assert!(super::super::testing::found(&facts).is_empty());
     }

@@ -115,7 +115,8 @@ fn risk_down(path: &Path) -> &'static str {
 
 /// What of this host's packets arrives at the server.
 fn up(path: &Path) -> Option<Finding> {
-    let (up, own) = (path.up_mtu?, path.interface_mtu?.min(65_535));
+    // As far as was probed: no further than the server's own packets.
+    let (up, own) = (path.up_mtu?, path.interface_mtu?.min(path.server_mtu?));
     if up >= own {
         return None;
     }
@@ -297,6 +298,11 @@ mod tests {
         let path = facts.path.as_mut().unwrap();
         (path.up_mtu, path.icmp_up) = (Some(8500), Some(Icmp::Silent));
         assert_eq!(found(&facts), [("black_hole_up", Severity::MayHurt)]);
+        facts.path.as_mut().unwrap().server_mtu = Some(8500);
+        facts.path.as_mut().unwrap().down_mtu = Some(8500);
+        assert_eq!(found(&facts), [], "nothing longer was tried");
+        facts.path.as_mut().unwrap().server_mtu = Some(9001);
+        facts.path.as_mut().unwrap().down_mtu = Some(9001);
         facts.path.as_mut().unwrap().icmp_up = Some(Icmp::Arrives);
         assert_eq!(found(&facts), [("narrow_path_up", Severity::MayHurt)]);
     }
