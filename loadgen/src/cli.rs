@@ -39,6 +39,7 @@ impl Cli {
             Command::Qualify(qualify) => &qualify.common,
             Command::Compare(compare) => &compare.common,
             Command::Doctor(doctor) => return doctor.lab.is_some(),
+            Command::Watch(watch) => &watch.common,
             Command::Report(_) => return false,
         };
         common.lab.is_some()
@@ -58,6 +59,8 @@ pub enum Command {
     Compare(Compare),
     /// Say what on this host, and on the way to a server, will hurt UDP reads, and what to change.
     Doctor(Doctor),
+    /// Read a running service at a low rate for hours, and say who lost what was lost.
+    Watch(Watch),
     /// Show a record again: its table, and its page with --html.
     Report(Report),
 }
@@ -164,6 +167,26 @@ pub struct Doctor {
     /// Write all findings and all facts to this file.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub json: Option<PathBuf>,
+}
+
+/// Flags of `watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "flattened")]
+    pub common: Common,
+    /// Reads per second, never more.
+    #[arg(long, default_value = limits::WATCH_RATE_DEFAULT, value_parser = units::parse_count, help_heading = "Load")]
+    pub rate: u64,
+    /// How often a line is due if something was lost, and the books of both hosts are read.
+    #[arg(long, default_value = limits::WATCH_INTERVAL_DEFAULT, value_parser = units::parse_duration, help_heading = "Load")]
+    pub interval: Duration,
+    /// How long to watch. Default: until SIGINT or SIGTERM.
+    #[arg(long = "for", value_name = "DURATION", value_parser = units::parse_duration, help_heading = "Load")]
+    pub duration: Option<Duration>,
+    /// Serve metrics for Prometheus on this address.
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Output")]
+    pub metrics: Option<std::net::SocketAddr>,
 }
 
 /// Flags of `report`.

@@ -54,6 +54,8 @@ pub enum Error {
     NotOffered { wanted: &'static str, offered: String },
     #[error("{flag} has no meaning with `compare`: {way_out}")]
     NotWithCompare { flag: &'static str, way_out: &'static str },
+    #[error("{flag} has no meaning with `watch`: {way_out}")]
+    NotWithWatch { flag: &'static str, way_out: &'static str },
     #[error(
         "{server} does not keep all items: its memory is too small for {bytes} B of keys and values (each item costs about 32 B more); start it with more --memory, or use fewer --items"
     )]

@@ -43,4 +43,5 @@ pub mod statistics;
 pub mod target;
 pub mod trials;
 pub mod verdict;
+pub mod watch;
 pub mod workload;

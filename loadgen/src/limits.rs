@@ -221,3 +221,49 @@ pub const TRIAL_KEYS_TTL_S: u32 = 120;
 pub const TRIAL_PROBES: u32 = 8;
 /// Longest wait for fragments of the stage before, as between the turns of a comparison.
 pub const TRIAL_DRAIN_MAX: Duration = Duration::from_secs(2);
+/// Rate of `watch` by default, reads/s: a hundred reads a second cost nobody anything, and show a loss of one in a thousand within seconds.
+pub const WATCH_RATE_DEFAULT: &str = "100";
+/// Highest rate of `watch`, reads/s: what needs more is a load, and `run` has the figures for it.
+pub const WATCH_RATE_MAX_TPS: usize = 10_000;
+/// Length of an interval of `watch` by default.
+pub const WATCH_INTERVAL_DEFAULT: &str = "10s";
+/// Shortest and longest interval of `watch`: pauses between intervals are a fifth of a second, and a record's memory is taken anew for each.
+pub const WATCH_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// See [`WATCH_INTERVAL_MIN`].
+pub const WATCH_INTERVAL_MAX: Duration = Duration::from_secs(600);
+/// Items `watch` stores for itself where the server does not hold the workload's: a few hundred kB, with some ten large ones among them.
+pub const WATCH_ITEMS: u32 = 256;
+/// Begin of their keys: no other workload's.
+pub const WATCH_KEY_PREFIX: &[u8; 5] = b"watch";
+/// How long they live if nobody deletes them, seconds: a watch that was killed leaves nothing for ever. They are stored again in time.
+pub const WATCH_TTL_S: u32 = 86_400;
+/// A window of [`WATCH_SLICES`] slices of so long is what causes are judged by: an hour.
+pub const WATCH_SLICE_NS: u64 = 300_000_000_000;
+/// See [`WATCH_SLICE_NS`].
+pub const WATCH_SLICES: usize = 12;
+/// Different kinds of books in one slice: a server that goes and comes, a path that changes now and then.
+pub const WATCH_KINDS_MAX: usize = 8;
+/// Losses listed in merged books, of an hour at most; what is lost beyond is counted.
+pub const WATCH_LOSSES_MAX: usize = 50_000;
+/// Receipts in merged books: an hour at the default rate.
+pub const WATCH_RECEIPTS_MAX: usize = 360_000;
+/// Flows in merged books: flows opened anew in every interval of an hour without an answer, eight at a time.
+pub const WATCH_FLOWS_MAX: usize = 4096;
+/// Rows of counters in merged books: two an interval of an hour at the default length.
+pub const WATCH_ROWS_MAX: usize = 720;
+/// Experiments remembered in merged books.
+pub const WATCH_TRIALS_MAX: usize = 16;
+/// Different gaps in the evidence that merged books name.
+pub const WATCH_GAPS_MAX: usize = 16;
+/// Confidence below which `watch` accuses nobody: at it one accusation in five would be wrong.
+pub const WATCH_CONFIDENCE_MIN: f64 = 0.8;
+/// How often `watch` says that all is well.
+pub const WATCH_HEARTBEAT: Duration = Duration::from_secs(600);
+/// How often `watch` looks again which datagrams the path carries: path MTUs change with routes, which is rare, and a search takes a second.
+pub const WATCH_SEARCH_EVERY: Duration = Duration::from_secs(60);
+/// Time from one attempt to connect to the next.
+pub const WATCH_RECONNECT_EVERY: Duration = Duration::from_secs(5);
+/// Longest request of a scraper that is read, bytes.
+pub const WATCH_HTTP_REQUEST_BYTES_MAX: usize = 8192;
+/// How long a scraper may take: one that stands still must not keep others out.
+pub const WATCH_HTTP_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,5 +1,6 @@
 //! The rig: a seeded target, the generator's workers, and the running of one stage with both hosts' books around it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use shingle_proto::client::ClientConfig;
@@ -45,6 +46,8 @@ pub struct Rig {
     packets_a_read: f64,
     /// Asks the server meanwhile, where it can be asked.
     asker: Option<Asker>,
+    cut: Option<&'static AtomicBool>,
+    keeps_books: bool,
 }
 
 /// Connects or starts the server, and stores the items where they are not.
@@ -203,7 +206,36 @@ impl Rig {
             started: SystemTime::now(),
             stages: 0,
             packets_a_read: 0.0,
+            cut: None,
+            keeps_books: false,
         }
+    }
+
+    /// Lets stages end early once this is set, and results have their books also where nothing was lost.
+    pub fn go_on_until(&mut self, cut: &'static AtomicBool) {
+        (self.cut, self.keeps_books) = (Some(cut), true);
+    }
+
+    /// Lets flows on new source ports take the place of those of a Shingle server; nothing changes on an error.
+    ///
+    /// # Errors
+    /// No sockets to be had.
+    pub(crate) fn reopen_flows(&mut self) -> Result<(), Error> {
+        if let Load::Shingle(target, workers) = &mut self.load {
+            *workers = shingle_workers(&self.options, target, &self.space)?;
+        }
+        Ok(())
+    }
+
+    /// Reads from this server from now on; nothing changes on an error.
+    ///
+    /// # Errors
+    /// No sockets to be had.
+    pub(crate) fn aim_at(&mut self, target: Target) -> Result<(), Error> {
+        let workers = shingle_workers(&self.options, &target, &self.space)?;
+        self.load = Load::Shingle(Box::new(target), workers);
+        self.asker = self.load.dial().and_then(Asker::start);
+        Ok(())
     }
 
     /// Watches these CPUs for stalls as well: those of a server that the caller runs on this machine.
@@ -233,9 +265,16 @@ impl Rig {
             ticker.at(elapsed_s);
             watch.tick(elapsed_s);
         };
-        let outcome = self.load.run_stage(&spec, &self.space, &self.watched_cpus, &tick)?;
+        let mut outcome = self.load.run_stage(&spec, &self.space, &self.watched_cpus, &tick)?;
         ticker.finish_quietly();
         self.load.check_alive()?;
+        let spec = match self.cut {
+            Some(cut) if cut.load(Ordering::Relaxed) => {
+                let left_ns = outcome.tally.population.cut_short();
+                StageSpec { duration_ns: left_ns.min(spec.duration_ns), ..spec }
+            }
+            _ => spec,
+        };
         let lab = self.lab_reading()?.zip(lab_before).map(|(now, before)| now.since(&before));
         let after = self.load.reading();
         let mut risen = after.since(&before, self.load.placement());
@@ -269,6 +308,7 @@ impl Rig {
             pause: self.pause(),
             stall_ns: stall_ns(self.options.slo.p99_us),
             books: true,
+            cut: self.cut,
         }
     }
 
@@ -360,6 +400,7 @@ impl Rig {
                 path_mtu_down: path.path_mtu,
                 ..self.load.path_facts()
             },
+            keeps_books: self.keeps_books,
         })
     }
 

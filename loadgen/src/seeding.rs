@@ -95,7 +95,7 @@ fn human_bytes(bytes: u64) -> String {
 ///
 /// # Errors
 /// The connection failed.
-fn holds_items(server: &mut impl Store, space: &ItemSpace) -> Result<bool, Error> {
+pub(crate) fn holds_items(server: &mut impl Store, space: &ItemSpace) -> Result<bool, Error> {
     let items = space.items();
     if let Some(held) = server.items_held() {
         return Ok(held >= u64::from(items));

@@ -43,6 +43,8 @@ pub struct Facts<'a> {
     pub flows: Vec<(u32, u16, u16)>,
     /// What is known of the path.
     pub path: PathFacts,
+    /// Books are wanted also where nothing was lost.
+    pub keeps_books: bool,
 }
 
 /// What is known of the path between the hosts when a stage is over.
@@ -74,8 +76,10 @@ pub struct StageResult {
     pub server_gone: bool,
     /// Latency of each interval, for the interval log.
     pub latencies: Vec<Histogram<u64>>,
-    /// What its causes were judged by; none where it lost nothing.
+    /// What its causes were judged by; none where it lost nothing, unless they are kept always.
     pub books: Option<Books>,
+    /// When it began, on the monotonic clock.
+    pub start_ns: u64,
 }
 
 /// Puts figures, causes and judgement of a stage together.
@@ -93,8 +97,8 @@ pub fn settle(mut facts: Facts<'_>) -> StageResult {
     let latencies: Vec<_> = tally.timing.intervals.iter().map(|interval| interval.latency.clone()).collect();
     stage.chance_met = Some(chance::chance_met(&stage, &latencies, &facts.slo));
     let server_gone = facts.risen.server_gone;
-    let books = (tally.first_try_lost > 0).then_some(books);
-    StageResult { stage, causes, server_gone, latencies, books }
+    let books = (tally.first_try_lost > 0 || facts.keeps_books).then_some(books);
+    StageResult { stage, causes, server_gone, latencies, books, start_ns: facts.outcome.start_ns }
 }
 
 /// Puts a stage's lost reads down to these causes, and gives the causes for the record. `receipts_kept` says that the server keeps receipts.
@@ -394,6 +398,7 @@ mod tests {
             lab: None,
             flows: vec![(0, 1, 2)],
             path: PathFacts::default(),
+            keeps_books: false,
         })
     }
 

@@ -246,6 +246,7 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
         path_datagram_bytes: target.datagram_max.into(),
         pause: None,
         books: true,
+        cut: None,
     };
     let before = Reading::take(&workers, &mut target);
     let outcome = engine::run_stage(&mut workers, &spec, &space, &[], &|_| ()).unwrap();
@@ -265,6 +266,7 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
         lab: None,
         flows,
         path: stage::PathFacts::default(),
+        keeps_books: false,
     };
     let result = stage::settle(facts);
     check_books(&result);

@@ -34,7 +34,7 @@ pub struct Books {
 }
 
 /// What was asked for, and on what path.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageFacts {
     /// Time during which reads were scheduled.
     pub duration_ns: u64,

@@ -61,6 +61,29 @@ pub enum Direction {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 19] = [
+        Self::ClientSendQueue,
+        Self::ClientSocketBuffer,
+        Self::ServerSendQueue,
+        Self::ServerSocketBuffer,
+        Self::ServerOverload,
+        Self::TimeoutTooShort,
+        Self::FragmentRateLimit,
+        Self::FragmentsBlocked,
+        Self::ReassemblyOverflow,
+        Self::PmtuDiscovery,
+        Self::MtuBlackHole,
+        Self::PacketRateLimit,
+        Self::BandwidthLimit,
+        Self::PathLoss,
+        Self::PathCorruption,
+        Self::FlowBlackHole,
+        Self::ServerSilent,
+        Self::GeneratorLimited,
+        Self::Unexplained,
+    ];
+
     /// The name used everywhere.
     pub fn name(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@ mod qualify;
 mod run;
 mod seed;
 mod show;
+mod watch;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -34,6 +35,7 @@ pub fn run(cli: &Cli) -> Result<u8, Error> {
         Command::Qualify(args) => qualify::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Watch(args) => watch::run(args),
         Command::Report(args) => show::run(args),
     }
 }

@@ -2,6 +2,7 @@
 //! Which protocol the flows speak is theirs to know.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shingle_store::counting::thread_allocations;
@@ -148,6 +149,9 @@ fn issue(
     tally: &mut Tally,
 ) -> bool {
     let spec = stage.spec;
+    if spec.cut.is_some_and(|cut| cut.load(Ordering::Relaxed)) {
+        return false;
+    }
     let elapsed = now - spec.start_ns;
     let requests = (limits::BURST_READS_MAX / spec.gets_per_datagram).max(limits::BURST_REQUESTS_MIN);
     let burst = requests * spec.gets_per_datagram;

@@ -69,6 +69,8 @@ pub struct StageSpec {
     pub pause: Option<Pause>,
     /// Keep what attribution needs. Only who measures what that costs does not.
     pub books: bool,
+    /// Once set, no further read is issued: the stage ends early.
+    pub cut: Option<&'static AtomicBool>,
 }
 
 /// A second at 1,000 reads/s, for tests.
@@ -87,6 +89,7 @@ pub(crate) const PLAIN_STAGE: StageSpec = StageSpec {
     path_datagram_bytes: 1472,
     pause: None,
     books: true,
+    cut: None,
 };
 
 /// What all workers of a stage share.
@@ -116,6 +119,11 @@ pub struct StageOutcome {
 const TICK: Duration = Duration::from_millis(100);
 /// Time the threads get to come up before a stage begins.
 const LEAD_NS: u64 = 20_000_000;
+
+/// An empty histogram of the kind that latencies are kept in.
+pub fn latency_histogram() -> hdrhistogram::Histogram<u64> {
+    timing::histogram(3)
+}
 
 /// Size class bounds, bytes of value.
 pub fn size_classes() -> &'static [u64] {

@@ -62,6 +62,13 @@ impl Population {
         self.flows.extend(other.flows);
     }
 
+    /// Ends with the last read, where a stage was cut short; the length of what is left, ns.
+    pub(crate) fn cut_short(&mut self) -> u64 {
+        let used = self.windows.iter().rposition(|window| window.reads > 0).map_or(1, |last| last + 1);
+        self.windows.truncate(used);
+        used as u64 * self.window_ns
+    }
+
     /// Gives the flows their names, in the ledger's order: number, source port, server port.
     pub(crate) fn name_flows(&mut self, names: &[(u32, u16, u16)]) {
         for (flow, (number, source_port, server_port)) in self.flows.iter_mut().zip(names) {

@@ -36,6 +36,7 @@ pub struct ItemSpace {
     default_keys: KeySpec,
     trace: Option<(TraceSummary, Arc<[u32]>)>,
     values_cut: u64,
+    key_prefix: &'static [u8; 5],
 }
 
 /// A number for each item, stored once if it is the same for all.
@@ -116,6 +117,13 @@ impl ItemSpace {
         self
     }
 
+    /// The same values under keys that no other workload has: 20 bytes that begin with this.
+    #[must_use]
+    pub fn under(mut self, key_prefix: &'static [u8; 5]) -> Self {
+        self.key_bytes = PerItem::Same(KEY_BYTES_DEFAULT as u8);
+        Self { key_prefix, ..self }
+    }
+
     /// Number of items.
     pub fn items(&self) -> u32 {
         self.items
@@ -128,7 +136,7 @@ impl ItemSpace {
     /// As all functions that take an item: if there is no such item.
     pub fn key<'a>(&self, item: u32, buffer: &'a mut [u8; KEY_BYTES_MAX]) -> &'a [u8] {
         let key = &mut buffer[..usize::from(self.key_bytes.get(item))];
-        write_key(item, key);
+        write_key(item, self.key_prefix, key);
         key
     }
 
@@ -233,6 +241,7 @@ impl ItemSpace {
             default_keys: KeySpec::Uniform,
             trace: None,
             values_cut,
+            key_prefix: KEY_PREFIX,
         }
     }
 
@@ -254,6 +263,7 @@ impl ItemSpace {
             default_keys: KeySpec::Trace,
             trace: Some((trace.summary, trace.reads.into())),
             values_cut,
+            key_prefix: KEY_PREFIX,
         }
     }
 }
@@ -307,10 +317,13 @@ fn key_digits(items: u32) -> u8 {
     bits.div_ceil(6).max(1) as u8
 }
 
-/// `item:` and the index in hexadecimal where they fit, otherwise the index to base 64; zeros fill the
+/// Before the number of an item, where it fits.
+const KEY_PREFIX: &[u8; 5] = b"item:";
+
+/// The prefix and the index in hexadecimal where they fit, otherwise the index to base 64; zeros fill the
 /// middle.
-fn write_key(item: u32, key: &mut [u8]) {
-    let (prefix, bits): (&[u8], u32) = if key.len() >= 13 { (b"item:", 4) } else { (b"", 6) };
+fn write_key(item: u32, prefix: &'static [u8; 5], key: &mut [u8]) {
+    let (prefix, bits): (&[u8], u32) = if key.len() >= 13 { (prefix, 4) } else { (b"", 6) };
     let (head, digits) = key.split_at_mut(prefix.len());
     head.copy_from_slice(prefix);
     let mut rest = item;

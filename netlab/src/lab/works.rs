@@ -90,13 +90,22 @@ static LIVING: Mutex<Vec<Weak<Mutex<Works>>>> = Mutex::new(Vec::new());
 /// A signal is ending the process.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
+/// Signals are the caller's.
+static LEFT_TO_CALLER: AtomicBool = AtomicBool::new(false);
+
+/// Leaves signals to the caller, who on one that ends the process drops its laboratories first. Call it before the first laboratory
+/// comes up; without it SIGINT, SIGTERM and SIGHUP take all laboratories down and end the process at once.
+pub fn leave_signals_to_caller() {
+    LEFT_TO_CALLER.store(true, Ordering::SeqCst);
+}
+
 /// A thread that takes all laboratories down before a signal ends the process as it would have.
 fn watch_signals() -> Result<(), LabError> {
     static WATCHING: OnceLock<()> = OnceLock::new();
-    if WATCHING.set(()).is_err() {
+    if LEFT_TO_CALLER.load(Ordering::SeqCst) || WATCHING.set(()).is_err() {
         return Ok(());
     }
-    let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_ignored(signal));
+    let heeded = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|&signal| !is_signal_ignored(signal));
     let mut signals = Signals::new(heeded).map_err(LabError::system("watch for signals"))?;
     let watch = move || {
         if let Some(signal) = signals.forever().next() {
@@ -113,7 +122,7 @@ fn watch_signals() -> Result<(), LabError> {
 }
 
 /// Whether the process was started with the signal ignored, as `nohup` does: then it shall stay so.
-fn is_ignored(signal: i32) -> bool {
+pub fn is_signal_ignored(signal: i32) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok()).unwrap_or(0);
