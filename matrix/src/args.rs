@@ -14,6 +14,7 @@ use crate::outcome::Outcome;
 use crate::recipes::{self, Recipe};
 use crate::score::Score;
 use crate::score::judge::judge;
+use crate::speech::{complain, say};
 use crate::whole::{self, Planned};
 
 /// How often attribution is right: makes runs drawn at random in laboratories whose causes are known, and compares what is named with what is true.
@@ -75,7 +76,7 @@ impl Args {
     /// Does what was typed.
     pub fn run(&self) -> ExitCode {
         self.obey().unwrap_or_else(|refused| {
-            eprintln!("matrix: {refused}");
+            complain!("matrix: {refused}");
             ExitCode::from(2)
         })
     }
@@ -94,9 +95,9 @@ impl Args {
         }
         let planned = self.planned()?;
         if self.commands {
-            planned.iter().for_each(|run| {
-                println!("{}\n  {}", run.id(), run.recipe.draw(run.seed, run.number).command())
-            });
+            planned
+                .iter()
+                .for_each(|run| say!("{}\n  {}", run.id(), run.recipe.draw(run.seed, run.number).command()));
             return Ok(ExitCode::SUCCESS);
         }
         begin()?;
@@ -123,13 +124,16 @@ impl Args {
         }
         let by_clock = || std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         let seed = self.seed.unwrap_or_else(by_clock);
-        eprintln!("seed {seed}");
+        complain!("seed {seed}");
         Ok(whole::plan(seed, self.runs_per_cause, self.healthy, only))
     }
 
     fn tell(&self, outcomes: &[Outcome]) -> Result<ExitCode, Refused> {
         let score = Score::of(outcomes);
-        println!("\n{score}");
+        if self.rerun.is_some() {
+            outcomes.iter().for_each(|outcome| say!("{}", whole::details(outcome)));
+        }
+        say!("\n{score}");
         if let Some(path) = &self.json {
             let text =
                 serde_json::to_string_pretty(&serde_json::json!({ "score": score, "runs": outcomes }))?;
@@ -153,7 +157,7 @@ impl Args {
         } else {
             score.short_of()
         };
-        short.iter().for_each(|what| println!("NOT MET: {what}"));
+        short.iter().for_each(|what| say!("NOT MET: {what}"));
         Ok(ExitCode::from(u8::from(!short.is_empty())))
     }
 }
@@ -165,7 +169,7 @@ fn begin() -> Result<(), Refused> {
     let cpus = shingle_udp::allowed_cpus()?;
     if cpus.len() > 2 {
         shingle_udp::keep_thread_to(&cpus[..2])?;
-        eprintln!("runs take two CPUs: begin their commands with `taskset -c {},{}`", cpus[0], cpus[1]);
+        complain!("runs take two CPUs: begin their commands with `taskset -c {},{}`", cpus[0], cpus[1]);
     }
     Ok(())
 }
@@ -176,22 +180,25 @@ fn explain(files: &[PathBuf]) -> Result<ExitCode, Refused> {
         .map(|file| Kept::read(file).map(|kept| kept.explained()))
         .collect::<Result<Vec<_>, _>>()?;
     for outcome in &outcomes {
-        println!("{}", whole::line(outcome, &judge(outcome)));
+        say!("{}", whole::line(outcome, &judge(outcome)));
+        if let [_] = outcomes[..] {
+            say!("{}", whole::details(outcome));
+        }
     }
-    println!("\n{}", Score::of(&outcomes));
+    say!("\n{}", Score::of(&outcomes));
     let wrong = outcomes.iter().any(|outcome| !judge(outcome).right);
     Ok(ExitCode::from(u8::from(wrong)))
 }
 
 fn list() {
     for recipe in recipes::all() {
-        println!("{} ({})\n  {}.", recipe.name, recipe.topologies.join(", "), recipe.sentence);
+        say!("{} ({})\n  {}.", recipe.name, recipe.topologies.join(", "), recipe.sentence);
         for range in recipe.ranges {
-            println!("    {}: {} to {} {}: {}", range.what, range.low, range.high, range.unit, range.why);
+            say!("    {}: {} to {} {}: {}", range.what, range.low, range.high, range.unit, range.why);
         }
     }
-    println!("all");
+    say!("all");
     for range in crate::ranges::OF_ALL {
-        println!("    {}: {} to {} {}: {}", range.what, range.low, range.high, range.unit, range.why);
+        say!("    {}: {} to {} {}: {}", range.what, range.low, range.high, range.unit, range.why);
     }
 }

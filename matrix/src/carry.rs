@@ -60,6 +60,8 @@ impl Outcome {
             cause: cause.cause,
             direction: cause.direction,
             reads: cause.reads,
+            confidence: cause.confidence,
+            evidence: cause.evidence.clone(),
             estimates: cause.estimate.clone(),
         });
         self.named = named.collect();

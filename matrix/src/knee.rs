@@ -8,6 +8,7 @@ use shingle_loadgen::cli::Cli;
 use shingle_loadgen::commands;
 
 use crate::limits;
+use crate::speech::say;
 
 /// A limit to be found.
 pub struct Limit {
@@ -56,7 +57,7 @@ pub fn searched() -> Result<bool, Box<dyn std::error::Error>> {
     for limit in &LIMITS {
         let knees = (0..limits::KNEE_SEARCHES).map(|_| search(limit)).collect::<Result<Vec<_>, _>>()?;
         let (good, words) = verdict(limit.policer, &knees);
-        println!("{}: {words}\n  loadgen {}", limit.what, limit.arguments);
+        say!("{}: {words}\n  loadgen {}", limit.what, limit.arguments);
         agree &= good;
     }
     Ok(agree)

@@ -16,5 +16,6 @@ pub mod ranges;
 pub mod recipes;
 pub mod scenario;
 pub mod score;
+mod speech;
 pub mod truth;
 pub mod whole;

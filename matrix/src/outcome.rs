@@ -41,6 +41,12 @@ pub struct Named {
     pub direction: Direction,
     /// Reads put down to it.
     pub reads: u64,
+    /// How sure attribution is, 0 to 1.
+    #[serde(default)]
+    pub confidence: f64,
+    /// What speaks for it.
+    #[serde(default)]
+    pub evidence: Vec<String>,
     /// Its numbers.
     pub estimates: BTreeMap<String, Estimate>,
 }
@@ -82,9 +88,15 @@ pub enum Bound {
 
 /// What an attribution names, most reads first.
 pub fn named(attribution: &Attribution) -> Vec<Named> {
-    let one = |((cause, direction), share): (&(Cause, Direction), &shingle_loadgen::attribution::Share)| {
-        Named { cause: *cause, direction: *direction, reads: share.reads, estimates: share.estimates.clone() }
-    };
+    let one =
+        |((cause, direction), share): (&(Cause, Direction), &shingle_loadgen::attribution::Share)| Named {
+            cause: *cause,
+            direction: *direction,
+            reads: share.reads,
+            confidence: share.confidence,
+            evidence: share.evidence.clone(),
+            estimates: share.estimates.clone(),
+        };
     let mut named: Vec<_> = attribution.iter().map(one).collect();
     named.sort_by_key(|named| std::cmp::Reverse(named.reads));
     named

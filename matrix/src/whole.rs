@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::time::Instant;
 
+use shingle_loadgen::attribution::Estimate;
+
 use crate::carry;
 use crate::kept::{Kept, KeptError};
-use crate::outcome::Outcome;
+use crate::outcome::{Named, Outcome, TrueNumber};
 use crate::recipes::{self, HEALTHY, Recipe};
 use crate::score::judge::{Judgement, judge};
+use crate::speech::complain;
 
 /// A run to be made.
 #[derive(Clone, Copy)]
@@ -56,7 +59,7 @@ pub fn carry_out(planned: &[Planned], keep: Option<&Path>) -> Result<Vec<Outcome
     for (index, run) in planned.iter().enumerate() {
         let (outcome, books) = carry::out(run.id(), run.recipe.name, run.recipe.draw(run.seed, run.number));
         let judgement = judge(&outcome);
-        eprintln!(
+        complain!(
             "{:>5.0} s  {}/{}  {}",
             begin.elapsed().as_secs_f64(),
             index + 1,
@@ -67,7 +70,7 @@ pub fn carry_out(planned: &[Planned], keep: Option<&Path>) -> Result<Vec<Outcome
         let kept = Kept { outcome, books };
         if let Some(directory) = keep.filter(|_| wrong || planned.len() == 1) {
             let path = kept.write(directory)?;
-            eprintln!("         kept in {}", path.display());
+            complain!("         kept in {}", path.display());
         }
         outcomes.push(kept.outcome);
     }
@@ -100,4 +103,27 @@ pub fn line(outcome: &Outcome, judgement: &Judgement) -> String {
             format!("{head} {what}, {named}; true is {truth}\n         {}", outcome.command)
         }
     }
+}
+
+/// What was named and what was true, with evidence and numbers.
+pub fn details(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    for named in &outcome.named {
+        let Named { cause, direction, reads, confidence, .. } = named;
+        text += &format!("named  {cause} {}: {reads} reads, confidence {confidence:.2}\n", direction.name());
+        named.evidence.iter().for_each(|line| text += &format!("         {line}\n"));
+        for (name, Estimate { value, unit, interval }) in &named.estimates {
+            let interval = interval.map_or(String::new(), |(low, high)| format!(" ({low:.4} to {high:.4})"));
+            text += &format!("         {name} {value:.4} {unit}{interval}\n");
+        }
+    }
+    for cause in &outcome.truth {
+        let names: Vec<_> = cause.accepted.iter().map(|cause| cause.name()).collect();
+        text += &format!("true   {}: {:.1} % of the losses\n", names.join(" or "), 100.0 * cause.share);
+        for TrueNumber { name, direction, value, .. } in &cause.numbers {
+            let way = direction.map_or(String::new(), |way| format!(" {}", way.name()));
+            text += &format!("         {name}{way} {value:.4}\n");
+        }
+    }
+    text
 }

@@ -14,6 +14,8 @@ fn run(recipe: &str, reads: u64, lost: u64, truth: Vec<TrueCause>, named: &[(Cau
         cause: *cause,
         direction: Direction::Down,
         reads: *reads,
+        confidence: 0.9,
+        evidence: Vec::new(),
         estimates: BTreeMap::new(),
     });
     Outcome {
