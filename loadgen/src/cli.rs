@@ -250,6 +250,9 @@ pub struct Common {
     /// Pauses made on purpose: for DURATION at the end of each INTERVAL the threads receive nothing, while reads leave as scheduled.
     #[arg(long, value_name = "DURATION/INTERVAL", help_heading = "Load")]
     pub inject_pause: Option<Pause>,
+    /// Make no experiments where counters leave open who lost reads: those take a second or two each, after the load, and no more of it.
+    #[arg(long, help_heading = "Load")]
+    pub no_experiments: bool,
     /// Service level.
     #[arg(long, default_value = "failures=0.5%,p99=1ms", help_heading = "Load")]
     pub slo: Slo,

@@ -191,6 +191,8 @@ pub const REASSEMBLY_BYTES: usize = 8 << 20;
 pub const PARTIAL_MAX: usize = 512;
 /// Bytes of an answer datagram beside a small value: header, telemetry, VALUE frame and seal (PROTOCOL.md 2.1, 5, 3.2).
 pub const ANSWER_OVERHEAD_BYTES: u32 = 16 + 24 + 16;
+/// Experiments after a stage at most: what three do not decide, a fourth may; each takes a second or two.
+pub const TRIALS_MAX: usize = 4;
 /// Shortest stage of an experiment, which is enough at the rates people qualify with.
 pub const TRIAL_LENGTH_MIN: Duration = Duration::from_secs(1);
 /// Longest stage of an experiment: nobody waits for what is in doubt more than for what is measured.

@@ -61,6 +61,8 @@ pub struct Options {
     pub pause: Option<Pause>,
     /// The laboratory asked for.
     pub lab: Option<LabChoice>,
+    /// Experiments are made where the books leave open who lost reads.
+    pub experiments: bool,
     /// Service level.
     pub slo: Slo,
     /// Output files and whether to be quiet.
@@ -136,6 +138,7 @@ impl Options {
             flows: typed.flows,
             pause: typed.inject_pause,
             lab,
+            experiments: !typed.no_experiments,
             slo: typed.slo,
             output,
         })

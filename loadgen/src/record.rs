@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::attribution::{Cause, Direction, Estimate};
+use crate::attribution::{Cause, Direction, Estimate, Trial};
 use crate::error::Error;
 use crate::protocol::Protocol;
 use crate::slo::{Broke, Slo};
@@ -64,6 +64,9 @@ pub struct Record {
     /// How it compares with an earlier run, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BaselineReport>,
+    /// Experiments made after that stage to decide between causes, in their order.
+    #[serde(default)]
+    pub trials: Vec<TrialReport>,
     /// What `compare` compared, and on which path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
@@ -462,4 +465,18 @@ pub struct CauseReport {
     pub flows: Vec<u32>,
     /// What to do.
     pub remedy: String,
+}
+
+/// An experiment, in words and figures.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TrialReport {
+    /// What was done, in words.
+    pub done: String,
+    /// What came of it, in words.
+    pub outcome: String,
+    /// What it changed of what the lost reads are put down to, in words.
+    pub decided: String,
+    /// Its figures.
+    #[serde(flatten)]
+    pub trial: Trial,
 }

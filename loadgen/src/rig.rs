@@ -416,8 +416,9 @@ impl Rig {
                 (format!(" --protocol {memcached}{port}"), String::new())
             }
         };
+        let experiments = if options.experiments { "" } else { " --no-experiments" };
         format!(
-            "loadgen {name}{server}{lab}{protocol}{strategy} {load} --items {} --values {} --content {} --keys {} --arrivals {} --timeout {} --gets-per-datagram {} --threads {} --flows {} --seed {} --slo {}{pause}{own}",
+            "loadgen {name}{server}{lab}{protocol}{strategy} {load} --items {} --values {} --content {} --keys {} --arrivals {} --timeout {} --gets-per-datagram {} --threads {} --flows {} --seed {} --slo {}{pause}{experiments}{own}",
             options.items,
             options.values,
             options.content,

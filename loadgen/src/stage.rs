@@ -14,7 +14,7 @@ use crate::limits;
 use crate::protocol::Protocol;
 use crate::record::{
     AbovePath, Canary, CauseReport, FlowFigures, GeneratorCheck, Interval, LabFigures, Percentiles,
-    SizeClass, Stage,
+    SizeClass, Stage, TrialReport,
 };
 use crate::report::terminal::latency;
 use crate::slo::Slo;
@@ -76,6 +76,8 @@ pub struct StageResult {
     pub latencies: Vec<Histogram<u64>>,
     /// What its causes were judged by; none where it lost nothing.
     pub books: Option<Books>,
+    /// Experiments made to decide between causes, and what each decided.
+    pub trials: Vec<TrialReport>,
 }
 
 /// Puts figures, causes and judgement of a stage together.
@@ -94,7 +96,7 @@ pub fn settle(mut facts: Facts<'_>) -> StageResult {
     stage.chance_met = Some(chance::chance_met(&stage, &latencies, &facts.slo));
     let server_gone = facts.risen.server_gone;
     let books = (tally.first_try_lost > 0).then_some(books);
-    StageResult { stage, causes, server_gone, latencies, books }
+    StageResult { stage, causes, server_gone, latencies, books, trials: Vec::new() }
 }
 
 /// Puts a stage's lost reads down to these causes, and gives the causes for the record. `receipts_kept` says that the server keeps receipts.

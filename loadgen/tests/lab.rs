@@ -157,6 +157,28 @@ fn a_black_hole_swallows_what_the_kernel_sends_whole_and_nothing_else() {
 }
 
 #[test]
+fn experiments_find_the_size_of_a_black_hole_to_the_byte_unless_switched_off() {
+    let Some(_held) = laboratory() else { return };
+    let words = "--lab asymmetric --set size=7001 --set family=6 --strategy kernel-pmtud --values bimodal:500,8700,10% --rate 1k --duration 1s --items 1k";
+    let made = record(words);
+    let trials = made["trials"].as_array().unwrap();
+    let largest = trials.iter().find(|trial| trial["experiment"]["LargestAnswer"].is_object());
+    let largest = largest.unwrap_or_else(|| panic!("{trials:#?}"));
+    assert_eq!(largest["bounds_bytes"], serde_json::json!([7001 - 48, 7001 - 47]), "{largest}");
+    for words in ["done", "because", "outcome", "decided"] {
+        assert!(largest[words].as_str().is_some_and(|words| !words.is_empty()), "{words} of {largest}");
+    }
+    let cause = &made["causes"][0];
+    assert_eq!(cause["cause"], "mtu_black_hole", "{cause}");
+    assert_eq!(cause["estimate"]["size"]["value"], 7001.0, "{cause}");
+    // Each read of the stage is put down to something, anew too; none of the experiments' is among them.
+    let lost: u64 = made["causes"].as_array().unwrap().iter().map(|cause| number(cause, "/reads")).sum();
+    assert_eq!((lost, number(&made, "/stages/0/sent")), (number(&made, "/stages/0/first_try_lost"), 1000));
+    let off = record(&format!("{words} --no-experiments"));
+    assert_eq!(off["trials"], serde_json::json!([]));
+}
+
+#[test]
 fn pauses_cost_what_the_socket_buffer_of_that_host_does_not_hold() {
     let Some(_held) = laboratory() else { return };
     for end in ["client", "server"] {

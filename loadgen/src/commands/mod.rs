@@ -63,6 +63,7 @@ fn record(
         causes,
         cold: None,
         baseline: None,
+        trials: Vec::new(),
         comparison: None,
         strategies: Vec::new(),
     }

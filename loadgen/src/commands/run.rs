@@ -61,7 +61,10 @@ pub fn measure(args: &Run) -> Result<Measured, Error> {
         ));
     }
     rig.start_clock();
-    let result = rig.stage(pace, args.duration, &progress)?;
+    let mut result = rig.stage(pace, args.duration, &progress)?;
+    if options.experiments {
+        rig.explain(&mut result, &progress)?;
+    }
     let mut log = hdr::Log::new(rig.started());
     log.add(&result);
     let verdict = verdict::judge(&Findings {
@@ -76,5 +79,6 @@ pub fn measure(args: &Run) -> Result<Measured, Error> {
     let command = rig.command("run", &format!("{load} --duration {}", units::format_duration(args.duration)));
     let record =
         super::record(&rig, command, verdict, vec![result.stage.clone()], (Some(tps), result.causes.clone()));
+    let record = Record { trials: result.trials.clone(), ..record };
     Ok(Measured { record, result, output: options.output, log })
 }

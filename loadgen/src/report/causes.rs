@@ -23,13 +23,13 @@ pub(crate) fn how_much(cause: &CauseReport) -> String {
 }
 
 /// The name of a cause with its direction.
-pub(super) fn named(cause: &CauseReport) -> String {
-    let way = match cause.direction {
+pub(crate) fn named(cause: Cause, direction: Direction) -> String {
+    let way = match direction {
         Direction::Up => ", on requests",
         Direction::Down => ", on answers",
         Direction::Host => "",
     };
-    format!("{}{way}", cause.cause.name())
+    format!("{}{way}", cause.name())
 }
 
 /// How the reads lost add up, on the first try and for good.
@@ -48,7 +48,7 @@ pub(super) fn balance(record: &Record) -> String {
 }
 
 /// A number with its interval: `limit 1003 packets/s (997 to 1009)`.
-fn estimated(name: &str, estimate: &Estimate) -> String {
+pub(crate) fn estimated(name: &str, estimate: &Estimate) -> String {
     let name = match name {
         "size" => "largest packet that passes",
         "probability" => "chance of loss for each packet",

@@ -44,6 +44,7 @@ pub fn page(record: &Record) -> String {
         stages(&mut html, record);
     }
     causes(&mut html, record);
+    experiments(&mut html, record);
     html.push_str("</body></html>\n");
     html
 }
@@ -253,7 +254,7 @@ fn causes(html: &mut String, record: &Record) {
         let _ = write!(
             html,
             "<tr><td class=\"words\">{}</td><td>{}</td><td>{}</td><td>{:.1} %</td><td>{:.2}</td></tr>",
-            words::named(cause),
+            words::named(cause.cause, cause.direction),
             cause.reads,
             cause.failed,
             cause.share * 100.0,
@@ -262,8 +263,25 @@ fn causes(html: &mut String, record: &Record) {
     }
     let _ = write!(html, "</table></div><p class=\"facts\">{}</p>", words::balance(record));
     for cause in &record.causes {
-        let _ = write!(html, "<h3>{}</h3>", words::named(cause));
+        let _ = write!(html, "<h3>{}</h3>", words::named(cause.cause, cause.direction));
         list(html, words::parts(cause, record).iter().map(|(part, words)| (*part, words.as_str())));
+    }
+}
+
+/// The experiments made, and what each decided.
+fn experiments(html: &mut String, record: &Record) {
+    if record.trials.is_empty() {
+        return;
+    }
+    html.push_str("<h2>Experiments</h2>");
+    for (index, report) in record.trials.iter().enumerate() {
+        let _ = write!(html, "<h3>{}: {}</h3>", index + 1, escape(&report.done));
+        let parts = [
+            ("why", report.trial.because.as_str()),
+            ("outcome", report.outcome.as_str()),
+            ("so", report.decided.as_str()),
+        ];
+        list(html, parts.into_iter());
     }
 }
 

@@ -104,6 +104,7 @@ pub fn table(record: &Record) -> String {
         text.push_str(&generator(record));
     }
     text.push_str(&who_lost(record));
+    text.push_str(&experiments(record));
     let wrong: u64 = record.stages.iter().map(|stage| stage.wrong).sum();
     if wrong > 0 {
         let _ =
@@ -141,7 +142,7 @@ fn who_lost(record: &Record) -> String {
         let _ = writeln!(
             text,
             "{:<36}{:>12}{:>10}{:>9}{:>12.2}",
-            causes::named(cause),
+            causes::named(cause.cause, cause.direction),
             cause.reads,
             cause.failed,
             format!("{:.1} %", cause.share * 100.0),
@@ -150,9 +151,23 @@ fn who_lost(record: &Record) -> String {
     }
     let _ = writeln!(text, "{}", causes::balance(record));
     for cause in &record.causes {
-        let _ = writeln!(text, "\n{}", causes::named(cause));
+        let _ = writeln!(text, "\n{}", causes::named(cause.cause, cause.direction));
         for (part, words) in causes::parts(cause, record) {
             text.push_str(&block(part, &words));
+        }
+    }
+    text
+}
+
+/// The experiments made, and what each decided.
+fn experiments(record: &Record) -> String {
+    let mut text = String::new();
+    for (index, report) in record.trials.iter().enumerate() {
+        let _ = writeln!(text, "\nexperiment {}: {}", index + 1, report.done);
+        for (part, words) in
+            [("why", &report.trial.because), ("outcome", &report.outcome), ("so", &report.decided)]
+        {
+            text.push_str(&block(part, words));
         }
     }
     text

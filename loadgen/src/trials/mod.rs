@@ -1,21 +1,24 @@
-//! Experiments after a stage, where its books leave open who lost its reads: made on flows of their
+//! Experiments after a stage, where its books leave open who lost its reads: asked for by [`attribution::doubts`], made on flows of their
 //! own and with no more load than the stage had, and judged together with the books.
 
 mod dont_fragment;
 mod largest;
 mod sizes;
 mod stages;
+mod words;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use dont_fragment::serves_probes;
 
-use crate::attribution::{self, Experiment, Trial};
+use crate::attribution::{self, Attribution, Experiment, Trial};
 use crate::engine::Pace;
 use crate::error::Error;
 use crate::limits;
-use crate::record::Stage;
+use crate::progress::Progress;
+use crate::record::{Stage, TrialReport};
 use crate::rig::Rig;
+use crate::stage::{self, StageResult};
 
 /// What an experiment brought, before it is written down.
 #[derive(Debug, Default)]
@@ -35,10 +38,43 @@ impl Outcome {
 }
 
 impl Rig {
+    /// Makes experiments while the books of a stage leave open who lost its reads, a few at most, and puts its losses down anew with
+    /// what they showed. A stage that lost nothing, or whose server is gone, stays as it is.
+    ///
+    /// # Errors
+    /// A generator thread that could not go on, or a server in this process that lost a thread.
+    pub fn explain(&mut self, result: &mut StageResult, progress: &Progress) -> Result<(), Error> {
+        if result.server_gone {
+            return Ok(());
+        }
+        let Some(mut books) = result.books.take() else { return Ok(()) };
+        let mut held = attribution::attribute(&books);
+        while books.trials.len() < limits::TRIALS_MAX {
+            let asked = attribution::doubts(&books, &held);
+            let made =
+                |experiment: &Experiment| books.trials.iter().any(|trial| trial.experiment == *experiment);
+            let Some((experiment, because)) = asked.into_iter().find(|(experiment, _)| !made(experiment))
+            else {
+                break;
+            };
+            progress.note(&format!("experiment: {} ({because})", words::done(&experiment)));
+            books.trials.push(self.trial(&experiment, because, &result.stage, &books.population)?);
+            let now = attribution::attribute(&books);
+            let trial = books.trials.last().expect("pushed just now").clone();
+            result.trials.push(report(trial, &held, &now));
+            held = now;
+        }
+        if !result.trials.is_empty() {
+            result.causes = stage::blame(&mut result.stage, &held, &books, self.load.keeps_receipts());
+        }
+        result.books = Some(books);
+        Ok(())
+    }
+
     /// Makes one experiment after this stage, of which this is known of all reads.
     ///
     /// # Errors
-    /// A generator thread that could not go on, or a server in this process that lost a thread. What keeps the experiment from being made is no error: the trial says so.
+    /// Those of [`explain`](Self::explain). What keeps the experiment from being made is no error: the trial says so.
     pub fn trial(
         &mut self,
         experiment: &Experiment,
@@ -91,6 +127,15 @@ fn icmp(counters: &std::collections::BTreeMap<String, u64>, server_told: bool) -
         |side: &str| NAMES.iter().filter_map(|name| counters.get(&format!("{side}.{name}"))).sum::<u64>();
     let both = of("client") + of("server");
     (server_told || both > 0).then_some(both)
+}
+
+fn report(trial: Trial, before: &Attribution, after: &Attribution) -> TrialReport {
+    TrialReport {
+        done: words::done(&trial.experiment),
+        outcome: words::outcome(&trial),
+        decided: words::decided(before, after),
+        trial,
+    }
 }
 
 /// The stage's pace, or what a closed loop reached of it.
