@@ -66,6 +66,7 @@ fn record(
         trials: Vec::new(),
         cold: None,
         baseline: None,
+        trials: Vec::new(),
         comparison: None,
         strategies: Vec::new(),
     }
