@@ -67,9 +67,6 @@ pub struct Record {
     /// How it compares with an earlier run, where one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BaselineReport>,
-    /// Experiments made after that stage to decide between causes, in their order.
-    #[serde(default)]
-    pub trials: Vec<TrialReport>,
     /// What `compare` compared, and on which path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,

@@ -66,7 +66,6 @@ fn record(
         trials: Vec::new(),
         cold: None,
         baseline: None,
-        trials: Vec::new(),
         comparison: None,
         strategies: Vec::new(),
     }
