@@ -22,6 +22,35 @@ fn said(output: &Output) -> (String, String) {
     (text(&output.stdout), text(&output.stderr))
 }
 
+/// A watch that a failing test does not leave running.
+struct Running(Option<Child>);
+
+impl Running {
+    fn begin(command: &mut Command) -> Self {
+        Self(Some(command.spawn().unwrap()))
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.0.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// All that it said, when it has ended.
+    fn end(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            // Its laboratory goes with it.
+            self.signal("TERM");
+            let _ = self.0.take().unwrap().wait();
+        }
+    }
+}
+
 /// A TCP port and a UDP port that nobody has.
 fn ports() -> (u16, u16) {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -57,11 +86,6 @@ fn wait_for(path: &std::path::Path, what: &str, is_there: impl Fn(&[Value]) -> b
     panic!("waited in vain for {what}: {:#?}", intervals(path));
 }
 
-fn signal(child: &Child, name: &str) {
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
-}
-
 #[test]
 fn a_server_may_go_and_come_and_a_signal_brings_the_summary() {
     let directory = tempfile::tempdir().unwrap();
@@ -70,7 +94,7 @@ fn a_server_may_go_and_come_and_a_signal_brings_the_summary() {
     let first = server(ports);
     let address = format!("127.0.0.1:{}", ports.0);
     let args = ["--server", &address, "--interval", "1s", "--rate", "50", "--json", json.to_str().unwrap()];
-    let child = watch(&args).arg("--slo").arg("failures=99%,p99=10s").spawn().unwrap();
+    let running = Running::begin(watch(&args).args(["--slo", "failures=99%,p99=10s"]));
     wait_for(&json, "an interval", |all| !all.is_empty());
     drop(first);
     wait_for(&json, "silence", |all| all.iter().any(|it| it["server_answers"] == false));
@@ -80,8 +104,8 @@ fn a_server_may_go_and_come_and_a_signal_brings_the_summary() {
         let last = all.last().unwrap();
         last["server_control"] == true && last["answered"] == last["reads"] && last["misses"] == 0
     });
-    signal(&child, "TERM");
-    let output = child.wait_with_output().unwrap();
+    running.signal("TERM");
+    let output = running.end();
     let (out, err) = said(&output);
     assert_eq!(output.status.code(), Some(0), "{out}{err}");
     for words in
@@ -106,7 +130,7 @@ fn a_server_may_go_and_come_and_a_signal_brings_the_summary() {
 fn metrics_can_be_scraped_while_it_runs() {
     let port = ports().0;
     let metrics = format!("127.0.0.1:{port}");
-    let mut child = watch(&["--interval", "1s", "--metrics", &metrics]).spawn().unwrap();
+    let running = Running::begin(&mut watch(&["--interval", "1s", "--metrics", &metrics]));
     let scrape = || -> Option<String> {
         let mut stream = TcpStream::connect(&metrics).ok()?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").ok()?;
@@ -126,10 +150,10 @@ fn metrics_can_be_scraped_while_it_runs() {
     ] {
         assert!(text.lines().any(|found| found == line), "no `{line}` in\n{text}");
     }
-    signal(&child, "INT");
-    let mut out = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    assert!(matches!(child.wait().unwrap().code(), Some(0 | 1)) && out.contains("latency: p50"), "{out}");
+    running.signal("INT");
+    let output = running.end();
+    let (out, err) = said(&output);
+    assert!(matches!(output.status.code(), Some(0 | 1)) && out.contains("latency: p50"), "{out}{err}");
 }
 
 #[test]
@@ -195,14 +219,16 @@ fn laboratories_show_what_it_says_and_are_gone_after_a_signal() {
         "--json",
         json.to_str().unwrap(),
     ];
-    let mut child = watch(&args).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let mut running = Running::begin(&mut watch(&args));
+    let id = running.0.as_ref().unwrap().id();
+    let mut lines =
+        BufReader::new(running.0.as_mut().unwrap().stderr.take().unwrap()).lines().map_while(Result::ok);
     let line = lines.find(|line| line.contains(" lost first")).expect("a line for an interval with losses");
     assert!(line.contains("last hour: "), "{line}");
-    signal(&child, "INT");
-    let mut out = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(1), "{out}");
+    running.signal("INT");
+    let output = running.end();
+    let (out, _) = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{out}");
     assert!(out.contains("who lost reads") && out.contains("was not met"), "{out}");
     let (lost, judged) = intervals(&json).iter().fold((0, 0), |(lost, _), it| {
         let window = it["window_causes"]
@@ -214,7 +240,7 @@ fn laboratories_show_what_it_says_and_are_gone_after_a_signal() {
         (lost + it["first_try_lost"].as_u64().unwrap(), window)
     });
     assert!(lost > 0 && judged == lost, "the last hour is all there was: {judged} of {lost}");
-    let name = format!("shingle-{}-", child.id());
+    let name = format!("shingle-{id}-");
     let left = std::fs::read_dir("/run/netns").map(|all| {
         all.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&name)).count()
     });
@@ -234,20 +260,20 @@ fn a_server_that_falls_silent_and_returns_is_watched_on() {
         "--set",
         "after=2s",
         "--set",
-        "back=8s",
+        "back=20s",
         "--interval",
         "1s",
         "--json",
         json.to_str().unwrap(),
     ];
-    let child = watch(&args).spawn().unwrap();
+    let running = Running::begin(&mut watch(&args));
     wait_for(&json, "silence", |all| all.iter().any(|it| it["server_answers"] == false));
     wait_for(&json, "its return", |all| {
         let last = all.last().unwrap();
         last["server_answers"] == true && last["server_control"] == true && all.len() > 3
     });
-    signal(&child, "TERM");
-    let (out, err) = said(&child.wait_with_output().unwrap());
+    running.signal("TERM");
+    let (out, err) = said(&running.end());
     assert!(
         out.contains("control connections lost: 1") && err.contains("connected again, to the same server"),
         "{out}{err}"
