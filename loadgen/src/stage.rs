@@ -129,6 +129,10 @@ fn books(facts: &mut Facts<'_>) -> Books {
         ..server
     });
     tally.population.name_flows(&facts.flows);
+    let start_ns = outcome.start_ns;
+    let stalls = outcome.stalls.iter();
+    tally.population.stalls_ns =
+        stalls.map(|stall| (stall.start_ns.saturating_sub(start_ns), stall.length_ns)).collect();
     Books {
         stage: StageFacts {
             duration_ns: spec.duration_ns,

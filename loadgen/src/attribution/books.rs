@@ -129,6 +129,9 @@ pub struct Population {
     pub window_ns: u64,
     /// By flow.
     pub flows: Vec<FlowCounts>,
+    /// When the generator's host stood still, seen by idle threads: from when, and for how long.
+    #[serde(default)]
+    pub stalls_ns: Vec<(u64, u64)>,
 }
 
 /// Reads ended, and how.
@@ -159,6 +162,9 @@ pub struct Window {
     /// See [`latency_us`](Self::latency_us).
     #[serde(default)]
     pub latency_max_us: u32,
+    /// The shortest of them; 0: there was none.
+    #[serde(default)]
+    pub latency_min_us: u32,
 }
 
 /// The reads of one flow.
@@ -241,6 +247,9 @@ pub struct ClientBooks {
     pub kernel_checksum_drops: u64,
     /// Pieces of answers for which the generator had no memory.
     pub reassembly_full: u64,
+    /// Pieces of answers that came twice: where they were asked for again, the first ones were late and not lost.
+    #[serde(default)]
+    pub duplicates: u64,
     /// What else its host counted.
     pub host: HostCounters,
 }

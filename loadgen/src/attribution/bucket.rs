@@ -75,9 +75,9 @@ impl Agreement {
     }
 
     /// Log of the odds against losses that know nothing of the bucket.
-    fn log_odds(&self) -> f64 {
+    fn log_odds(&self, in_order: bool) -> f64 {
         // Two questions were asked, and the better answer is taken; the very ones it must tell of most.
-        let table = if self.both >= self.observed() / 2.0 { self.by_table() } else { 0.0 };
+        let table = if in_order && self.both >= self.observed() / 2.0 { self.by_table() } else { 0.0 };
         table.max(self.by_groups) - 2f64.ln()
     }
 
@@ -98,13 +98,15 @@ impl Agreement {
 
 /// Fits a bucket of one of these depths to what was lost, of which `by_chance` (a share of all that is charged) is not its doing. None where
 /// nothing, or nothing else, was lost.
-pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64) -> Option<Fit> {
+///
+/// Where `in_order` is not given, those that were lost are not known to the place among the others, and only their numbers count.
+pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64, in_order: bool) -> Option<Fit> {
     let charges = &charges[..charges.len().min(REPLAYED_MAX)];
     let sample = &charges[..sample_length(charges)];
     let fitted = |charges: &[Charge], depth: f64, halvings: u32| {
         let (limit, mut agreement) = matched(charges, depth, by_chance, halvings)?;
-        agreement.by_groups = by_groups(charges, limit, depth);
-        Some((depth, limit, agreement, agreement.log_odds()))
+        agreement.by_groups = by_groups(charges, limit, depth, by_chance);
+        Some((depth, limit, agreement, agreement.log_odds(in_order)))
     };
     // Every third depth first, and then those beside the best of them.
     let tried = |places: &mut dyn Iterator<Item = usize>| {
@@ -117,9 +119,13 @@ pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64) -> Option<
     let fine = tried(&mut beside.into_iter()).filter(|fine| fine.1.3 > coarse.1.3);
     let depth = fine.map_or(coarse.1.0, |fine| fine.1.0);
     let (_, limit, agreement, log_odds) = fitted(charges, depth, BISECTIONS)?;
+    // Of a limit above what is sent in the mean only the closest are lost, and what is not in order is not known to be close.
+    if !in_order && limit > mean_demand(charges) {
+        return None;
+    }
     // A count of losses that disagree in either sense is how far the number matched may be off.
     let slack = NORMAL_95 * (agreement.predicted_only + agreement.observed_only).sqrt().max(1.0);
-    let target = agreement.observed() - by_chance * known(charges);
+    let target = (agreement.observed() - by_chance * known(charges)) / (1.0 - by_chance);
     let at = |lost: f64| limit_for(charges, depth, lost.max(0.5), BISECTIONS_FOR_DEPTH, limit);
     Some(Fit {
         limit,
@@ -145,7 +151,7 @@ fn known(charges: &[Charge]) -> f64 {
 /// The limit at which a bucket of this depth loses as many as were lost; none where no limit does.
 fn matched(charges: &[Charge], depth: f64, by_chance: f64, halvings: u32) -> Option<(f64, Agreement)> {
     let lost = charges.iter().filter(|charge| charge.lost == Some(true)).count() as f64;
-    let target = lost - by_chance * known(charges);
+    let target = (lost - by_chance * known(charges)) / (1.0 - by_chance);
     if target < 1.0 {
         return None;
     }
@@ -161,15 +167,19 @@ fn limit_for(charges: &[Charge], depth: f64, target: f64, halvings: u32, near: f
     falling_root(near / 2.0, most, halvings, |limit| replay(charges, limit, depth).predicted() - target)
 }
 
-/// Tokens a second that would let everything through, however it came.
+/// Tokens a second that would let everything through, however it came: arrivals crowd, and the busiest moments ask for more than the mean.
 fn demand(charges: &[Charge]) -> f64 {
+    4.0 * mean_demand(charges)
+}
+
+/// Tokens a second that all would have taken.
+fn mean_demand(charges: &[Charge]) -> f64 {
     let tokens: f64 = charges.iter().map(|charge| charge.cost * f64::from(charge.packets)).sum();
     let seconds = match charges {
         [first, .., last] => (last.at_us - first.at_us).max(1) as f64 / 1e6,
         _ => 1.0,
     };
-    // Arrivals crowd: the busiest moments ask for more than the mean.
-    4.0 * tokens / seconds
+    tokens / seconds
 }
 
 /// What such a bucket, full at first, would have done.
@@ -181,7 +191,7 @@ fn replay(charges: &[Charge], limit: f64, depth: f64) -> Agreement {
 
 /// Log of the odds for the bucket by how many of each group of things sent one after the other were lost: by chance these numbers scatter as
 /// binomial ones do, or more; those that a bucket loses are told by it, however closely it is seen to.
-fn by_groups(charges: &[Charge], limit: f64, depth: f64) -> f64 {
+fn by_groups(charges: &[Charge], limit: f64, depth: f64, of_chance: f64) -> f64 {
     let (mut lost, mut all) = (0.0, 0.0);
     for observed in charges.iter().filter_map(|charge| charge.lost) {
         (lost, all) = (lost + f64::from(u8::from(observed)), all + 1.0);
@@ -201,11 +211,28 @@ fn by_groups(charges: &[Charge], limit: f64, depth: f64) -> f64 {
         }
         in_group += 1.0;
         if let Some(last) = groups.last_mut() {
-            *last = (last.0 + f64::from(u8::from(observed)), last.1 + f64::from(u8::from(predicted)));
+            // Of what the bucket lets through, chance has its share.
+            let predicted = if predicted { 1.0 } else { of_chance };
+            *last = (last.0 + f64::from(u8::from(observed)), last.1 + predicted);
         }
     });
     // The last group is not full.
     groups.pop();
+    // Small groups tell more of them; large ones bear with a loss that is told of a moment too soon or too late.
+    let scales = [1, 4, 16];
+    let odds = scales.map(|scale| {
+        let merged: Vec<_> = groups
+            .chunks_exact(scale)
+            .map(|part| part.iter().fold((0.0, 0.0), |sum, group| (sum.0 + group.0, sum.1 + group.1)))
+            .collect();
+        scatter_log_odds(&merged, size * scale as f64, share)
+    });
+    odds.into_iter().fold(f64::NEG_INFINITY, f64::max) - (scales.len() as f64).ln()
+}
+
+/// Log of the odds for predicted numbers of losses against binomial ones, by how far the observed ones are from either: (observed, predicted) of
+/// groups of so many.
+fn scatter_log_odds(groups: &[(f64, f64)], size: f64, share: f64) -> f64 {
     let count = groups.len() as f64;
     if count < GROUPS_MIN / 2.0 {
         return 0.0;
@@ -281,7 +308,7 @@ mod tests {
     fn a_buckets_limit_is_found_far_above_and_near_the_knee() {
         for (limit, depth) in [(1000.0, 5.0), (3000.0, 5.0), (3900.0, 20.0)] {
             let charges = through_bucket(arrivals(20_000, 250, |_| false), limit, depth);
-            let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0).expect("something was lost");
+            let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0, true).expect("something was lost");
             assert!((fit.limit / limit - 1.0).abs() < 0.01, "{limit}: {fit:?}");
             assert!(fit.log_odds > 50.0, "{fit:?}");
         }
@@ -297,7 +324,7 @@ mod tests {
                 .map(|(at, charge)| Charge { at_us: at as u64 * 250, ..*charge })
                 .collect();
             for charges in [charges, regular] {
-                let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0).expect("something was lost");
+                let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0, true).expect("something was lost");
                 assert!(fit.log_odds < 6.0, "{one_of}: {fit:?}");
             }
         }
@@ -309,7 +336,7 @@ mod tests {
             .map(|at| Charge { at_us: at * 250, cost: 1.0, packets: 1, lost: Some(false) })
             .collect();
         let charges = through_bucket(regular, 2700.0, 5.0);
-        let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0).expect("something was lost");
+        let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0, true).expect("something was lost");
         assert!((fit.limit / 2700.0 - 1.0).abs() < 0.01 && fit.log_odds > 50.0, "{fit:?}");
     }
 }

@@ -7,7 +7,7 @@ use super::case::{Case, Wire};
 use super::fragments::crowded;
 use super::limits::{COUNTED_ALONE, COUNTED_SHARED};
 use super::numbers::share_interval;
-use super::{Cause, Direction, Estimate, ServerBooks};
+use super::{Cause, Direction, Estimate, ServerBooks, Symptom};
 
 /// A counter that rose, and the cause it speaks for.
 #[derive(Clone, Debug)]
@@ -34,15 +34,44 @@ impl Suspect {
     }
 }
 
-/// Takes what the counters account for, each way.
-pub(super) fn settle(case: &mut Case<'_>) {
+/// Takes reads that lost nothing: what they asked for again came twice, so the first had only been long on its way.
+pub(super) fn settle_asked_again(case: &mut Case<'_>) {
+    let twice = case.books.client.duplicates;
+    let mut left = twice;
+    let taken = case.take((Cause::Unexplained, Some(Direction::Host)), |_, open| {
+        let part_arrived = open.loss.symptom == Symptom::Silent { part_arrived: true };
+        let chosen = left > 0 && part_arrived && !open.loss.failed;
+        left -= u64::from(chosen);
+        chosen
+    });
+    if taken > 0 {
+        case.share(Cause::Unexplained, Direction::Host).evidence.push(format!(
+            "{taken} reads lost nothing: parts of their answers were late and asked for again, and came twice ({twice} pieces did)"
+        ));
+    }
+}
+
+/// Takes what counters of bursts account for: drops at sockets.
+pub(super) fn settle_bursts(case: &mut Case<'_>) {
     tell_directions(case);
-    let (mut up, mut down) = (up_suspects(case), down_suspects(case));
+    settle(case, true);
+}
+
+/// Takes what the other counters account for, which struck reads at random: after what depends on flow or size was taken.
+pub(super) fn settle_random(case: &mut Case<'_>) {
+    settle(case, false);
+    corruption(case);
+}
+
+fn settle(case: &mut Case<'_>, in_bursts: bool) {
+    let of_kind = |suspects: Vec<Suspect>| -> Vec<_> {
+        suspects.into_iter().filter(|suspect| suspect.in_bursts == in_bursts).collect()
+    };
+    let (mut up, mut down) = (of_kind(up_suspects(case)), of_kind(down_suspects(case)));
     take(case, Direction::Up, &mut up);
     take(case, Direction::Down, &mut down);
     let mut either: Vec<_> = up.into_iter().chain(down).collect();
     take(case, Direction::Host, &mut either);
-    corruption(case);
 }
 
 /// Without receipts the counts of both ends tell how many requests did not arrive; which of the reads these were they do not.
@@ -153,8 +182,12 @@ fn up_suspects(case: &Case<'_>) -> Vec<Suspect> {
 fn down_suspects(case: &Case<'_>) -> Vec<Suspect> {
     let books = case.books;
     let server = books.server.clone().unwrap_or_default();
-    // Where receipts told which reads these were, they are settled already.
-    let sends_refused = if books.receipts.is_some() { 0 } else { server.sends_refused };
+    // Where receipts told which reads these were, they are settled already; other pieces of long answers are not among those.
+    let told = books.receipts.as_ref().map_or(0, |receipts| {
+        let refused = |receipt: &&super::Receipt| receipt.outcome == super::ReceiptOutcome::SendRefused;
+        receipts.all.iter().filter(refused).count() as u64
+    });
+    let sends_refused = server.sends_refused.saturating_sub(told);
     vec![
         Suspect::new(
             Cause::ClientSocketBuffer,
@@ -185,6 +218,15 @@ fn down_suspects(case: &Case<'_>) -> Vec<Suspect> {
             )
         },
     ]
+}
+
+/// Datagrams of this direction that failed a checksum.
+pub(super) fn corrupted(case: &Case<'_>, direction: Direction) -> u64 {
+    let (client, server) = (&case.books.client, case.books.server.as_ref());
+    match direction {
+        Direction::Down => client.checksum_drops + client.kernel_checksum_drops,
+        _ => server.map_or(0, |server| server.checksum_drops + server.kernel_checksum_drops),
+    }
 }
 
 /// How likely a packet is to be changed, from the counts.

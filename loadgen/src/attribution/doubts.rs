@@ -3,6 +3,9 @@
 use super::case::Wire;
 use super::{Attribution, Books, Cause, Direction, Experiment};
 
+/// An answer that passes wherever IP does: less than the least MTU that hosts must take whole (RFC 791).
+const SMALL_BYTES: u32 = 500;
+
 /// Experiments that can change the answer, the most telling first, each with the reason in words. None where nothing is in doubt, or where
 /// each that would help has been made.
 pub fn doubts(books: &Books, attribution: &Attribution) -> Vec<(Experiment, String)> {
@@ -18,7 +21,8 @@ pub fn doubts(books: &Books, attribution: &Attribution) -> Vec<(Experiment, Stri
             {
                 let payload = |ip_bytes: f64| (ip_bytes as u32).saturating_sub(wire.headers);
                 let experiment = Experiment::LargestAnswer {
-                    passed_bytes: payload(low),
+                    // Where all answers are large nothing has passed yet.
+                    passed_bytes: payload(low).max(SMALL_BYTES),
                     // A reader may have seen no lost answer at all but the largest.
                     lost_bytes: payload(high).saturating_add(1).min(u32::from(u16::MAX) - wire.headers),
                 };

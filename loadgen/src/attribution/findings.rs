@@ -104,6 +104,11 @@ static LATE_BY_ANSWER: Finding = finding(
     Direction::Host,
     "late answers spent more than half of the timeout in the server",
 );
+static STALLED: Finding = finding(
+    Cause::GeneratorLimited,
+    Direction::Host,
+    "this host stood still for more than half of the timeout while they were on their way, as an idle thread saw",
+);
 static LATE: Finding = finding(
     Cause::TimeoutTooShort,
     Direction::Down,
@@ -138,6 +143,7 @@ pub(super) fn told_by(loss: &Loss, books: &Books, receipts: Option<&HashMap<(u32
         (Symptom::Late { residence_ns: Some(residence) }, _) if eats_deadline(residence) => {
             Proven(&LATE_BY_ANSWER)
         }
+        (Symptom::Late { .. } | Symptom::Silent { .. }, _) if stalled(loss, books) => Proven(&STALLED),
         (Symptom::Late { .. }, _) => Proven(&LATE),
         (Symptom::Silent { .. }, Some((Some(_), _))) => Lost(Direction::Down),
         // What arrived of an answer then answers a retry: it was the first request that was lost.
@@ -148,11 +154,17 @@ pub(super) fn told_by(loss: &Loss, books: &Books, receipts: Option<&HashMap<(u32
     }
 }
 
+/// The generator's host stood still for half of the time that the read had.
+fn stalled(loss: &Loss, books: &Books) -> bool {
+    let timeout_ns = books.stage.timeout_ns;
+    let (from, to) = (loss.intended_ns, loss.intended_ns + timeout_ns);
+    let within = |(start, length): &(u64, u64)| (start + length).min(to).saturating_sub((*start).max(from));
+    // Threads of several CPUs see the same stall: the longest counts.
+    books.population.stalls_ns.iter().map(within).max().is_some_and(|longest| longest > timeout_ns / 2)
+}
+
 /// The answer does not fit what the server's kernel learned the path to carry, and would fit the server's interface.
 fn too_long(loss: &Loss, books: &Books) -> bool {
-    let stage = &books.stage;
-    stage.path_mtu_down.is_some_and(|path_mtu| {
-        stage.server_mtu.is_none_or(|mtu| path_mtu < mtu)
-            && Wire::of(books).ip_bytes(loss.value_bytes) > path_mtu
-    })
+    let wire = Wire::of(books);
+    wire.ip_bytes(loss.value_bytes) > wire.mtu && books.stage.server_mtu.is_none_or(|mtu| wire.mtu < mtu)
 }

@@ -6,7 +6,7 @@
 
 use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
-use super::limits::{COUNTED_ALONE, EPISODE_NS, LOG_ODDS_MIN};
+use super::limits::{COUNTED_ALONE, EPISODE_NS, LOG_ODDS_MIN, LOSSES_MIN};
 use super::numbers::confidence;
 use super::sizes::{SizeCounters, Step};
 use super::traffic::{self, Sent};
@@ -108,11 +108,66 @@ pub(super) fn crowded(mut open: Vec<(u64, usize)>, count: usize) -> Vec<usize> {
     places
 }
 
+/// Takes all large answers where so few fragments pass that hardly any answer is whole: fragments arrive, but not just the first or the later
+/// ones of each, as a firewall would have it that passes those.
+pub(super) fn starved(case: &mut Case<'_>, step: &Step, counters: &SizeCounters) -> bool {
+    let (Some(made), Some(arrived)) = (counters.fragments_made, counters.fragments_arrived) else {
+        return false;
+    };
+    let cut = counters.fragmented.unwrap_or(step.reads);
+    let all_of = |count: u64| arrived.abs_diff(count) as f64 <= 0.02 * count as f64;
+    if arrived < LOSSES_MIN || all_of(cut) || all_of(made.saturating_sub(cut)) || all_of(made) {
+        return false;
+    }
+    let Some(limit) = a_second(case, arrived) else { return false };
+    let direction = case.told(Direction::Down);
+    let reads = super::sizes::take_above(case, Cause::FragmentRateLimit, step);
+    let share = case.share(Cause::FragmentRateLimit, direction);
+    share.confidence = confidence(reads as f64).min(COUNTED_ALONE);
+    share.evidence.push(format!(
+        "{} of {} answers that are cut into fragments were lost; of {made} fragments {arrived} arrived, {:.0} a second",
+        step.lost, step.reads, limit.value
+    ));
+    share.estimates.insert("limit".into(), limit);
+    true
+}
+
+/// Fragments that arrived a second, by the counters read meanwhile: between the first quarter of the stage, when a bucket was still full, and its
+/// end.
+fn a_second(case: &Case<'_>, arrived: u64) -> Option<Estimate> {
+    let (series, duration_ns) = (&case.books.client.host.series, case.books.stage.duration_ns);
+    let places: Vec<_> = ["Ip.ReasmReqds", "Ip6.ReasmReqds"]
+        .iter()
+        .filter_map(|name| series.names.iter().position(|other| other == name))
+        .collect();
+    let rows: Vec<_> = series
+        .rows
+        .iter()
+        .filter(|(at, _)| (duration_ns / 4..=duration_ns).contains(at))
+        .map(|(at, counts)| (*at, places.iter().filter_map(|place| counts.get(*place)).sum::<u64>()))
+        .collect();
+    let (count, length_ns) = match rows.as_slice() {
+        [first, .., last] if last.1 > first.1 => (last.1 - first.1, last.0 - first.0),
+        _ => (arrived, duration_ns),
+    };
+    let rate = count as f64 * 1e9 / length_ns.max(1) as f64;
+    let relative = 2.0 / (count as f64).sqrt().max(1.0);
+    (count > 0).then(|| Estimate::new(rate, "packets/s", (rate * (1.0 - relative), rate * (1.0 + relative))))
+}
+
 /// Takes what a limit of fragments lost beyond chance.
 pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounters) {
-    let by_chance = (step.base() * step.reads as f64).round() as u64;
-    let found = traffic::answers(case).and_then(|answers| fitted(&answers, wire, step, counters));
-    let lost = step.lost.saturating_sub(by_chance);
+    // A full queue takes small packets more readily than large ones: a step that is not where answers are cut is no fragments' doing.
+    let width = case.books.population.size_bin_bytes;
+    if wire.ip_bytes(step.from_bytes + width) <= wire.mtu && step.from_bytes > 0 {
+        return;
+    }
+    let of_chance = chance_of_large(case, wire, step);
+    let found = traffic::answers(case).and_then(|answers| fitted(&answers, wire, of_chance, counters));
+    // What the limit let through, chance lost in part.
+    let lost = (step.lost as f64 - of_chance * step.reads as f64) / (1.0 - of_chance);
+    let lost = (lost.max(0.0).round() as u64).min(step.lost);
+    let by_chance = step.lost - lost;
     // Of reads that all look alike chance has had its share.
     let mut left = 0;
     let from = step.from_bytes;
@@ -162,11 +217,24 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
     }
 }
 
+/// The share of answers above the step that chance loses, by what it loses below it and the packets they have.
+fn chance_of_large(case: &Case<'_>, wire: &Wire, step: &Step) -> f64 {
+    let population = &case.books.population;
+    let large = population.by_size.iter().enumerate().filter_map(|(index, counts)| {
+        let value_bytes = index as u32 * population.size_bin_bytes;
+        (value_bytes >= step.from_bytes).then(|| (counts.reads as f64, wire.packets(value_bytes)))
+    });
+    let (lost, reads) = large.fold((0.0, 0.0), |sum, (reads, packets)| {
+        (sum.0 + reads * (1.0 - (1.0 - step.base()).powi(packets as i32)), sum.1 + reads)
+    });
+    (lost / f64::max(reads, 1.0)).min(0.99)
+}
+
 /// The way of counting and the bucket that fit best.
 fn fitted(
     answers: &[Sent],
     wire: &Wire,
-    step: &Step,
+    of_chance: f64,
     counters: &SizeCounters,
 ) -> Option<(Counted, Fit, Vec<Sent>)> {
     let large: Vec<_> = answers.iter().filter(|sent| sent.packets(wire) > 1).copied().collect();
@@ -179,7 +247,7 @@ fn fitted(
         }
         let charges: Vec<_> = large.iter().map(|sent| charge(sent, counted.of(sent.packets(wire)))).collect();
         let charged: f64 = charges.iter().map(|charge| f64::from(charge.packets)).sum();
-        let fit = bucket::fit(&charges, &DEPTHS_PACKETS, step.base())?;
+        let fit = bucket::fit(&charges, &DEPTHS_PACKETS, of_chance, true)?;
         // What arrived tells how many of them counted: those that do not all pass.
         let arrives = all - charged + fit.agreement.passed;
         let off =

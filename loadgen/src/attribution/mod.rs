@@ -82,11 +82,14 @@ pub fn attribute(books: &Books) -> Attribution {
             Told::Lost(direction) => case.open.push(Open { loss, direction }),
         }
     }
-    counters::settle(&mut case);
+    counters::settle_asked_again(&mut case);
+    counters::settle_bursts(&mut case);
     silence::settle(&mut case);
     flows::settle(&mut case);
     sizes::settle(&mut case);
-    rates::settle(&mut case);
+    rates::limits(&mut case);
+    counters::settle_random(&mut case);
+    rates::losses(&mut case);
     unexplained(&mut case);
     pauses::estimate(&mut case);
     let mut shares = case.shares;
@@ -179,5 +182,7 @@ fn prove(shares: &mut Attribution, finding: &Finding, loss: &Loss) {
     }
 }
 
+#[cfg(test)]
+mod simulated;
 #[cfg(test)]
 mod tests;

@@ -11,11 +11,9 @@ use super::traffic;
 use super::{Cause, Direction, Estimate};
 
 /// The path MTU that refused answers did not fit.
-pub(super) fn refused(case: &mut Case<'_>) {
-    if let Some(path_mtu) = case.books.stage.path_mtu_down
-        && let Some(share) = case.shares.get_mut(&(Cause::PmtuDiscovery, Direction::Down))
-    {
-        told(share, path_mtu);
+pub(super) fn refused(case: &mut Case<'_>, wire: &Wire) {
+    if let Some(share) = case.shares.get_mut(&(Cause::PmtuDiscovery, Direction::Down)) {
+        told(share, wire.mtu);
     }
 }
 
@@ -27,7 +25,8 @@ fn told(share: &mut super::Share, path_mtu: u32) {
 /// Takes the large answers that were lost while ICMP was on its way.
 pub(super) fn learned(case: &mut Case<'_>, wire: &Wire, counters: &SizeCounters) {
     let Some(told_times) = counters.too_big.filter(|messages| *messages > 0) else { return };
-    let path_mtu = case.books.stage.path_mtu_down.unwrap_or(wire.mtu);
+    // What the kernel had learned may have expired when the stage was over.
+    let path_mtu = wire.mtu;
     let large = |value_bytes: u32| wire.ip_bytes(value_bytes) > path_mtu;
     let answers = traffic::answers(case);
     let sent_large = answers.as_ref().map(|answers| {

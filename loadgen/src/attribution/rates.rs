@@ -16,41 +16,58 @@ use super::{Cause, Direction, Estimate, Experiment};
 const DEPTHS_BYTES: [f64; 16] =
     [2e3, 4e3, 8e3, 16e3, 32e3, 64e3, 80e3, 96e3, 128e3, 160e3, 192e3, 256e3, 512e3, 1e6, 2e6, 4e6];
 
+/// Waiting below this is what hosts do to any packet.
+const WAITED_MS_MIN: f64 = 0.5;
+/// What waiting, or none, says of the kind of a limit: shapers without a queue and policers that delay are seldom (log of the odds).
+const WAITING_LOG_ODDS: f64 = 6.0;
+
 /// A limit that fits, or none.
 struct Limit {
     cause: Cause,
     fit: Fit,
     /// By how much it fits better than the limit of the other kind (log of the odds).
     apart: f64,
+    /// How long whole reads waited beside those that were lost.
+    waited_ms: Option<f64>,
+    /// The share that chance loses beside it.
+    of_chance: f64,
 }
 
-/// Takes what is left in each direction where a model stands out.
-pub(super) fn settle(case: &mut Case<'_>) {
-    for direction in [Direction::Up, Direction::Down, Direction::Host] {
-        let open: Vec<_> = case
-            .open
-            .iter()
-            .filter(|open| open.direction == direction)
-            .map(|open| open.loss.intended_ns)
-            .collect();
-        if (open.len() as u64) < LOSSES_MIN {
+/// Takes what limits lost, each way, and leaves what counters say chance did beside them.
+pub(super) fn limits(case: &mut Case<'_>) {
+    let wire = Wire::of(case.books);
+    for direction in [Direction::Up, Direction::Down] {
+        let open = case.open.iter().filter(|open| open.direction == direction).count() as u64;
+        if open < LOSSES_MIN {
             continue;
         }
-        let wire = Wire::of(case.books);
-        let sent = match direction {
-            Direction::Up => traffic::requests(case),
-            Direction::Down => traffic::answers(case),
-            Direction::Host => None,
-        };
-        match sent.as_ref().and_then(|sent| limit(sent, &wire)) {
-            Some(limit) => limited(case, direction, &limit, sent.as_deref().unwrap_or_default(), &wire),
-            None => chance(case, direction, open, &wire),
+        let sent = if direction == Direction::Up { traffic::requests(case) } else { traffic::answers(case) };
+        if let Some(sent) = sent
+            && let Some(limit) = limit(case, direction, &sent, &wire)
+        {
+            limited(case, direction, &limit, &sent, &wire);
+        }
+    }
+}
+
+/// Takes what chance lost, each way.
+pub(super) fn losses(case: &mut Case<'_>) {
+    let wire = Wire::of(case.books);
+    for direction in [Direction::Up, Direction::Down, Direction::Host] {
+        let open = case.open.iter().filter(|open| open.direction == direction);
+        let open: Vec<_> = open.map(|open| open.loss.intended_ns).collect();
+        if open.len() as u64 >= LOSSES_MIN {
+            chance(case, direction, open, &wire);
         }
     }
 }
 
 /// The limit that fits what was sent and lost, if one does beyond doubt.
-fn limit(sent: &[Sent], wire: &Wire) -> Option<Limit> {
+fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> Option<Limit> {
+    // At a lower rate a limit loses nothing, so what is still lost is chance; changed bits are counted.
+    let changed = super::counters::corrupted(case, direction) as f64 / sent.len().max(1) as f64;
+    let tried = lost_at_a_lower_rate(case).filter(|_| direction == Direction::Down);
+    let of_chance = tried.unwrap_or(0.0).max(changed).min(0.9);
     let charges = |cost: &dyn Fn(&Sent, u32) -> f64| -> Vec<_> {
         let charge = |sent: &Sent| {
             let packets = sent.packets(wire);
@@ -58,21 +75,67 @@ fn limit(sent: &[Sent], wire: &Wire) -> Option<Limit> {
         };
         sent.iter().map(charge).collect()
     };
-    let by_packets = bucket::fit(&charges(&|_, _| 1.0), &DEPTHS_PACKETS, 0.0);
+    let by_packets =
+        bucket::fit(&charges(&|_, _| 1.0), &DEPTHS_PACKETS, of_chance, direction == Direction::Down);
     let link_bytes = |sent: &Sent| f64::from(wire.link_bytes(sent.datagrams, sent.payload));
-    let by_bytes =
-        bucket::fit(&charges(&|sent, packets| link_bytes(sent) / f64::from(packets)), &DEPTHS_BYTES, 0.0);
+    let by_bytes = bucket::fit(
+        &charges(&|sent, packets| link_bytes(sent) / f64::from(packets)),
+        &DEPTHS_BYTES,
+        of_chance,
+        direction == Direction::Down,
+    );
     let odds = |fit: &Option<Fit>| fit.map_or(f64::NEG_INFINITY, |fit| fit.log_odds);
     let apart = odds(&by_packets) - odds(&by_bytes);
+    // What is shaped waits before it is lost, what is policed does not: where sizes are alike, that is all that tells.
+    let waited_ms = waited_ms(case);
+    let holds_ms = by_packets.map_or(0.0, |fit| fit.depth / fit.limit * 1000.0);
+    let by_waiting = waited_ms.map_or(0.0, |waited_ms| {
+        let waits = waited_ms > WAITED_MS_MIN.max(holds_ms / 10.0);
+        if waits { -WAITING_LOG_ODDS } else { WAITING_LOG_ODDS / 2.0 }
+    });
+    let most = 2.0 * WAITING_LOG_ODDS;
+    let apart = apart.clamp(-most, most) + by_waiting;
     let (cause, fit) =
         if apart >= 0.0 { (Cause::PacketRateLimit, by_packets) } else { (Cause::BandwidthLimit, by_bytes) };
     let fit = fit.filter(|fit| fit.log_odds >= LOG_ODDS_MIN)?;
-    Some(Limit { cause, fit, apart: apart.abs() })
+    Some(Limit { cause, fit, apart: apart.abs(), waited_ms, of_chance })
+}
+
+/// The share that was lost at a lower rate, where that was tried.
+fn lost_at_a_lower_rate(case: &Case<'_>) -> Option<f64> {
+    case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
+        Experiment::Rate { share } if share < 1.0 && trial.failed.is_none() && trial.counts.reads > 0 => {
+            Some(trial.counts.first_try_lost as f64 / trial.counts.reads as f64)
+        }
+        _ => None,
+    })
+}
+
+/// How much longer whole reads took than the shortest of all, where reads were lost: in the median window.
+fn waited_ms(case: &Case<'_>) -> Option<f64> {
+    let windows = &case.books.population.windows;
+    let shortest = windows.iter().map(|window| window.latency_min_us).filter(|us| *us > 0).min()?;
+    let mut means: Vec<_> = windows
+        .iter()
+        .filter(|window| window.first_try_lost > 0 && window.reads > window.first_try_lost)
+        .map(|window| window.latency_us as f64 / f64::from(window.reads - window.first_try_lost))
+        .collect();
+    means.sort_by(f64::total_cmp);
+    means.get(means.len() / 2).map(|mean| (mean - f64::from(shortest)) / 1000.0)
 }
 
 fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sent], wire: &Wire) {
     let (cause, fit) = (limit.cause, limit.fit);
-    case.take((cause, None), |_, open| open.direction == direction);
+    // What the limit let through, chance lost in part: of reads that all look alike it gets its number.
+    let lost = case.open.iter().filter(|open| open.direction == direction).count() as f64;
+    let of_limit = ((lost - limit.of_chance * sent.len() as f64) / (1.0 - limit.of_chance)).clamp(0.0, lost);
+    let (mut due, quota) = (0.0, of_limit / lost.max(1.0));
+    case.take((cause, None), |_, open| {
+        due += if open.direction == direction { quota } else { 0.0 };
+        let taken = open.direction == direction && due >= 1.0 - 1e-9;
+        due -= if taken { 1.0 } else { 0.0 };
+        taken
+    });
     let (packets, bits) = (
         passed(sent, |sent| f64::from(sent.packets(wire))),
         passed(sent, |sent| f64::from(wire.link_bytes(sent.datagrams, sent.payload)) * 8.0),
@@ -96,6 +159,19 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
         packets.1 * 100.0,
         bits.1 * 100.0
     ));
+    if let Some(waited_ms) = limit.waited_ms {
+        let so = match cause {
+            Cause::BandwidthLimit => "it waited in a queue, as at a limit of bits",
+            _ => "hardly anything waited, as where packets are counted",
+        };
+        share.evidence.push(format!(
+            "what passed took {waited_ms:.1} ms longer than the fastest read of the stage: {so}"
+        ));
+    }
+    if direction == Direction::Up && cause == Cause::BandwidthLimit {
+        // How long requests are is not in the books.
+        return;
+    }
     let interval = (fit.interval.0 * factor, fit.interval.1 * factor);
     share.estimates.insert("limit".into(), Estimate::new(fit.limit * factor, unit, interval));
 }

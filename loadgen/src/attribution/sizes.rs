@@ -80,7 +80,7 @@ pub(super) fn settle(case: &mut Case<'_>) {
         return;
     }
     let counters = SizeCounters::of(case);
-    path_mtu::refused(case);
+    path_mtu::refused(case, &wire);
     fragments::overflowed(case, &wire, &counters);
     path_mtu::learned(case, &wire, &counters);
     let Some(step) = step(case, &wire).filter(|step| exceeds_chance(case, &wire, step)) else { return };
@@ -130,7 +130,14 @@ pub(super) fn step(case: &Case<'_>, wire: &Wire) -> Option<Step> {
         }
         (reads_below, lost_below) = (reads_below + bin_reads, lost_below + bin_lost);
     }
-    let step = best.filter(|step| step.log_odds - places.ln() >= LOG_ODDS_MIN)?;
+    let Some(step) = best.filter(|step| step.log_odds - places.ln() >= LOG_ODDS_MIN) else {
+        // Not one answer arrived, of those that the server is known to have sent: they may all be too large.
+        let sent = case.open.iter().any(|open| open.direction == Direction::Down);
+        let none = lost as f64 >= ALL_LOST * reads as f64;
+        let log_odds = f64::INFINITY;
+        let step = Step { from_bytes: 0, reads, lost, reads_below: 0, lost_below: 0, log_odds };
+        return (sent && none).then_some(step);
+    };
     Some(sharpened(case, step, width, bins[(step.from_bytes / width) as usize - 1]))
 }
 
@@ -189,6 +196,9 @@ fn vanished(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounte
         "{} of {} answers of more than {:.0} B (IP packet) were lost, {} of {} smaller ones",
         step.lost, step.reads, bounds.0, step.lost_below, step.reads_below
     );
+    if at_the_mtu && cut == Some(true) && fragments::starved(case, step, counters) {
+        return;
+    }
     if at_the_mtu && cut != Some(false) && !put_together {
         let reads = take_above(case, Cause::FragmentsBlocked, step);
         let share = case.share(Cause::FragmentsBlocked, direction);
@@ -208,7 +218,9 @@ fn vanished(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounte
     let reads = take_above(case, Cause::MtuBlackHole, step);
     let proved = counters.too_big == Some(0) && (cut == Some(false) || !at_the_mtu);
     let share = case.share(Cause::MtuBlackHole, direction);
-    share.confidence = if proved { confidence(reads as f64) } else { 0.7 };
+    // Where no smaller answer passed, size is but the likeliest of what may be.
+    let contrast = if step.reads_below > 0 || bounds.0 > 0.0 { 1.0 } else { 0.7 };
+    share.confidence = contrast * if proved { confidence(reads as f64) } else { 0.7 };
     share.evidence.push(above);
     share.evidence.push(match (counters.too_big, counters.fragments_made) {
         (Some(0), Some(0)) => {

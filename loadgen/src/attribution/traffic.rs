@@ -45,8 +45,8 @@ pub(super) fn answers(case: &Case<'_>) -> Option<Vec<Sent>> {
     Some(sent)
 }
 
-/// All requests on their way to the server: those that arrived by their receipts, those that did not by their intended time, brought onto
-/// the server's clock. Their sizes are all alike.
+/// All requests on their way to the server: those that arrived by their receipts, those that did not between the ones before and after them on
+/// their flow. Their sizes are all alike, and not known here.
 pub(super) fn requests(case: &Case<'_>) -> Option<Vec<Sent>> {
     let receipts = case.books.receipts.as_ref().filter(|receipts| receipts.overwritten == 0)?;
     let request = |at_us, lost| Sent { at_us, payload: 0, datagrams: 1, lost };
@@ -55,43 +55,39 @@ pub(super) fn requests(case: &Case<'_>) -> Option<Vec<Sent>> {
         .iter()
         .map(|receipt| request(receipt.arrival_unix_us, (receipt.attempt == 0).then_some(false)))
         .collect();
-    let mut first: Vec<_> = sent.iter().filter(|sent| sent.lost.is_some()).map(|sent| sent.at_us).collect();
-    first.sort_unstable();
+    let mut arrived: HashMap<u32, Vec<(u32, u64)>> = HashMap::new();
+    for receipt in &receipts.all {
+        arrived.entry(receipt.flow).or_default().push((receipt.sequence, receipt.arrival_unix_us));
+    }
+    arrived.values_mut().for_each(|flow| flow.sort_unstable());
     let mut lost: Vec<_> = case
         .open
         .iter()
         .filter(|open| open.direction == Direction::Up)
-        .map(|open| (open.loss.intended_ns, (open.loss.flow, open.loss.sequence)))
+        .map(|open| (open.loss.flow, open.loss.sequence))
         .collect();
     lost.sort_unstable();
-    lost.dedup_by_key(|(_, name)| *name);
-    let lost_ns: Vec<_> = lost.iter().map(|(at_ns, _)| *at_ns).collect();
-    let offset = clock_offset_us(case, &first, &lost_ns)?;
-    let on_server = |at_ns: u64| u64::try_from((at_ns / 1000) as i64 + offset).ok();
-    sent.extend(lost_ns.iter().filter_map(|at_ns| Some(request(on_server(*at_ns)?, Some(true)))));
+    lost.dedup();
+    sent.extend(lost.iter().filter_map(|(flow, sequence)| {
+        let at_us = between(arrived.get(flow)?, *sequence)?;
+        Some(request(at_us, Some(true)))
+    }));
     sent.sort_by_key(|sent| sent.at_us);
     Some(sent)
 }
 
-/// What to add to a time of the stage, in microseconds, to have it on the server's clock: until a window's end as many requests were sent as
-/// had arrived by then or were lost; the median over the windows, whose middle half tells how sure it is.
-fn clock_offset_us(case: &Case<'_>, arrived_us: &[u64], lost_ns: &[u64]) -> Option<i64> {
-    let population = &case.books.population;
-    let each = case.books.stage.reads_per_datagram.max(1);
-    let (mut reads, mut offsets) = (0, Vec::new());
-    for (index, window) in population.windows.iter().enumerate() {
-        reads += u64::from(window.reads);
-        let end_ns = (index as u64 + 1) * population.window_ns;
-        let lost = lost_ns.partition_point(|at| *at < end_ns);
-        let arrived = ((reads / each) as usize).saturating_sub(lost);
-        if window.reads > 0
-            && let Some(at_us) = arrived.checked_sub(1).and_then(|last| arrived_us.get(last))
-        {
-            offsets.push(*at_us as i64 - (end_ns / 1000) as i64);
+/// When a datagram of this sequence would have arrived, by those of its flow that did.
+fn between(arrived: &[(u32, u64)], sequence: u32) -> Option<u64> {
+    let after = arrived.partition_point(|(other, _)| *other < sequence);
+    let (before, after) = (after.checked_sub(1).and_then(|at| arrived.get(at)), arrived.get(after));
+    match (before, after) {
+        (Some((first, from_us)), Some((last, to_us))) => {
+            let part = f64::from(sequence - first) / f64::from((last - first).max(1));
+            Some(from_us + (to_us.saturating_sub(*from_us) as f64 * part) as u64)
         }
+        (Some((_, at_us)), None) | (None, Some((_, at_us))) => Some(*at_us),
+        (None, None) => None,
     }
-    offsets.sort_unstable();
-    offsets.get(offsets.len() / 2).copied()
 }
 
 impl Sent {

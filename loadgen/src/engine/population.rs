@@ -12,6 +12,7 @@ pub(super) fn empty(duration_ns: u64, flows: usize) -> Population {
         windows: vec![Window::default(); duration_ns.div_ceil(window_ns).max(1) as usize],
         window_ns,
         flows: vec![FlowCounts::default(); flows],
+        stalls_ns: Vec::new(),
     }
 }
 
@@ -37,7 +38,9 @@ impl Population {
         } else {
             let latency_us = latency_ns / 1000;
             window.latency_us += latency_us;
-            window.latency_max_us = window.latency_max_us.max(latency_us.min(u32::MAX.into()) as u32);
+            let latency_us = latency_us.clamp(1, u32::MAX.into()) as u32;
+            window.latency_max_us = window.latency_max_us.max(latency_us);
+            window.latency_min_us = shorter(window.latency_min_us, latency_us);
         }
         let flow = &mut self.flows[flow_index];
         flow.counts.add(loss);
@@ -58,6 +61,7 @@ impl Population {
             mine.bytes_lost += theirs.bytes_lost;
             mine.latency_us += theirs.latency_us;
             mine.latency_max_us = mine.latency_max_us.max(theirs.latency_max_us);
+            mine.latency_min_us = shorter(mine.latency_min_us, theirs.latency_min_us);
         }
         self.flows.extend(other.flows);
     }
@@ -75,6 +79,11 @@ impl Population {
             (flow.flow, flow.source_port, flow.server_port) = (*number, *source_port, *server_port);
         }
     }
+}
+
+/// The shorter of two latencies, of which 0 is none.
+fn shorter(a: u32, b: u32) -> u32 {
+    if a == 0 || b == 0 { a.max(b) } else { a.min(b) }
 }
 
 impl Counts {

@@ -93,6 +93,7 @@ fn add_population(mine: &mut Population, theirs: &Population, offset_ns: u64, du
         let last = mine.windows.len() - 1;
         add_window(&mut mine.windows[last.min((at_ns / mine.window_ns) as usize)], window);
     }
+    mine.stalls_ns.extend(theirs.stalls_ns.iter().map(|(from_ns, length)| (from_ns + offset_ns, *length)));
     let known: BTreeMap<_, _> =
         mine.flows.iter().enumerate().map(|(place, flow)| (name(flow), place)).collect();
     for flow in &theirs.flows {
@@ -125,13 +126,18 @@ fn halve(population: &mut Population) {
 }
 
 fn add_window(mine: &mut Window, theirs: &Window) {
-    let Window { reads, first_try_lost, bytes, bytes_lost, latency_us, latency_max_us } = theirs;
+    let Window { reads, first_try_lost, bytes, bytes_lost, latency_us, latency_max_us, latency_min_us } =
+        theirs;
     mine.reads += reads;
     mine.first_try_lost += first_try_lost;
     mine.bytes += bytes;
     mine.bytes_lost += bytes_lost;
     mine.latency_us += latency_us;
     mine.latency_max_us = mine.latency_max_us.max(*latency_max_us);
+    mine.latency_min_us = match (mine.latency_min_us, *latency_min_us) {
+        (0, one) | (one, 0) => one,
+        (mine, theirs) => mine.min(theirs),
+    };
 }
 
 fn add_receipts(mine: &mut Receipts, theirs: &Receipts) {
@@ -148,6 +154,7 @@ fn add_client(mine: &mut ClientBooks, theirs: &ClientBooks, offset_ns: u64) {
         checksum_drops,
         kernel_checksum_drops,
         reassembly_full,
+        duplicates,
         host,
     } = theirs;
     mine.datagrams_sent += datagrams_sent;
@@ -155,6 +162,7 @@ fn add_client(mine: &mut ClientBooks, theirs: &ClientBooks, offset_ns: u64) {
     mine.checksum_drops += checksum_drops;
     mine.kernel_checksum_drops += kernel_checksum_drops;
     mine.reassembly_full += reassembly_full;
+    mine.duplicates += duplicates;
     add_host(&mut mine.host, host, offset_ns);
 }
 

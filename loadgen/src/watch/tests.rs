@@ -37,6 +37,7 @@ fn stage(begin_s: u64, lost: usize) -> Timed {
         },
         losses: vec![loss; lost],
         population: Population {
+            stalls_ns: Vec::new(),
             by_size: vec![counts; 4],
             size_bin_bytes: 16,
             windows,
