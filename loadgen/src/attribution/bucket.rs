@@ -40,6 +40,8 @@ pub(super) struct Agreement {
     pub(super) passed: f64,
     /// Log of the odds by numbers in groups of things sent.
     by_groups: f64,
+    /// Share of what the bucket let through that must have been lost beside it, by how much the groups' numbers scatter; 0 where that tells nothing.
+    pub(super) beside: f64,
 }
 
 /// The bucket that fits best.
@@ -105,7 +107,7 @@ pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64, in_order: 
     let sample = &charges[..sample_length(charges)];
     let fitted = |charges: &[Charge], depth: f64, halvings: u32| {
         let (limit, mut agreement) = matched(charges, depth, by_chance, halvings)?;
-        agreement.by_groups = by_groups(charges, limit, depth, by_chance);
+        (agreement.by_groups, agreement.beside) = by_groups(charges, limit, depth, by_chance);
         Some((depth, limit, agreement, agreement.log_odds(in_order)))
     };
     // Every third depth first, and then those beside the best of them.
@@ -191,7 +193,7 @@ fn replay(charges: &[Charge], limit: f64, depth: f64) -> Agreement {
 
 /// Log of the odds for the bucket by how many of each group of things sent one after the other were lost: by chance these numbers scatter as
 /// binomial ones do, or more; those that a bucket loses are told by it, however closely it is seen to.
-fn by_groups(charges: &[Charge], limit: f64, depth: f64, of_chance: f64) -> f64 {
+fn by_groups(charges: &[Charge], limit: f64, depth: f64, of_chance: f64) -> (f64, f64) {
     let (mut lost, mut all) = (0.0, 0.0);
     for observed in charges.iter().filter_map(|charge| charge.lost) {
         (lost, all) = (lost + f64::from(u8::from(observed)), all + 1.0);
@@ -199,7 +201,7 @@ fn by_groups(charges: &[Charge], limit: f64, depth: f64, of_chance: f64) -> f64 
     let share: f64 = lost / f64::max(all, 1.0);
     let rarer = share.min(1.0 - share);
     if rarer <= 0.0 || all < GROUPS_MIN {
-        return 0.0;
+        return (0.0, 0.0);
     }
     let size = (GROUP_EVENTS / rarer).min(all / GROUPS_MIN).ceil();
     let mut groups: Vec<(f64, f64)> = Vec::with_capacity((all / size) as usize + 1);
@@ -227,7 +229,11 @@ fn by_groups(charges: &[Charge], limit: f64, depth: f64, of_chance: f64) -> f64 
             .collect();
         scatter_log_odds(&merged, size * scale as f64, share)
     });
-    odds.into_iter().fold(f64::NEG_INFINITY, f64::max) - (scales.len() as f64).ln()
+    // Fractions of a token decide of one loss more or less; the rest of the scatter is that of chance among what passed.
+    let squares = groups.iter().map(|(observed, predicted)| (observed - predicted).powi(2)).sum::<f64>();
+    let scatter = squares / groups.len().max(1) as f64 - 1.0;
+    let beside = (scatter / (size * (1.0 - share))).clamp(0.0, 1.0);
+    (odds.into_iter().fold(f64::NEG_INFINITY, f64::max) - (scales.len() as f64).ln(), beside)
 }
 
 /// Log of the odds for predicted numbers of losses against binomial ones, by how far the observed ones are from either: (observed, predicted) of

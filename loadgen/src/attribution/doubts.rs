@@ -32,10 +32,10 @@ pub fn doubts(books: &Books, attribution: &Attribution) -> Vec<(Experiment, Stri
         Cause::PathLoss | Cause::PacketRateLimit | Cause::BandwidthLimit | Cause::Unexplained
             if doubtful && *direction != Direction::Host =>
         {
-            wanted.push((
-                Experiment::Rate { share: 0.5 },
-                "a limit loses less or nothing at half of the rate, chance the same share".to_owned(),
-            ));
+            // Below what passed no limit loses anything.
+            let share = (0.7 * super::rates::whole_share(books)).clamp(0.1, 0.5);
+            let why = "at a rate that passed anyway a limit loses nothing, and chance the same share";
+            wanted.push((Experiment::Rate { share }, why.to_owned()));
         }
         _ => {}
     }

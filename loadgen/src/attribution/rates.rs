@@ -10,7 +10,7 @@ use super::fragments::DEPTHS_PACKETS;
 use super::limits::{EPISODE_NS, EPISODES_MIN, LOG_ODDS_MIN, LOSSES_MIN, NORMAL_95};
 use super::numbers::{confidence, falling_root};
 use super::traffic::{self, Sent};
-use super::{Cause, Direction, Estimate, Experiment};
+use super::{Books, Cause, Direction, Estimate, Experiment};
 
 /// Depths tried, in bytes: a few packets to what half a second of a slow link takes.
 const DEPTHS_BYTES: [f64; 16] =
@@ -20,6 +20,11 @@ const DEPTHS_BYTES: [f64; 16] =
 const WAITED_MS_MIN: f64 = 0.5;
 /// What waiting, or none, says of the kind of a limit: shapers without a queue and policers that delay are seldom (log of the odds).
 const WAITING_LOG_ODDS: f64 = 6.0;
+
+/// Share lost beside a limit from which on an experiment may change the answer: below it, hosts' stalls scatter as much.
+const BESIDE_MIN: f64 = 0.03;
+/// Confidence in a limit beside which something else seems to lose reads.
+const BESIDE_CONFIDENCE: f64 = 0.8;
 
 /// A limit that fits, or none.
 struct Limit {
@@ -101,14 +106,26 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
     Some(Limit { cause, fit, apart: apart.abs(), waited_ms, of_chance })
 }
 
-/// The share that was lost at a lower rate, where that was tried.
+/// The share that was lost at a lower rate, where one was tried at which surely no limit lost anything: it was below what passed in the stage.
 fn lost_at_a_lower_rate(case: &Case<'_>) -> Option<f64> {
+    let whole = whole_share(case.books);
     case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
-        Experiment::Rate { share } if share < 1.0 && trial.failed.is_none() && trial.counts.reads > 0 => {
+        Experiment::Rate { share }
+            if share < 0.9 * whole && trial.failed.is_none() && trial.counts.reads > 0 =>
+        {
             Some(trial.counts.first_try_lost as f64 / trial.counts.reads as f64)
         }
         _ => None,
     })
+}
+
+/// Share of the stage's reads that lost nothing.
+pub(super) fn whole_share(books: &Books) -> f64 {
+    let counts = books.population.windows.iter();
+    let (reads, lost) = counts.fold((0u64, 0u64), |sum, window| {
+        (sum.0 + u64::from(window.reads), sum.1 + u64::from(window.first_try_lost))
+    });
+    1.0 - lost as f64 / reads.max(1) as f64
 }
 
 /// How much longer whole reads took than the shortest of all, where reads were lost: in the median window.
@@ -142,6 +159,14 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
     );
     let share = case.share(cause, direction);
     share.confidence = confidence(fit.log_odds).min(confidence(limit.apart));
+    // Of requests the order is not known closely enough for it.
+    if direction == Direction::Down && fit.agreement.beside > BESIDE_MIN && limit.of_chance == 0.0 {
+        share.confidence = share.confidence.min(BESIDE_CONFIDENCE);
+        share.evidence.push(format!(
+            "the numbers lost scatter as if some {:.0} % of what passed were lost beside it: a lower rate would tell",
+            fit.agreement.beside * 100.0
+        ));
+    }
     let (unit, factor) = if cause == Cause::PacketRateLimit { ("packets/s", 1.0) } else { ("bits/s", 8.0) };
     share.evidence.push(format!(
         "a limit of {:.0} {unit} that lets {:.0} {} through at once, replayed over what was sent, loses {:.0}, {:.0} of them those that were lost ({:.0} were)",

@@ -213,6 +213,38 @@ fn limits_of_packets_and_bits_are_told_apart_each_way() {
 }
 
 #[test]
+fn chance_beside_a_limit_is_doubted_and_then_told() {
+    let network = |seed| {
+        let mut bucket = Bucket::new(6000.0, 50.0);
+        books(seed, move |read, dice| {
+            (!bucket.passes(read.at_ns, 1.0) || dice.next() < 0.15).then_some(Direction::Down)
+        })
+    };
+    let mut books = network(9);
+    (books.stage.client_mtu, books.stage.path_mtu_down) = (9001, Some(9001));
+    let shares = balanced(&books);
+    let wanted = doubts(&books, &shares);
+    let [(Experiment::Rate { share }, why)] = &wanted[..] else { panic!("{wanted:?} {shares:?}") };
+    assert!(share * 10_000.0 < 6000.0);
+    books.trials.push(Trial {
+        experiment: wanted[0].0,
+        because: why.clone(),
+        counts: Counts { reads: 2000, first_try_lost: 300, failed: 300 },
+        duration_ns: 1_000_000_000,
+        bounds_bytes: None,
+        icmp: None,
+        flows: Vec::new(),
+        failed: None,
+    });
+    let shares = balanced(&books);
+    let limit = &shares[&(Cause::PacketRateLimit, Direction::Down)];
+    assert!((limit.estimates["limit"].value / 6000.0 - 1.0).abs() < 0.05, "{shares:?}");
+    let chance = shares[&(Cause::PathLoss, Direction::Down)].reads as f64;
+    // 15 % of the 12,000 that the limit lets through.
+    assert!((chance / 1800.0 - 1.0).abs() < 0.2, "{shares:?}");
+}
+
+#[test]
 fn sizes_that_vanish_are_blocked_or_a_black_hole_by_what_hosts_counted() {
     let large = |read: &Read, _: &mut Dice| (read.value_bytes == LARGE).then_some(Direction::Down);
     let shares = balanced(&cut(books(6, large), 0, 0));
