@@ -63,7 +63,10 @@ pub fn qualify(args: &Qualify) -> Result<Qualified, Error> {
     rig.start_clock();
     progress.stages_begin();
     let hunt = Hunt { rig, args, progress, canaries, fresh: Fresh::default(), stages: Vec::new() };
-    let (hunt, found) = hunt.run()?;
+    let (mut hunt, found) = hunt.run()?;
+    if options.experiments {
+        hunt.explain(&found)?;
+    }
     let mut log = hdr::Log::new(hunt.rig.started());
     hunt.stages.iter().for_each(|result| log.add(result));
     let mut record = record(&hunt, &found, &cold);
@@ -77,7 +80,7 @@ pub fn qualify(args: &Qualify) -> Result<Qualified, Error> {
 fn record(hunt: &Hunt<'_>, found: &Found, cold: &crate::record::ColdPath) -> Record {
     let Hunt { rig, args, stages, .. } = hunt;
     let (best, broken) = (found.best.map(|index| &stages[index]), found.broken.map(|index| &stages[index]));
-    let explained = explained(stages, broken);
+    let explained = explained(stages, found.broken).map(|index| &stages[index]);
     let (causes, causes_tps) = explained
         .map_or((Vec::new(), None), |result| (result.causes.clone(), Some(result.stage.offered_tps)));
     let fleet = args.fleet_tps.map(|tps| Fleet { tps, spare: args.spare });
@@ -98,7 +101,8 @@ fn record(hunt: &Hunt<'_>, found: &Found, cold: &crate::record::ColdPath) -> Rec
     });
     let command = rig.command("qualify", &load_words(args));
     let stages = stages.iter().map(|result| result.stage.clone()).collect();
-    super::record(rig, command, verdict, stages, (causes_tps, causes))
+    let trials = explained.map_or(Vec::new(), |result| result.trials.clone());
+    Record { trials, ..super::record(rig, command, verdict, stages, (causes_tps, causes)) }
 }
 
 /// The flags that `qualify` has of its own, as they are typed.
@@ -147,10 +151,11 @@ fn canary_of_met(stages: &[StageResult]) -> Canary {
 
 /// The stage whose lost reads are worth explaining: the one that broke first, or, where that one was only late, the lowest above it that
 /// lost reads.
-fn explained<'a>(stages: &'a [StageResult], broken: Option<&'a StageResult>) -> Option<&'a StageResult> {
-    let first = broken.filter(|result| !result.causes.is_empty());
-    let failing = stages.iter().filter(|result| result.stage.broke == Some(Broke::FailureRate));
-    first.or_else(|| failing.min_by(|a, b| a.stage.offered_tps.total_cmp(&b.stage.offered_tps)))
+fn explained(stages: &[StageResult], broken: Option<usize>) -> Option<usize> {
+    let first = broken.filter(|index| !stages[*index].causes.is_empty());
+    let failing = (0..stages.len()).filter(|index| stages[*index].stage.broke == Some(Broke::FailureRate));
+    let tps = |index: &usize| stages[*index].stage.offered_tps;
+    first.or_else(|| failing.min_by(|a, b| tps(a).total_cmp(&tps(b))))
 }
 
 /// A search under way.
@@ -230,6 +235,7 @@ impl Hunt<'_> {
             let lab_lost = result.stage.lab.as_ref().is_some_and(|lab| lab.has_spoiled(result.stage.sent));
             let chance_met = result.stage.chance_met.unwrap_or_default();
             self.stages.push(result);
+            self.forget_books();
             if gone {
                 return Ok(Tried::ServerGone);
             }
@@ -241,6 +247,29 @@ impl Hunt<'_> {
             }
         }
         unreachable!("an endless range")
+    }
+
+    /// Lets go of the books of stages that will not be explained: with receipts they are large. The two lowest rates that broke keep theirs,
+    /// since one of them may be met after all.
+    fn forget_books(&mut self) {
+        let broken = self.stages.iter().filter(|result| result.stage.broke.is_some());
+        let mut rates: Vec<_> = broken.map(|result| result.stage.offered_tps).collect();
+        rates.sort_by(f64::total_cmp);
+        rates.dedup();
+        rates.truncate(2);
+        for result in &mut self.stages {
+            if !rates.contains(&result.stage.offered_tps) {
+                result.books = None;
+            }
+        }
+    }
+
+    /// Makes experiments where the books of the stage that is explained leave open who lost its reads.
+    fn explain(&mut self, found: &Found) -> Result<(), Error> {
+        match explained(&self.stages, found.broken) {
+            Some(index) => self.rig.explain(&mut self.stages[index], &self.progress),
+            None => Ok(()),
+        }
     }
 
     /// One stage from a fresh start, with the canaries beside it.
