@@ -179,8 +179,14 @@ impl Cause {
             Self::TimeoutTooShort => {
                 "The answers were under way: raise --timeout, or find what delays the path (queues, a slow link, the client's own CPU)."
             }
-            Self::FragmentRateLimit | Self::FragmentsBlocked | Self::ReassemblyOverflow => {
-                "Send no fragments: read from a chunked port (--udp-port PORT=chunked, the default), whose answers are cut to what the path carries."
+            Self::FragmentRateLimit => {
+                "Send no fragments: read from a chunked port (--udp-port PORT=chunked, the default), whose answers are cut to what the path carries. On AWS the limit is the network card's (1024 fragments/s): its driver counts them as packets if loaded with enable_frag_bypass=1 (cat /sys/module/ena/parameters/enable_frag_bypass)."
+            }
+            Self::FragmentsBlocked => {
+                "Send no fragments: read from a chunked port (--udp-port PORT=chunked, the default), whose answers are cut to what the path carries; or let the firewall on the way pass fragments, which carry no ports."
+            }
+            Self::ReassemblyOverflow => {
+                "Send no fragments: read from a chunked port (--udp-port PORT=chunked, the default). Until then give the client's kernel more memory for them (sysctl -w net.ipv4.ipfrag_high_thresh=268435456, net.ipv6.ip6frag_high_thresh for IPv6), and find what loses single fragments, whose rest fills it."
             }
             Self::PmtuDiscovery => {
                 "Read from a chunked port (--udp-port PORT=chunked, the default): it sends nothing that the path was not proved to carry."

@@ -41,6 +41,9 @@ pub(super) fn estimate(case: &mut Case<'_>) {
 }
 
 fn write(share: &mut Share, pauses: &[Pause], who: &str) {
+    // While a backlog is worked off a host's short stalls look like pauses too: those of half the longest and more are of its kind.
+    let longest = pauses.iter().map(|pause| pause.1).max().unwrap_or(0);
+    let pauses: Vec<_> = pauses.iter().filter(|pause| 2 * pause.1 >= longest).copied().collect();
     if pauses.is_empty() {
         return;
     }
