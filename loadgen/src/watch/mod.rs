@@ -1,7 +1,7 @@
 //! A low-rate prober against a running service: stages of some seconds, one after the other, for as long as it takes until production's
 //! rare losses show, with their causes judged by the last hour's books.
 //!
-//! Whatever the server does, reads go on: connections are made again beside them ([`link`]), and what could not be known meanwhile is a
+//! Whatever the server does, reads go on: connections are made again beside them (`link`), and what could not be known meanwhile is a
 //! stated gap.
 
 mod history;
