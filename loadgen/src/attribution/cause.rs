@@ -130,7 +130,7 @@ impl Cause {
             (Self::MtuBlackHole | Self::PacketRateLimit | Self::BandwidthLimit | Self::PathLoss, _) => {
                 "between server and client, answers"
             }
-            (Self::FlowBlackHole, _) => "one of several paths between the hosts",
+            (Self::FlowBlackHole, _) => "one of several paths, or of several servers behind a load balancer",
             (Self::ServerSilent, _) => "the server, or everything before it",
             (Self::PathCorruption, Direction::Up) => "between client and server, requests",
             (Self::PathCorruption, _) => "between server and client, answers",
@@ -180,19 +180,19 @@ impl Cause {
                 "The answers were under way: raise --timeout, or find what delays the path (queues, a slow link, the client's own CPU)."
             }
             Self::FragmentRateLimit => {
-                "Send no fragments: read from a chunked port (--udp-port PORT=chunked, the default), whose answers are cut to what the path carries. On AWS the limit is the network card's (1024 fragments/s): its driver counts them as packets if loaded with enable_frag_bypass=1 (cat /sys/module/ena/parameters/enable_frag_bypass)."
+                "Send no fragments: read from a chunked port (cache-server --udp-port PORT=chunked, the default; here --strategy chunked), whose answers are cut to what the path carries. On AWS the limit is the network card's (1024 fragments/s): its driver counts them as packets if loaded with enable_frag_bypass=1 (cat /sys/module/ena/parameters/enable_frag_bypass)."
             }
             Self::FragmentsBlocked => {
-                "Send no fragments: read from a chunked port (--udp-port PORT=chunked, the default), whose answers are cut to what the path carries; or let the firewall on the way pass fragments, which carry no ports."
+                "Send no fragments: read from a chunked port (cache-server --udp-port PORT=chunked, the default; here --strategy chunked), whose answers are cut to what the path carries; or let the firewall on the way pass fragments, which carry no ports."
             }
             Self::ReassemblyOverflow => {
-                "Send no fragments: read from a chunked port (--udp-port PORT=chunked, the default). Until then give the client's kernel more memory for them (sysctl -w net.ipv4.ipfrag_high_thresh=268435456, net.ipv6.ip6frag_high_thresh for IPv6), and find what loses single fragments, whose rest fills it."
+                "Send no fragments: read from a chunked port (cache-server --udp-port PORT=chunked, the default; here --strategy chunked). Until then give the client's kernel more memory for them (sysctl -w net.ipv4.ipfrag_high_thresh=268435456, net.ipv6.ip6frag_high_thresh for IPv6), and find what loses single fragments, whose rest fills it."
             }
             Self::PmtuDiscovery => {
-                "Read from a chunked port (--udp-port PORT=chunked, the default): it sends nothing that the path was not proved to carry."
+                "Read from a chunked port (cache-server --udp-port PORT=chunked, the default; here --strategy chunked): it sends nothing that the path was not proved to carry."
             }
             Self::MtuBlackHole => {
-                "Read from a chunked port (--udp-port PORT=chunked, the default), or lower the MTU of the server's interface to what the path carries; let ICMP (type 3 code 4, ICMPv6 type 2) through."
+                "Read from a chunked port (cache-server --udp-port PORT=chunked, the default; here --strategy chunked), or let ICMP through (type 3 code 4; ICMPv6 type 2), by which the server's host learns what passes. Until then give its route to the clients that MTU (ip route replace ... mtu BYTES): longer answers then leave in fragments, which some networks drop."
             }
             Self::PacketRateLimit => {
                 "Send fewer packets (--gets-per-datagram, larger path MTU), use more hosts, or an instance type with a larger packet allowance; see ethtool -S (pps_allowance_exceeded)."
@@ -204,13 +204,13 @@ impl Cause {
                 "Chance loss between the hosts: see ethtool -S and switch counters on the way; a retry (--retries) saves most such reads."
             }
             Self::FlowBlackHole => {
-                "One of several equal-cost paths is bad: give the network's owner the lossy flows' ports; a client escapes by a new source port."
+                "Give the network's owner the lossy flows' ports: one of several equal-cost paths is bad, or a load balancer sends them to a server that does not answer (look at its targets). A client escapes by a new source port."
             }
             Self::ServerSilent => {
                 "Look whether the server was stopped, hung or cut off at that time (its log, its host's console, security groups, load balancer targets)."
             }
             Self::PathCorruption => {
-                "A device changes bits on the path, after or despite its own checksums. Compare flows and hosts to find it; check NICs (ethtool -S), switches and tunnels, and try with checksum offload off (ethtool -K DEV rx off tx off)."
+                "A device changes bits on the path, after or despite its own checksums. Compare flows and hosts to find it; check NICs (ethtool -S), switches and tunnels, and try for a short while with checksum offload off (ethtool -K DEV rx off tx off; it costs CPU time, and the same with `on` undoes it)."
             }
             Self::GeneratorLimited => {
                 "Give the generator more CPUs or threads (--threads), or run it on a host of its own, and measure again."

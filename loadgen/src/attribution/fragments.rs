@@ -193,7 +193,7 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
             ));
             share.evidence.extend(evidence);
             share.evidence.push(format!(
-                "a limit of {:.0} {} a second that holds {:.0} at once, replayed over the answers sent, loses {:.0} answers, {:.0} of them those that were lost ({:.0} were)",
+                "a limit of {:.0} {} a second that holds {:.0} at once, replayed over the answers sent, would lose {:.0} of them; of these {:.0} were lost indeed, and {:.0} were lost in all",
                 fit.limit, counted.words(), fit.depth, fit.agreement.predicted(), fit.agreement.both, fit.agreement.observed()
             ));
             share.estimates.insert("limit".into(), Estimate::new(fit.limit, "packets/s", fit.interval));

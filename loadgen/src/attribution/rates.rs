@@ -169,7 +169,7 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
     }
     let (unit, factor) = if cause == Cause::PacketRateLimit { ("packets/s", 1.0) } else { ("bits/s", 8.0) };
     share.evidence.push(format!(
-        "a limit of {:.0} {unit} that lets {:.0} {} through at once, replayed over what was sent, loses {:.0}, {:.0} of them those that were lost ({:.0} were)",
+        "a limit of {:.0} {unit} that lets {:.0} {} through at once, replayed over what was sent, would lose {:.0}; of these {:.0} were lost indeed, and {:.0} were lost in all",
         fit.limit * factor,
         fit.depth,
         if factor == 1.0 { "packets" } else { "bytes" },

@@ -39,16 +39,22 @@ pub fn check(addresses: &[IpAddr], server: Option<IpAddr>) -> Result<(), Error> 
                 "the load uses it, and path MTUs are kept per address; add another one to the interface (ip address add) and give that".to_owned(),
             );
         }
-        if let Err(error) = UdpSocket::bind(SocketAddr::new(*address, 0)) {
+        if let Err(error) = can_reach(*address, server) {
             return refuse(
                 address,
                 format!(
-                    "this host cannot send from it ({error}); give an address of this host (ip address show), or add it (ip address add)"
+                    "this host cannot send from it to the server ({error}); give an address of this host (ip address show), or add it (ip address add)"
                 ),
             );
         }
     }
     Ok(())
+}
+
+/// Whether packets from this address have a way to the server. Connecting a datagram socket sends nothing (udp(7)).
+fn can_reach(address: IpAddr, server: Option<IpAddr>) -> std::io::Result<()> {
+    let socket = UdpSocket::bind(SocketAddr::new(address, 0))?;
+    server.map_or(Ok(()), |server| socket.connect(SocketAddr::new(server, 9)))
 }
 
 /// The address that this host reaches the server from.

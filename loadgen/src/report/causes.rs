@@ -57,7 +57,7 @@ pub(crate) fn estimated(name: &str, estimate: &Estimate) -> String {
         "path_mtu" => "path MTU",
         "relearn" => "time until it was learned",
         "begin" => "it began after",
-        "length" => "it lasted",
+        "length" => "seen for",
         other => other,
     };
     let (value, unit) = number(estimate.value, &estimate.unit);
@@ -121,7 +121,7 @@ pub(crate) fn meaning(cause: Cause) -> &'static str {
             "Long answers arrive in pieces (fragments). The host that puts them together had no memory left for unfinished ones, and threw pieces away."
         }
         Cause::PmtuDiscovery => {
-            "A link on the way takes smaller packets only. The sender learns this by losing the first long answers to each destination; these reads were among them."
+            "A link on the way takes smaller packets only. The sender learns this by losing the first long answers to each destination; afterwards it sends longer ones in pieces, or refuses them where its port is set so."
         }
         Cause::MtuBlackHole => {
             "Packets above a certain size vanish on the way, and nobody tells the sender: all longer answers are lost, all shorter ones arrive."
@@ -137,7 +137,7 @@ pub(crate) fn meaning(cause: Cause) -> &'static str {
             "Packets were changed on the way. Their checksums showed it, so they were thrown away."
         }
         Cause::FlowBlackHole => {
-            "The network has several paths and chooses one by the port numbers; one of them loses packets. Reads from some ports are lost, from the others none."
+            "Reads from some ports are lost, from the others none: the network chooses by port numbers among several paths, or among several servers, and one of them is bad."
         }
         Cause::ServerSilent => "For a time nothing at all came from the server.",
         Cause::GeneratorLimited => {

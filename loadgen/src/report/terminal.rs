@@ -152,8 +152,10 @@ fn who_lost(record: &Record) -> String {
     let _ = writeln!(text, "{}", causes::balance(record));
     for cause in &record.causes {
         let _ = writeln!(text, "\n{}", causes::named(cause.cause, cause.direction));
-        for (part, words) in causes::parts(cause, record) {
-            text.push_str(&block(part, &words));
+        // The verdict below says these of the worst cause; nobody wants to read them twice.
+        let is_said = |words: &str| record.verdict.words.iter().any(|said| said.contains(words));
+        for (part, words) in causes::parts(cause, record).iter().filter(|(_, words)| !is_said(words)) {
+            text.push_str(&block(part, words));
         }
     }
     text

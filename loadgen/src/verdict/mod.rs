@@ -147,7 +147,7 @@ fn sure_words(interval: &KneeInterval, findings: &Findings<'_>) -> String {
     };
     let between = format!("{} and {} reads/s", rate(interval.lower_tps), rate(upper_tps));
     let mut words = format!(
-        "How sure: the limit lies between {between} in 95 of 100 stages, and so does what another run finds ({} stages were run; from one to the next the limit moved by {}).",
+        "How sure: the highest rate that meets the service level lies between {between} in 95 of 100 stages, and so does what another run finds ({} stages were run; from one to the next it moved by {}).",
         interval.stages,
         percent(interval.scatter)
     );
@@ -306,7 +306,8 @@ fn cause_words(stage: &Stage, cause: &CauseReport, all: &[CauseReport]) -> Vec<S
     let beside = if others.is_empty() {
         String::new()
     } else {
-        let name = |other: &&CauseReport| format!("{} {}", other.reads, other.cause);
+        let name =
+            |other: &&CauseReport| format!("{} {}", other.reads, causes::named(other.cause, other.direction));
         format!(" The others: {}.", others.iter().map(name).collect::<Vec<_>>().join(", "))
     };
     let how_much = match causes::how_much(cause) {
@@ -341,7 +342,7 @@ fn cause_words(stage: &Stage, cause: &CauseReport, all: &[CauseReport]) -> Vec<S
 /// How sure a cause is, in words beside its number.
 fn sureness(confidence: f64) -> &'static str {
     match confidence {
-        0.95.. => "proved by what was counted",
+        0.95.. => "as good as certain",
         0.8.. => "very likely",
         0.5.. => "likely",
         _ => "uncertain",

@@ -126,6 +126,7 @@ impl Watch {
         let mut target = way.connect(&options)?;
         let (space, reads) = items::choose(&mut target, &options)?;
         progress.note(&format!("watching {}: {}", target.facts().address, reads.words(&space)));
+        progress.note("a line follows whenever reads are lost or late, and every ten minutes that all is well; a table when it ends (Ctrl-C)");
         let (link, instance) = (Link::new(way, &options), target.welcome().nonce);
         let mut rig = Rig::new(&options, target, space)?;
         rig.go_on_until(cut);

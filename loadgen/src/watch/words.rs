@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{History, Interval, ServerView};
 use crate::attribution::{Attribution, Cause, Direction, Estimate, Share};
 use crate::record::Percentiles;
+use crate::report::causes::{self, estimated};
 use crate::report::terminal::{latency, percent};
 use crate::slo::Slo;
 
@@ -80,8 +81,7 @@ pub fn heartbeat(history: &History, server: &ServerView) -> String {
 fn named(causes: &Attribution) -> String {
     let words = by_weight(causes).into_iter().map(|((cause, direction), share)| {
         let number = share.estimates.iter().next();
-        let number =
-            number.map_or(String::new(), |(name, it)| format!(" ({name} {} {})", figure(it.value), it.unit));
+        let number = number.map_or(String::new(), |(name, it)| format!(" ({})", estimated(name, it)));
         format!("{cause} {} {}{number}", direction.name(), share.reads)
     });
     words.collect::<Vec<_>>().join(", ")
@@ -91,11 +91,6 @@ fn by_weight(causes: &Attribution) -> Vec<(&(Cause, Direction), &Share)> {
     let mut sorted: Vec<_> = causes.iter().collect();
     sorted.sort_by_key(|(_, share)| std::cmp::Reverse(share.reads));
     sorted
-}
-
-/// A number to four digits.
-fn figure(value: f64) -> String {
-    if value.fract() == 0.0 && value.abs() < 1e15 { format!("{value:.0}") } else { format!("{value:.4}") }
 }
 
 /// An interval as one line of JSON Lines.
@@ -245,12 +240,7 @@ fn causes(text: &mut String, history: &History, total: &Attribution, receipts: b
             let (first, last) = (moment(seen.first_unix_s), moment(seen.last_unix_s));
             format!("in {} intervals, {first} to {last}; ", seen.intervals)
         });
-        let estimates = share.estimates.iter().map(|(name, it)| {
-            let interval = it
-                .interval
-                .map_or(String::new(), |(low, high)| format!(" ({} to {})", figure(low), figure(high)));
-            format!("; {name} {}{interval} {}", figure(it.value), it.unit)
-        });
+        let estimates = share.estimates.iter().map(|(name, it)| format!("; {}", estimated(name, it)));
         let _ = writeln!(
             text,
             "{:<22}{:<6}{:>9}{:>9}{:>8}{:>12.2}  {seen}{}{}",
@@ -267,9 +257,10 @@ fn causes(text: &mut String, history: &History, total: &Attribution, receipts: b
     for ((cause, direction), share) in by_weight(total) {
         let _ = writeln!(
             text,
-            "\n{} ({}): {}",
-            cause.name(),
+            "\n{} ({}): {} {}",
+            causes::named(*cause, *direction),
             cause.place(*direction),
+            causes::meaning(*cause),
             share.remedy.unwrap_or_else(|| cause.remedy(receipts))
         );
     }

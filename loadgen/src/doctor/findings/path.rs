@@ -79,7 +79,7 @@ fn down(facts: &Facts, path: &Path) -> Option<Finding> {
         place: format!("{PLACE} from {} to this host", path.peer),
         what,
         why: if is_hit { why } else { unhurt(&large, share, down) },
-        fix: fix_down(path, down),
+        fix: fix_down(path, down, name == "black_hole_down"),
         risk: risk_down(path).to_owned(),
         sureness: if path.icmp_down.is_some() { Sureness::Sure } else { Sureness::Likely },
     })
@@ -94,15 +94,21 @@ fn unhurt(large: &str, share: f64, down: u32) -> String {
     )
 }
 
-fn fix_down(path: &Path, down: u32) -> Vec<String> {
+fn fix_down(path: &Path, down: u32, is_silent: bool) -> Vec<String> {
     let ip = if path.is_ipv6 { "ip -6 route" } else { "ip route" };
     let client = path.own.as_deref().unwrap_or("CLIENT");
-    vec![
+    let mut fix = vec![
         "cache-server --udp-port 7400=chunked   # or load its chunked port: it never sends more than was proved".to_owned(),
         format!(
             "{ip} replace {client} via GATEWAY dev DEVICE mtu {down}   # on the server's host, GATEWAY and DEVICE as `{ip} get {client}` shows them there: no first answer is lost any more, longer ones leave in fragments"
         ),
-    ]
+    ];
+    if is_silent {
+        let icmp =
+            if path.is_ipv6 { "icmpv6 type packet-too-big" } else { "icmp type destination-unreachable" };
+        fix.push(format!("nft list ruleset   # on the server's host, and on firewalls before it: `{icmp}` must pass, then its kernel learns the size by itself"));
+    }
+    fix
 }
 
 fn risk_down(path: &Path) -> &'static str {
@@ -139,7 +145,7 @@ fn up(path: &Path) -> Option<Finding> {
             format!("ip link set dev {} mtu {up}   # if everything behind it is so narrow", path.device),
             "sysctl -w net.ipv4.tcp_mtu_probing=1   # TCP then finds the size by itself, over both families".to_owned(),
         ],
-        risk: "a smaller device MTU costs throughput to near hosts; tcp_mtu_probing=1 acts only after losses".to_owned(),
+        risk: "a smaller device MTU costs throughput to near hosts, and one below 1280 B takes IPv6 off the device; tcp_mtu_probing=1 acts only after losses".to_owned(),
         sureness: if path.icmp_up.is_some() { Sureness::Sure } else { Sureness::Likely },
     })
 }
