@@ -42,7 +42,7 @@ pub struct StageFacts {
     pub timeout_ns: u64,
     /// Reads/s asked for; 0: closed loop.
     pub offered_tps: f64,
-    /// Reads that go with one datagram.
+    /// Most reads that go with one datagram; fewer do where fewer are due together.
     pub reads_per_datagram: u64,
     /// Both ends talk in IPv6.
     pub ipv6: bool,
@@ -222,6 +222,26 @@ pub struct Receipts {
     pub all: Vec<Receipt>,
     /// Receipts overwritten before they could be read: absence then proves nothing.
     pub overwritten: u64,
+}
+
+impl Books {
+    /// Receipts that are not there, although their requests arrived: overwritten before they could be read, or fewer than whole reads
+    /// tell of. While one is missing, absence proves nothing.
+    pub(super) fn receipts_missing(&self) -> u64 {
+        let Some(receipts) = &self.receipts else { return 0 };
+        let whole = |flow: &FlowCounts| flow.counts.reads.saturating_sub(flow.counts.first_try_lost);
+        let whole: u64 = self.population.flows.iter().map(whole).sum();
+        let arrived = whole / self.stage.reads_per_datagram.max(1);
+        receipts.overwritten.saturating_add(arrived.saturating_sub(receipts.all.len() as u64))
+    }
+
+    /// Reads that went with one datagram in the mean: those due together share one, up to as many as asked for.
+    pub(super) fn reads_each(&self) -> u64 {
+        let most = self.stage.reads_per_datagram.max(1);
+        let reads: u64 = self.population.flows.iter().map(|flow| flow.counts.reads).sum();
+        let sent = self.client.datagrams_sent;
+        if reads == 0 || sent == 0 { most } else { (reads.saturating_add(sent / 2) / sent).clamp(1, most) }
+    }
 }
 
 impl Receipts {

@@ -82,7 +82,7 @@ fn tell_directions(case: &mut Case<'_>) {
     else {
         return;
     };
-    let missing = (books.client.datagrams_sent - server.requests) * books.stage.reads_per_datagram;
+    let missing = (books.client.datagrams_sent - server.requests).saturating_mul(books.reads_each());
     let known = case.open.iter().filter(|open| open.direction == Direction::Up).count() as u64;
     let mut up = missing.saturating_sub(known);
     // Failed ones first: a read saved by a second request is one whose first may well have arrived.
@@ -103,9 +103,9 @@ fn tell_directions(case: &mut Case<'_>) {
 /// Shares the open reads of a direction out over the suspects, and takes from each what it has explained.
 fn take(case: &mut Case<'_>, direction: Direction, suspects: &mut Vec<Suspect>) {
     suspects.retain(|suspect| suspect.count > 0);
-    let each = case.books.stage.reads_per_datagram.max(1);
-    let explains = |suspect: &Suspect| suspect.count * if suspect.of_reads { 1 } else { each };
-    let counted: u64 = suspects.iter().map(&explains).sum();
+    let each = case.books.reads_each();
+    let explains = |suspect: &Suspect| suspect.count.saturating_mul(if suspect.of_reads { 1 } else { each });
+    let counted = suspects.iter().map(&explains).fold(0, u64::saturating_add);
     let reads = case.open.iter().filter(|open| open.direction == direction).count() as u64;
     let confidence = if suspects.len() == 1 { COUNTED_ALONE } else { COUNTED_SHARED };
     let mut quotas: Vec<_> = suspects

@@ -118,10 +118,9 @@ static LATE: Finding = finding(
 /// What this read tells; `receipts` are those of lost reads, where there are any.
 pub(super) fn told_by(loss: &Loss, books: &Books, receipts: Option<&HashMap<(u32, u32), Receipt>>) -> Told {
     use Told::{Lost, Proven};
-    let overwritten = books.receipts.as_ref().map_or(0, |receipts| receipts.overwritten);
-    let receipt = receipts.map(|receipts| {
-        (receipts.get(&(loss.flow, loss.sequence)).map(|receipt| receipt.outcome), overwritten)
-    });
+    let missing = books.receipts_missing();
+    let receipt = receipts
+        .map(|receipts| (receipts.get(&(loss.flow, loss.sequence)).map(|receipt| receipt.outcome), missing));
     let eats_deadline = |residence_ns: u64| residence_ns > books.stage.timeout_ns / 2;
     match (loss.symptom, receipt) {
         (Symptom::NotSent, _) => Proven(&NOT_SENT),
@@ -148,7 +147,7 @@ pub(super) fn told_by(loss: &Loss, books: &Books, receipts: Option<&HashMap<(u32
         (Symptom::Silent { .. }, Some((Some(_), _))) => Lost(Direction::Down),
         // What arrived of an answer then answers a retry: it was the first request that was lost.
         (Symptom::Silent { .. }, Some((None, 0))) => Lost(Direction::Up),
-        // A part of the answer proves that a request arrived, whatever receipts were overwritten.
+        // A part of the answer proves that a request arrived, whatever receipts are missing.
         (Symptom::Silent { part_arrived: true }, _) => Lost(Direction::Down),
         (Symptom::Silent { .. }, _) => Lost(Direction::Host),
     }

@@ -109,7 +109,7 @@ fn split(flows: &mut [Flow]) -> Option<(usize, f64)> {
     };
     let (all_lost, all_reads) = of(flows);
     let alike = best_log_likelihood(all_lost, all_reads);
-    let dispersion = dispersion(flows);
+    let of_all = dispersion(flows);
     let mut ways = 0.0;
     let mut best: Option<(usize, f64)> = None;
     for bad in 1..flows.len() {
@@ -118,7 +118,8 @@ fn split(flows: &mut [Flow]) -> Option<(usize, f64)> {
         let (lost, reads) = of(&flows[..bad]);
         let apart =
             best_log_likelihood(lost, reads) + best_log_likelihood(all_lost - lost, all_reads - reads);
-        let log_odds = (apart - alike) / dispersion - ways;
+        // One burst on one flow makes no bad flow: losses of the suspected ones are to be spread over time as well.
+        let log_odds = (apart - alike) / of_all.max(dispersion(&flows[..bad])) - ways;
         let others = (all_lost - lost) / (all_reads - reads).max(1.0);
         let worse = lost / reads >= RATIO_MIN * others;
         if worse && best.is_none_or(|(_, most)| log_odds > most) {
@@ -128,10 +129,11 @@ fn split(flows: &mut [Flow]) -> Option<(usize, f64)> {
     best.filter(|(_, log_odds)| *log_odds >= LOG_ODDS_MIN)
 }
 
-/// By how much a flow's losses scatter over time more than independent ones.
+/// By how much a flow's losses scatter over time more than independent ones: their chi-squared over its degrees of freedom, whose mean is 1
+/// for independent losses, however few they are.
 fn dispersion(flows: &[Flow]) -> f64 {
     let (mut sum, mut degrees) = (0.0, 0.0);
-    for flow in flows.iter().filter(|flow| flow.lost >= STRETCHES as u64) {
+    for flow in flows.iter().filter(|flow| flow.lost >= 2) {
         let mean = flow.lost as f64 / STRETCHES as f64;
         sum += flow.stretches.iter().map(|lost| (f64::from(*lost) - mean).powi(2) / mean).sum::<f64>();
         degrees += (STRETCHES - 1) as f64;

@@ -123,6 +123,7 @@ fn share_out_unlisted(books: &Books, shares: &mut Attribution) {
     if lost == 0 {
         return;
     }
+    let failed = failed.min(lost);
     let of = |shares: &Attribution, count: fn(&Share) -> u64| shares.values().map(count).sum::<u64>();
     let (listed_failed, listed_saved) =
         (of(shares, |share| share.failed), of(shares, |share| share.reads - share.failed));

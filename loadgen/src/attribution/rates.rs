@@ -256,7 +256,7 @@ fn chance(case: &mut Case<'_>, direction: Direction, mut at_ns: Vec<u64>, wire: 
 /// The loss probability of a packet that makes so many reads be lost; of how many reads, and packets each.
 fn probability(case: &Case<'_>, direction: Direction, lost: f64, wire: &Wire) -> (f64, f64, f64) {
     let population = &case.books.population;
-    let each = case.books.stage.reads_per_datagram.max(1) as f64;
+    let each = case.books.reads_each() as f64;
     let all: u64 = population.by_size.iter().map(|counts| counts.reads).sum();
     if direction == Direction::Up {
         let datagrams = (all as f64 / each).max(1.0);

@@ -116,7 +116,7 @@ pub(super) fn step(case: &Case<'_>, wire: &Wire) -> Option<Step> {
             let rises = lost_above as f64 * reads_below as f64 > lost_below as f64 * above as f64;
             if rises && best.is_none_or(|best| apart - alike > best.log_odds) {
                 best = Some(Step {
-                    from_bytes: index as u32 * width,
+                    from_bytes: (index as u32).saturating_mul(width),
                     reads: above,
                     lost: lost_above,
                     reads_below,
@@ -155,7 +155,7 @@ fn sharpened(case: &Case<'_>, step: Step, width: u32, (bin_reads, bin_lost): (u6
         from_bytes,
         reads: step.reads + bin_lost,
         lost: step.lost + bin_lost,
-        reads_below: step.reads_below - bin_lost,
+        reads_below: step.reads_below.saturating_sub(bin_lost),
         lost_below: step.lost_below - bin_lost,
         ..step
     }

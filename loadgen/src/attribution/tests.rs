@@ -87,6 +87,45 @@ fn overwritten_receipts_prove_nothing() {
 }
 
 #[test]
+fn a_list_of_receipts_that_was_cut_proves_nothing() {
+    let losses: Vec<_> = (0..100).map(silent).collect();
+    let mut books = books(&losses);
+    books.client.datagrams_sent = 100;
+    let all =
+        (0..50).map(|sequence| receipt(sequence, ReceiptOutcome::Answered { residence_us: 20 })).collect();
+    books.receipts = Some(Receipts { all, overwritten: 0 });
+    books.server = None;
+    let counts = Counts { reads: 200, first_try_lost: 100, failed: 100 };
+    books.population.flows = vec![FlowCounts { flow: 1, counts, ..FlowCounts::default() }];
+    let shares = attribute(&books);
+    assert!(shares.keys().all(|(_, direction)| *direction != Direction::Up), "{shares:?}");
+}
+
+#[test]
+fn one_burst_on_one_flow_makes_no_bad_flow() {
+    for lost in [12, 16, 19, 40] {
+        let losses: Vec<_> = (0..lost).map(silent).collect();
+        let mut books = books(&losses);
+        books.population.flows = (1..=8)
+            .map(|flow| FlowCounts {
+                flow,
+                counts: Counts { reads: 1000, ..Counts::default() },
+                last_whole_ns: Some(900_000_000),
+                ..FlowCounts::default()
+            })
+            .collect();
+        let shares = attribute(&books);
+        assert!(shares.keys().all(|(cause, _)| *cause != Cause::FlowBlackHole), "{shares:?}");
+    }
+}
+
+#[test]
+fn unlisted_reads_that_contradict_themselves_balance_all_the_same() {
+    let books = Books { unlisted: (10, 1000), ..books(&[silent(1)]) };
+    assert_eq!(attribute(&books).values().map(|share| share.reads).sum::<u64>(), 11);
+}
+
+#[test]
 fn a_part_that_answers_a_retry_does_not_prove_that_the_first_request_arrived() {
     let losses = [loss(1, false, Symptom::Silent { part_arrived: true })];
     let receipts = Receipts::default();
