@@ -184,6 +184,7 @@ fn figures(facts: &Facts<'_>) -> Stage {
     }
     let mut counters = risen.counters.clone();
     counters.insert("client.read_path_allocations".to_owned(), tally.allocations);
+    counters.insert("client.reads_asked_again_needlessly".to_owned(), tally.asked_needlessly);
     counters.insert("client.cpu_time_us".to_owned(), tally.work_ns / 1000);
     counters.insert("client.spun_time_us".to_owned(), tally.spun_ns / 1000);
     let counter = |name: &str| risen.counters.get(name).copied().unwrap_or(0);

@@ -239,3 +239,45 @@ fn the_gap_follows_the_round_trip_up_and_down() {
     assert_eq!(gap_ms(1), 5, "down again");
     assert!((1000..=1001).contains(&gap_ms(5_000)), "the most there is");
 }
+
+/// Reads 20,000 B, or a small value with a retry. Of the answer to the first request `late` come only when the request was repeated, and
+/// before or (`again_first`) after the answer to that.
+fn asked_again(key: &[u8], late: impl Fn(usize) -> bool, again_first: Option<bool>) -> World {
+    let mut world = World::new(ClientConfig { retries: 1, timeout_ns: 90 * MS, ..ClientConfig::default() });
+    world.server.set(b"large", 1, &value_of(b"large", 1, 20_000));
+    world.server.set(b"small", 1, b"value");
+    world.get(key, 1, SECOND);
+    let mut out = [0; 2048];
+    let bytes = world.client.poll_transmit(world.now, &mut out).expect("a request").bytes;
+    let (kept, now): (Vec<_>, Vec<_>) =
+        world.server.answer(&out[..bytes]).into_iter().enumerate().partition(|(nth, _)| late(*nth));
+    now.iter().for_each(|(_, answer)| world.feed(answer));
+    let bytes = loop {
+        world.now = world.client.poll_timeout().expect("it waits for the rest");
+        world.client.handle_timeout(world.now, &mut |event| panic!("{event:?}"));
+        if let Some(transmit) = world.client.poll_transmit(world.now, &mut out) {
+            break transmit.bytes;
+        }
+    };
+    let again = world.server.answer(&out[..bytes]);
+    let first: Vec<_> = kept.into_iter().map(|(_, answer)| answer).collect();
+    match again_first {
+        None => again.iter().for_each(|answer| world.feed(answer)),
+        Some(true) => again.iter().chain(&first).for_each(|answer| world.feed(answer)),
+        Some(false) => first.iter().chain(&again).for_each(|answer| world.feed(answer)),
+    }
+    world
+}
+
+#[test]
+fn what_was_late_and_asked_for_in_vain_is_told_from_what_was_lost() {
+    for (key, value) in [(&b"large"[..], value_of(b"large", 1, 20_000)), (b"small", b"value".to_vec())] {
+        let late = |nth: usize| nth == 0 || nth == 4;
+        for (again_first, spurious) in [(None, false), (Some(true), false), (Some(false), true)] {
+            let world = asked_again(key, late, again_first);
+            let event = &world.events[0];
+            assert_eq!((&event.end, event.attempts), (&End::Value(value.clone()), 1));
+            assert_eq!(event.spurious, spurious, "{again_first:?}");
+        }
+    }
+}

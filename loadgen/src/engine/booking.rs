@@ -37,8 +37,10 @@ pub(crate) fn event(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: u
     let answered = symptom.is_none();
     tally.misses += u64::from(answered && matches!(event.end, Ended::Miss));
     let intended_ns = event.deadline_ns - spec.timeout_ns;
-    // Saved by a second try: a part arrived, unless the whole request had to be repeated.
-    let saved = (event.attempts > 0).then_some(Symptom::Silent { part_arrived: event.chunks > 0 });
+    // Saved by a second try: a part arrived, unless the whole request had to be repeated. What was asked for again in vain was not lost.
+    tally.asked_needlessly += u64::from(event.spurious && answered);
+    let saved =
+        (event.attempts > 0 && !event.spurious).then_some(Symptom::Silent { part_arrived: event.chunks > 0 });
     let loss = symptom.or(saved).map(|shown| Loss {
         flow: number,
         sequence: event.first_sequence,
@@ -138,6 +140,7 @@ mod tests {
             token: 3,
             attempts: 0,
             continuations: 0,
+            spurious: false,
             challenged: false,
             chunks: 0,
             first_sequence: 7,
@@ -211,6 +214,9 @@ mod tests {
         let tally = booked(1020, &again, &space(1));
         assert_eq!((tally.answered, tally.failed, tally.first_try_lost), (1, 0, 1));
         assert!(!tally.losses[0].failed);
+        let needless = Event { spurious: true, ..again };
+        let tally = booked(1020, &needless, &space(1));
+        assert_eq!((tally.first_try_lost, tally.asked_needlessly), (0, 1));
         let rest = Event { continuations: 3, chunks: 9, ..event_of(Ended::Value(&value)) };
         assert_eq!(booked(1020, &rest, &space(1)).first_try_lost, 0, "the rest of a long answer is no loss");
     }

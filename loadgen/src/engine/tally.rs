@@ -24,6 +24,8 @@ pub struct Tally {
     pub misses: u64,
     /// Reads that lost something on the first try.
     pub first_try_lost: u64,
+    /// Reads whose first exchange lost nothing, but was late, and so was asked for again in part or whole.
+    pub asked_needlessly: u64,
     /// Reads without a right answer in time.
     pub failed: u64,
     /// Of them, those with other bytes than stored.
@@ -103,6 +105,7 @@ impl Tally {
             answered: 0,
             misses: 0,
             first_try_lost: 0,
+            asked_needlessly: 0,
             failed: 0,
             wrong: 0,
             value_bytes: 0,
@@ -172,6 +175,7 @@ impl Tally {
         self.answered += other.answered;
         self.misses += other.misses;
         self.first_try_lost += other.first_try_lost;
+        self.asked_needlessly += other.asked_needlessly;
         self.failed += other.failed;
         self.wrong += other.wrong;
         self.value_bytes += other.value_bytes;

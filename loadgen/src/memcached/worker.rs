@@ -173,6 +173,7 @@ fn book(tally: &mut Tally, stage: &Stage<'_>, flow: FlowName, now: u64, ending: 
         token: u64::from(item),
         attempts: 0,
         continuations: 0,
+        spurious: false,
         challenged: false,
         chunks: pieces,
         first_sequence: sequence,

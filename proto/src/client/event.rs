@@ -9,6 +9,9 @@ pub struct Event<'a> {
     pub token: u64,
     /// Requests repeated because something was missing or corrupt. Above 0, the first try was lost at least in part.
     pub attempts: u8,
+    /// Those requests were needless: all that came answered what was asked before them, and so was late, not lost. Answers name the attempt they
+    /// answer, as TCP's timestamps do for the Eifel detection (RFC 3522).
+    pub spurious: bool,
     /// Requests for the rest of an answer that the credit had cut: no loss. Stays at 255 from there on.
     pub continuations: u8,
     /// Whether a cookie had to be fetched first, which cost a round trip.

@@ -220,6 +220,7 @@ impl Client {
         Event {
             token: slot.token,
             attempts: slot.attempts,
+            spurious: slot.attempts > 0 && !slot.helped,
             continuations: slot.continuations,
             challenged: slot.challenges > 0,
             chunks: slot.chunks,

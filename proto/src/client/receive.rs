@@ -161,12 +161,14 @@ impl Client {
         sink: &mut impl FnMut(Event<'_>),
     ) {
         if let Some(index) = self.find_live(arrival, id, sink) {
+            self.slots.get_mut(index).note_help(arrival.header.attempt);
             self.open(index, Some(sealed), sink);
         }
     }
 
     fn handle_miss(&mut self, arrival: &mut Arrival, id: u32, sink: &mut impl FnMut(Event<'_>)) {
         if let Some(index) = self.find_live(arrival, id, sink) {
+            self.slots.get_mut(index).note_help(arrival.header.attempt);
             self.end(index, Ended::Miss, sink);
         }
     }
@@ -231,6 +233,7 @@ impl Client {
         if self.is_stale(index, chunk) {
             self.counters.duplicates += 1;
         } else if chunk.bytes.len() == chunk.total as usize {
+            self.slots.get_mut(index).note_help(arrival.header.attempt);
             self.open(index, Some(chunk.bytes), sink);
         } else if self.admit_version(index, chunk, sink) {
             self.keep(arrival, index, chunk, sink);
@@ -265,7 +268,11 @@ impl Client {
         let slot = self.slots.get(index);
         let (part, asked_ranges, state) = (slot.part, slot.asked_ranges, slot.state);
         match self.parts.write(part, chunk.offset, chunk.bytes) {
-            Inserted::New => self.slots.get_mut(index).fruitless = 0,
+            Inserted::New => {
+                let slot = self.slots.get_mut(index);
+                slot.fruitless = 0;
+                slot.note_help(arrival.header.attempt);
+            }
             // What brings nothing new does not put off asking for what is missing.
             Inserted::Known => return self.counters.duplicates += 1,
             Inserted::Full => return self.counters.reassembly_full += 1,

@@ -73,6 +73,10 @@ pub(super) struct Slot {
     pub(super) sent: u8,
     /// Requests after a loss, retries included.
     pub(super) attempts: u8,
+    /// Attempt of the first of those requests.
+    pub(super) again: u8,
+    /// Something new came in answer to one of them.
+    pub(super) helped: bool,
     /// Whole requests repeated because nothing came.
     pub(super) retried: u8,
     /// Re-requests since the last one that brought something new.
@@ -119,6 +123,8 @@ const EMPTY: Slot = Slot {
     key_bytes: 0,
     sent: 0,
     attempts: 0,
+    again: 0,
+    helped: false,
     retried: 0,
     fruitless: 0,
     continuations: 0,
@@ -139,6 +145,19 @@ impl Slot {
     /// Whether the read has not ended.
     pub(super) fn is_live(&self) -> bool {
         self.state.is_live()
+    }
+
+    /// Counts a request after a loss that is now to be sent.
+    pub(super) fn count_attempt(&mut self) {
+        if self.attempts == 0 {
+            self.again = self.sent;
+        }
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// Notes that something new came in answer to this attempt.
+    pub(super) fn note_help(&mut self, attempt: u8) {
+        self.helped |= self.attempts > 0 && attempt >= self.again;
     }
 }
 

@@ -101,7 +101,7 @@ impl Client {
             slot.act_at = NEVER;
             return self.arm(index);
         }
-        slot.attempts = slot.attempts.saturating_add(1);
+        slot.count_attempt();
         slot.fruitless += 1;
         self.counters.rerequests += 1;
         self.ask(index);
@@ -151,7 +151,7 @@ impl Client {
     /// Sends the whole request of a read again.
     fn retry(&mut self, index: u32) {
         let slot = self.slots.get_mut(index);
-        slot.attempts = slot.attempts.saturating_add(1);
+        slot.count_attempt();
         slot.retried += 1;
         self.counters.retries += 1;
         self.ask(index);

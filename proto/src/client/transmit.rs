@@ -74,7 +74,7 @@ impl Client {
             }
             slot.refused = true;
             if too_long {
-                slot.attempts = slot.attempts.saturating_add(1);
+                slot.count_attempt();
                 self.ask(index);
             } else if !slot.taken {
                 self.wheel.set(index, 0);
