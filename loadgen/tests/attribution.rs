@@ -34,10 +34,9 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A stage of which each read waits for the one before it on its seat: reads that a machine doing other things makes late are then no more
-/// than there are seats each time, and none leaves late for the schedule's sake.
-fn in_step(rig: &mut Rig) -> StageResult {
-    let result = rig.stage(Pace::InFlight(32), SECOND / 2, &Progress::new(true)).unwrap();
+/// A stage so slow that hardly any other work of the machine makes reads late, and whose losses are spread over all of it.
+fn unhurried(rig: &mut Rig) -> StageResult {
+    let result = rig.stage(Pace::PerSecond(1000.0), SECOND, &Progress::new(true)).unwrap();
     check_books(&result);
     result
 }
@@ -92,7 +91,7 @@ fn dropped_requests_are_path_loss_up() {
                 PATIENT,
             ];
             let (relay, mut rig) = rig_behind(&server, up, Faults::default(), &flags);
-            let result = in_step(&mut rig);
+            let result = unhurried(&mut rig);
             // Of long answers the pieces that are late are asked for again.
             let asked_again = retries != "0" || values != "fixed:300";
             check_lost_up(&result, Cause::PathLoss, &relay.up.dropped, asked_again);
@@ -108,7 +107,7 @@ fn dropped_answers_are_path_loss_down() {
         let server = server();
         let flags = ["--items", "500", "--values", values, "--path-mtu", "1500", "--timeout", PATIENT];
         let (_relay, mut rig) = rig_behind(&server, Faults::default(), down, &flags);
-        let result = in_step(&mut rig);
+        let result = unhurried(&mut rig);
         check_lost_down(&result, Cause::PathLoss);
     }
 }
@@ -120,7 +119,7 @@ fn flipped_requests_are_path_corruption_up() {
     let up = Faults { flip: TENTH, ..Faults::default() };
     let (relay, mut rig) =
         rig_behind(&server, up, Faults::default(), &["--items", "1k", "--timeout", PATIENT]);
-    let result = in_step(&mut rig);
+    let result = unhurried(&mut rig);
     check_lost_up(&result, Cause::PathCorruption, &relay.up.flipped, false);
     assert_eq!(lost_by(&result, Cause::PathCorruption, Direction::Down), 0);
 }
@@ -132,7 +131,7 @@ fn flipped_answers_are_path_corruption_down() {
     let down = Faults { flip: TENTH, ..Faults::default() };
     let (_relay, mut rig) =
         rig_behind(&server, Faults::default(), down, &["--items", "1k", "--timeout", PATIENT]);
-    let result = in_step(&mut rig);
+    let result = unhurried(&mut rig);
     check_lost_down(&result, Cause::PathCorruption);
     assert_eq!(lost_by(&result, Cause::PathCorruption, Direction::Up), 0);
 }
@@ -145,7 +144,7 @@ fn answers_under_way_at_the_deadline_mean_that_the_timeout_is_too_short() {
         let down = Faults { delay: Duration::from_millis(450), ..Faults::default() };
         let flags = ["--items", "500", "--values", values, "--path-mtu", "1500", "--timeout", PATIENT];
         let (_relay, mut rig) = rig_behind(&server, Faults::default(), down, &flags);
-        let result = in_step(&mut rig);
+        let result = unhurried(&mut rig);
         check_main_cause(&result, Cause::TimeoutTooShort, Direction::Down);
         assert_eq!(result.stage.failed, result.stage.sent);
     }
@@ -200,9 +199,11 @@ fn chunks_that_found_no_memory_are_the_generators() {
     // A quick machine may get by with the memory it has: a stage that lost nothing shows nothing.
     let mut stages =
         (0..40).map(|_| rig.stage(Pace::InFlight(64), SECOND / 4, &Progress::new(true)).unwrap());
-    let result = stages.find(|result| result.stage.first_try_lost > 0).expect("no stage ran out of memory");
+    let ran_out = |result: &StageResult| {
+        result.stage.first_try_lost > 0 && result.stage.counters["client.flow.reassembly_full"] > 0
+    };
+    let result = stages.find(ran_out).expect("no stage ran out of memory");
     check_books(&result);
-    assert!(result.stage.counters["client.flow.reassembly_full"] > 0);
     assert!(lost_by(&result, Cause::GeneratorLimited, Direction::Host) > 0);
 }
 

@@ -267,9 +267,6 @@ pub struct ClientBooks {
     pub kernel_checksum_drops: u64,
     /// Pieces of answers for which the generator had no memory.
     pub reassembly_full: u64,
-    /// Pieces of answers that came twice: where they were asked for again, the first ones were late and not lost.
-    #[serde(default)]
-    pub duplicates: u64,
     /// What else its host counted.
     pub host: HostCounters,
 }

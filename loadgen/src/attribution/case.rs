@@ -81,12 +81,14 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn of(books: &Books) -> Self {
         let stage = &books.stage;
-        let known = [stage.path_mtu_down, stage.server_mtu, Some(stage.client_mtu).filter(|mtu| *mtu > 0)];
+        let known = [stage.path_mtu_down, stage.server_mtu, Some(stage.client_mtu)];
+        // 0: nobody told.
+        let known = known.into_iter().flatten().filter(|mtu| *mtu > 0);
         Self {
             headers: if stage.ipv6 { IPV6_UDP_BYTES } else { IPV4_UDP_BYTES },
             overhead: stage.answer_overhead_bytes,
             chunk: stage.chunk_datagram_bytes.filter(|bytes| *bytes > 0),
-            mtu: known.into_iter().flatten().min().unwrap_or(MTU_BYTES_DEFAULT),
+            mtu: known.min().unwrap_or(MTU_BYTES_DEFAULT),
             ipv6: stage.ipv6,
         }
     }
@@ -141,6 +143,12 @@ mod tests {
             ..StageFacts::default()
         };
         Wire::of(&Books { stage, ..Books::default() })
+    }
+
+    #[test]
+    fn an_mtu_of_zero_is_none() {
+        let stage = StageFacts { path_mtu_down: Some(0), server_mtu: Some(0), ..StageFacts::default() };
+        assert_eq!(Wire::of(&Books { stage, ..Books::default() }).mtu, MTU_BYTES_DEFAULT);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::case::{Case, Wire};
 use super::fragments::crowded;
 use super::limits::{COUNTED_ALONE, COUNTED_SHARED};
 use super::numbers::share_interval;
-use super::{Cause, Direction, Estimate, ServerBooks, Symptom};
+use super::{Cause, Direction, Estimate, ServerBooks};
 
 /// A counter that rose, and the cause it speaks for.
 #[derive(Clone, Debug)]
@@ -31,23 +31,6 @@ impl Suspect {
     /// Where it lost reads of this direction: a generator that is the limit is so before it has sent and after it has received.
     fn direction(&self, lost: Direction) -> Direction {
         if self.cause == Cause::GeneratorLimited { Direction::Host } else { lost }
-    }
-}
-
-/// Takes reads that lost nothing: what they asked for again came twice, so the first had only been long on its way.
-pub(super) fn settle_asked_again(case: &mut Case<'_>) {
-    let twice = case.books.client.duplicates;
-    let mut left = twice;
-    let taken = case.take((Cause::Unexplained, Some(Direction::Host)), |_, open| {
-        let part_arrived = open.loss.symptom == Symptom::Silent { part_arrived: true };
-        let chosen = left > 0 && part_arrived && !open.loss.failed;
-        left -= u64::from(chosen);
-        chosen
-    });
-    if taken > 0 {
-        case.share(Cause::Unexplained, Direction::Host).evidence.push(format!(
-            "{taken} reads lost nothing: parts of their answers were late and asked for again, and came twice ({twice} pieces did)"
-        ));
     }
 }
 

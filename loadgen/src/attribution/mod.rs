@@ -82,7 +82,6 @@ pub fn attribute(books: &Books) -> Attribution {
             Told::Lost(direction) => case.open.push(Open { loss, direction }),
         }
     }
-    counters::settle_asked_again(&mut case);
     counters::settle_bursts(&mut case);
     silence::settle(&mut case);
     flows::settle(&mut case);

@@ -7,7 +7,7 @@
 use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
 use super::fragments::DEPTHS_PACKETS;
-use super::limits::{EPISODE_NS, EPISODES_MIN, LOG_ODDS_MIN, LOSSES_MIN, NORMAL_95};
+use super::limits::{ALL_LOST, EPISODE_NS, EPISODES_MIN, LOG_ODDS_MIN, LOSSES_MIN, NORMAL_95};
 use super::numbers::{confidence, falling_root};
 use super::traffic::{self, Sent};
 use super::{Books, Cause, Direction, Estimate, Experiment};
@@ -224,6 +224,11 @@ fn chance(case: &mut Case<'_>, direction: Direction, mut at_ns: Vec<u64>, wire: 
     if episodes < EPISODES_MIN {
         return;
     }
+    let (probability, reads, packets) = probability(case, direction, at_ns.len() as f64, wire);
+    if probability > ALL_LOST {
+        // Chance would have let some through.
+        return;
+    }
     let stays = case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
         Experiment::Rate { share } if trial.failed.is_none() => {
             Some((share, trial.counts.first_try_lost, trial.counts.reads))
@@ -231,7 +236,6 @@ fn chance(case: &mut Case<'_>, direction: Direction, mut at_ns: Vec<u64>, wire: 
         _ => None,
     });
     let dispersion = dispersion(case, &at_ns);
-    let (probability, reads, packets) = probability(case, direction, at_ns.len() as f64, wire);
     let relative = NORMAL_95 * (dispersion * (1.0 - probability) / at_ns.len() as f64).sqrt();
     let lost = case.take((Cause::PathLoss, None), |_, open| open.direction == direction);
     let share = case.share(Cause::PathLoss, direction);

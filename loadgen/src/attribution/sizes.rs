@@ -163,7 +163,7 @@ fn sharpened(case: &Case<'_>, step: Step, width: u32, (bin_reads, bin_lost): (u6
 
 /// Whether more was lost above the step than chance would, at the loss below it and the packets that the answers above it have.
 fn exceeds_chance(case: &Case<'_>, wire: &Wire, step: &Step) -> bool {
-    if step.reads_below == 0 || step.lost_below == 0 {
+    if step.reads_below == 0 {
         return true;
     }
     // The upper end of what the loss below tells of a packet's.
@@ -187,7 +187,9 @@ fn exceeds_chance(case: &Case<'_>, wire: &Wire, step: &Step) -> bool {
 /// Nothing above a size arrives: fragments that are dropped, or packets that do not fit and nobody says so.
 fn vanished(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounters) {
     let bounds = bounds(case, wire, step);
-    let cut = counters.fragments_made.map(|made| made > 0);
+    // Fragments that arrived were made by somebody, whatever the server's counter says.
+    let arrived = counters.fragments_arrived.is_some_and(|fragments| fragments > 0);
+    let cut = counters.fragments_made.map(|made| made > 0 || arrived);
     let put_together = counters.reassembled.is_some_and(|datagrams| datagrams > 0);
     // Whole packets up to the MTU at which hosts cut pass, and nothing of what they cut.
     let at_the_mtu = bounds.1 >= f64::from(wire.mtu) && bounds.0 <= f64::from(wire.mtu);

@@ -172,7 +172,6 @@ impl Reading {
             // Nobody but the server sends to a connected socket: whatever cannot be read was changed on its way.
             checksum_drops: flows.get("checksum_drops") + flows.get("other_drops"),
             reassembly_full: flows.get("reassembly_full"),
-            duplicates: flows.get("duplicates"),
             host,
         };
     }

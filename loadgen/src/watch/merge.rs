@@ -154,7 +154,6 @@ fn add_client(mine: &mut ClientBooks, theirs: &ClientBooks, offset_ns: u64) {
         checksum_drops,
         kernel_checksum_drops,
         reassembly_full,
-        duplicates,
         host,
     } = theirs;
     mine.datagrams_sent += datagrams_sent;
@@ -162,7 +161,6 @@ fn add_client(mine: &mut ClientBooks, theirs: &ClientBooks, offset_ns: u64) {
     mine.checksum_drops += checksum_drops;
     mine.kernel_checksum_drops += kernel_checksum_drops;
     mine.reassembly_full += reassembly_full;
-    mine.duplicates += duplicates;
     add_host(&mut mine.host, host, offset_ns);
 }
 
