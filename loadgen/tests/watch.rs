@@ -12,8 +12,14 @@ use shingle_proto::wire::Strategy;
 use shingle_server::{Config, PortConfig, Server};
 
 fn watch(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
-    command.arg("watch").args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A shell's background jobs are born with SIGINT ignored, and so are their children.
+    let mut command = Command::new("env");
+    command
+        .args(["--default-signal=INT,TERM", env!("CARGO_BIN_EXE_loadgen"), "watch"])
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
