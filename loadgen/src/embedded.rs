@@ -1,6 +1,6 @@
 //! Servers inside this process: where they run, what they are told, and how large they are.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -24,6 +24,11 @@ use crate::workload::ItemSpace;
 
 /// Bytes of a token made here: as many as nobody guesses.
 const TOKEN_BYTES: usize = 32;
+
+/// The kernel's range of ports for sockets that ask for none, of the namespace of who writes it.
+const PORT_RANGE_FILE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+/// Ports of servers in laboratories: below those that Linux gives by default, from 32768 on.
+const SERVER_PORTS: &str = "20000 29999";
 
 /// Where servers inside this process run, and what they are told there.
 #[derive(Clone, Debug)]
@@ -54,6 +59,10 @@ impl Site {
             .and_then(|mut random| random.read_exact(&mut token))
             .map_err(|error| Error::system("cannot read /dev/urandom", error))?;
         let pause = lab.pauses().server.map(|(duration, interval)| Pause { duration, interval });
+        // A server drops what comes from one of its own ports (reflected datagrams would circle between two of them): no port of the
+        // generator, which is chosen in another namespace, may be one of these.
+        lab.at_server(|| fs::write(PORT_RANGE_FILE, SERVER_PORTS))?
+            .map_err(|error| Error::system("cannot set the server's range of ports", error))?;
         Ok(Self { listen: lab.server_address(), token, pause, lab: Some(lab) })
     }
 

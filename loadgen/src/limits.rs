@@ -199,8 +199,10 @@ pub const TRIAL_LENGTH_MIN: Duration = Duration::from_secs(1);
 pub const TRIAL_LENGTH_MAX: Duration = Duration::from_secs(3);
 /// Losses by chance that the stage of an experiment is made long enough for: none or all of them are then no accident.
 pub const TRIAL_LOSSES_WANTED: f64 = 40.0;
-/// Share of the items below which they are too few to be read alone: a hundred draws for one read.
-pub const TRIAL_ITEM_SHARE_MIN: f64 = 0.01;
+/// Items made for an experiment with answers of one size: enough for all of a server's workers and shards.
+pub const TRIAL_ITEMS: u32 = 256;
+/// How their keys begin.
+pub const TRIAL_KEY_PREFIX: &[u8; 5] = b"trial";
 /// Most flows of an experiment: a path in a hundred shows.
 pub const TRIAL_FLOWS_MAX: usize = 256;
 /// Reads/s on each of them: one that loses half of them is told from one that loses none in a second.

@@ -18,7 +18,7 @@ use crate::record::ServerFacts;
 use crate::seeding;
 use crate::stage::PathFacts;
 use crate::target::{Dial, Placement, Target};
-use crate::workload::{Among, ItemSpace, KeySampler};
+use crate::workload::ItemSpace;
 
 /// A server with its workers.
 pub enum Load {
@@ -83,8 +83,12 @@ impl Load {
                 let (address, port) = &target.ports[0];
                 let cut = matches!(port.strategy, Strategy::Chunked | Strategy::Compressed);
                 let datagram_max = u32::from(target.datagram_max);
+                let ipv6 = address.is_ipv6();
+                let without_df = matches!(port.strategy, Strategy::DfOff | Strategy::Interface);
                 PathFacts {
-                    ipv6: address.is_ipv6(),
+                    ipv6,
+                    // No router cuts IPv6 (RFC 8200 section 5).
+                    routers_cut: without_df && !ipv6,
                     chunk_datagram_bytes: cut.then_some(datagram_max),
                     proved_down_bytes: cut.then_some(datagram_max),
                     ..path
@@ -164,20 +168,6 @@ impl Load {
             Self::Shingle(target, _) => seeding::fill(&mut **target, space, reseed, progress),
             Self::MemcachedUdp(server, _) | Self::MemcachedTcp(server, _) => {
                 seeding::fill(&mut **server, space, reseed, progress)
-            }
-        }
-    }
-
-    /// Reads only these items from now on, or all again.
-    pub(crate) fn restrict(&mut self, among: Option<&Among>) {
-        let restrict = |keys: &mut KeySampler| keys.restrict(among.cloned());
-        match self {
-            Self::Shingle(_, workers) => workers.iter_mut().for_each(|worker| restrict(worker.keys_mut())),
-            Self::MemcachedUdp(_, workers) => {
-                workers.iter_mut().for_each(|worker| restrict(worker.keys_mut()));
-            }
-            Self::MemcachedTcp(_, workers) => {
-                workers.iter_mut().for_each(|worker| restrict(worker.keys_mut()));
             }
         }
     }

@@ -1,31 +1,32 @@
-//! The rig: a seeded target, the generator's workers, and the running of one stage with both hosts' books around it.
+//! The rig: a seeded target with the generator's workers, and the running of one stage with both hosts' books around it.
+
+mod build;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use shingle_proto::client::ClientConfig;
 use shingle_server::Pause;
 use shingle_server::stats::PathReport;
 
 use crate::books::{Asker, ReceiptCursor, Risen, Watch};
 use crate::embedded::Site;
-use crate::engine::{Flow, FlowSpec, Pace, StageOutcome, StageSpec, Worker};
+use crate::engine::{Pace, StageOutcome, StageSpec};
 use crate::error::Error;
 use crate::lab;
-use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
+use crate::limits;
 use crate::load::{Load, Workers};
-use crate::memcached::target::{Place, Server};
-use crate::memcached::tcp_flow::TcpFlow;
-use crate::memcached::udp_flow::UdpFlow;
-use crate::memcached::worker::Worker as MemcachedWorker;
+use crate::memcached::target::Server;
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::protocol::Protocol;
 use crate::record::{Host, LabFigures, Workload};
-use crate::seeding;
 use crate::stage::{self, PathFacts, StageResult};
-use crate::target::{Plan, Target};
-use crate::workload::{ItemSpace, KeySampler, KeySpec, Sizing, Stream, VALUE_BYTES_CEILING, units};
+use crate::target::Target;
+use crate::workload::{ItemSpace, KeySpec, units};
+
+use build::{connect, connect_memcached, shingle_workers, tcp_workers, udp_workers};
+pub(crate) use build::{flow_spec, reads_a_flow};
+pub use build::{prepare, seed};
 
 /// Everything a stage needs.
 pub struct Rig {
@@ -48,97 +49,6 @@ pub struct Rig {
     asker: Option<Asker>,
     cut: Option<&'static AtomicBool>,
     keeps_books: bool,
-}
-
-/// Connects or starts the server, and stores the items where they are not.
-///
-/// # Errors
-/// Whatever keeps the command from doing its work.
-pub fn prepare(options: &Options, reseed: bool, progress: &Progress) -> Result<(Target, ItemSpace), Error> {
-    let (mut target, space) = connect(options, &Site::loopback(), progress)?;
-    seeding::fill(&mut target, &space, reseed, progress)?;
-    Ok((target, space))
-}
-
-/// Stores the items in a server of either protocol.
-///
-/// # Errors
-/// Whatever keeps the command from doing its work.
-pub fn seed(options: &Options, progress: &Progress) -> Result<ItemSpace, Error> {
-    if !options.protocol.is_memcached() {
-        return prepare(options, true, progress).map(|(_, space)| space);
-    }
-    let (mut server, space) = connect_memcached(options, progress)?;
-    seeding::fill(&mut server, &space, true, progress)?;
-    Ok(space)
-}
-
-/// Connects to a memcached; nothing is stored yet.
-fn connect_memcached(options: &Options, progress: &Progress) -> Result<(Server, ItemSpace), Error> {
-    let server = Server::connect(options)?;
-    let item_space = |value_bytes_max| {
-        // Shingle's, so that both are given the same values.
-        let sizing = Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max };
-        ItemSpace::new(&options.values, options.items, options.seed, sizing)
-            .map(|space| space.with_content(options.content))
-    };
-    let limit = server.value_bytes_max();
-    let space = item_space(limit).map_err(|error| match item_space(VALUE_BYTES_CEILING) {
-        // It is memcached's limit that is in the way.
-        Ok(_) => Error::MemcachedItemSize(error, server.item_size_max()),
-        Err(_) => error.into(),
-    })?;
-    remark(options, &space, limit, progress);
-    let facts = server.facts();
-    progress.note(&format!(
-        "server {}: memcached {} with {} thread(s), reads to port {}",
-        facts.address,
-        facts.version.unwrap_or_default(),
-        facts.workers,
-        facts.ports.join(", "),
-    ));
-    Ok((server, space))
-}
-
-/// Says what of the workload is not as it was asked for.
-fn remark(options: &Options, space: &ItemSpace, value_bytes_max: u32, progress: &Progress) {
-    if let Some(trace) = space.trace().filter(|trace| trace.reads_left_out > 0) {
-        progress.note(&format!(
-            "the trace has more keys than --items {}: {} of its reads are left out",
-            options.items, trace.reads_left_out
-        ));
-    }
-    if space.values_cut() > 0 {
-        progress.note(&format!(
-            "{} values are longer than the server keeps, {value_bytes_max} B, and were cut to that",
-            space.values_cut(),
-        ));
-    }
-}
-
-/// Connects or starts the server; nothing is stored yet.
-fn connect(options: &Options, site: &Site, progress: &Progress) -> Result<(Target, ItemSpace), Error> {
-    let plan = Plan::new(options)?;
-    let sizing =
-        Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max: plan.value_bytes_max() };
-    let space =
-        ItemSpace::new(&options.values, options.items, options.seed, sizing)?.with_content(options.content);
-    remark(options, &space, sizing.value_bytes_max, progress);
-    let target = plan.realise(options, site, &space)?;
-    let facts = target.facts();
-    progress.note(&format!(
-        "server {}: UDP {} with {} worker(s), answers of up to {} B a datagram{}",
-        facts.address,
-        facts.ports.join(", "),
-        facts.workers,
-        target.datagram_max,
-        if facts.receipts {
-            ", receipts kept"
-        } else {
-            ", no receipts (start it with --receipts to tell losses apart read by read)"
-        },
-    ));
-    Ok((target, space))
 }
 
 impl Rig {
@@ -337,13 +247,37 @@ impl Rig {
     ) -> Result<T, Error> {
         let one_thread = self.options.generator_cpus[..1].to_vec();
         let options = Options { flows, generator_cpus: one_thread, ..self.options.clone() };
+        self.on_other_workers(&options, work)
+    }
+
+    /// Does `work` while these items, read evenly on flows of their own, stand for those of the rig.
+    ///
+    /// # Errors
+    /// No sockets to be had, or those of `work`.
+    pub(crate) fn on_items<T>(
+        &mut self,
+        items: &ItemSpace,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let options = Options { keys: Some(KeySpec::Uniform), ..self.options.clone() };
+        let own = std::mem::replace(&mut self.space, items.clone());
+        let done = self.on_other_workers(&options, work);
+        self.space = own;
+        done
+    }
+
+    fn on_other_workers<T>(
+        &mut self,
+        options: &Options,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut others = match &self.load {
-            Load::Shingle(target, _) => Workers::Shingle(shingle_workers(&options, target, &self.space)?),
+            Load::Shingle(target, _) => Workers::Shingle(shingle_workers(options, target, &self.space)?),
             Load::MemcachedUdp(server, _) => {
-                Workers::MemcachedUdp(udp_workers(&options, server, &self.space)?)
+                Workers::MemcachedUdp(udp_workers(options, server, &self.space)?)
             }
             Load::MemcachedTcp(server, _) => {
-                Workers::MemcachedTcp(tcp_workers(&options, server, &self.space)?)
+                Workers::MemcachedTcp(tcp_workers(options, server, &self.space)?)
             }
         };
         self.load.swap_workers(&mut others);
@@ -475,88 +409,13 @@ impl Rig {
     }
 }
 
-fn shingle_workers(options: &Options, target: &Target, space: &ItemSpace) -> Result<Vec<Worker>, Error> {
-    let spec = flow_spec(options, target);
-    each_thread(options, space, |place, keys| {
-        let flow = |index: usize| {
-            let (server, _) = target.ports[index % target.ports.len()];
-            Flow::open(place.first_flow.wrapping_add(index as u32), server, &spec)
-        };
-        Ok(Worker::new(place.cpu, (0..place.flows).map(flow).collect::<Result<Vec<_>, _>>()?, keys))
-    })
-}
-
-fn udp_workers(
-    options: &Options,
-    server: &Server,
-    space: &ItemSpace,
-) -> Result<Vec<MemcachedWorker<UdpFlow>>, Error> {
-    each_thread(options, space, |place, keys| server.udp_worker(options, place, space, keys))
-}
-
-fn tcp_workers(
-    options: &Options,
-    server: &Server,
-    space: &ItemSpace,
-) -> Result<Vec<MemcachedWorker<TcpFlow>>, Error> {
-    each_thread(options, space, |place, keys| server.tcp_worker(options, place, space, keys))
-}
-
-/// Makes a worker for each generator thread, with its own draws of keys.
-fn each_thread<W>(
-    options: &Options,
-    space: &ItemSpace,
-    worker: impl Fn(&Place, KeySampler) -> Result<W, Error>,
-) -> Result<Vec<W>, Error> {
-    let keys = options.keys.unwrap_or(space.default_keys());
-    let threads = options.generator_cpus.len();
-    // Receipts name reads by flow and sequence: another generator on the same server must not use the same flows.
-    let base = shingle_udp::realtime_ns() as u32 & !0xFFFF;
-    let one = |(thread, cpu): (usize, &usize)| {
-        let stream = Stream::new(thread as u32, threads as u32);
-        let sampler = KeySampler::new(&keys, space, options.seed, stream)?;
-        let first_flow = base.wrapping_add((thread * options.flows) as u32);
-        worker(&Place { cpu: *cpu, first_flow, flows: options.flows }, sampler)
-    };
-    options.generator_cpus.iter().enumerate().map(one).collect()
-}
-
 fn stall_ns(p99_us: u64) -> u64 {
     ((p99_us * 1000) as f64 * limits::STALL_SHARE_OF_P99).max(limits::STALL_NS_MIN as f64) as u64
-}
-
-/// Reads a flow can have in flight or in mind.
-pub(crate) fn reads_a_flow(options: &Options) -> usize {
-    (limits::READS_PER_THREAD_MAX / options.flows).max(64)
 }
 
 /// How long late answers are waited for.
 pub(crate) fn linger_ns(timeout_ns: u64) -> u64 {
     timeout_ns.max(limits::LINGER_NS_MIN)
-}
-
-/// What all flows to a target have in common.
-pub(crate) fn flow_spec(options: &Options, target: &Target) -> FlowSpec {
-    let timeout_ns = options.timeout.as_nanos() as u64;
-    let value_bytes_max = target.welcome().value_bytes_max as usize;
-    let base_datagram = shingle_proto::limits::DATAGRAM_BYTES_MIN as u16;
-    let core = ClientConfig {
-        in_flight_max: reads_a_flow(options),
-        value_bytes_max,
-        reassembly_bytes: limits::REASSEMBLY_BYTES.max(4 * (value_bytes_max + 8).next_power_of_two()),
-        partial_max: limits::PARTIAL_MAX,
-        datagram_max: target.datagram_max.max(base_datagram),
-        base_datagram,
-        timeout_ns,
-        gap_ns: limits::GAP_NS.min(timeout_ns / 4).max(1),
-        rerequests_max: limits::REREQUESTS_MAX,
-        retries: options.retries,
-        linger_ns: linger_ns(timeout_ns),
-        telemetry: true,
-        gets_per_datagram_max: options.gets_per_datagram,
-        ..ClientConfig::default()
-    };
-    FlowSpec { core, cookie: target.welcome().cookie, train: options.train.into() }
 }
 
 fn host_facts(options: &Options, load: &Load) -> Host {

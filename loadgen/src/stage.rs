@@ -62,6 +62,8 @@ pub struct PathFacts {
     pub path_mtu_down: Option<u32>,
     /// Largest UDP payload that a search proved to pass from the server.
     pub proved_down_bytes: Option<u32>,
+    /// Answers leave without DF, and routers may cut them.
+    pub routers_cut: bool,
     /// Both ends count into the same kernel counters.
     pub shared_counters: bool,
 }
@@ -147,6 +149,7 @@ fn books(facts: &mut Facts<'_>) -> Books {
             path_mtu_down: path.path_mtu_down,
             proved_down_bytes: path.proved_down_bytes,
             generator_late: tally.timing.slip.value_at_quantile(0.99) > spec.timeout_ns / 2,
+            routers_cut: path.routers_cut,
             shared_counters: path.shared_counters,
             foreign: facts.protocol.is_memcached(),
         },

@@ -92,10 +92,32 @@ fn half_the_rate_is_below_a_limit_and_loses_as_much_by_chance() {
     // 2,000 reads or more: five times the standard deviation either way.
     let (reads, lost) = (trial.counts.reads as f64, trial.counts.first_try_lost as f64);
     assert!((lost - 0.05 * reads).abs() < 5.0 * (0.05 * 0.95 * reads).sqrt(), "{lost} of {reads}");
-    // Only small ones are read: all are, or none can be.
-    assert!(lossy.trial(Experiment::SmallOnly { answer_bytes_max: 1472 }).counts.first_try_lost > 0);
-    let none = lossy.trial(Experiment::SmallOnly { answer_bytes_max: 120 });
-    assert!(none.failed.is_some_and(|because| because.contains("only 0 of the 2000 items")));
+    // Chance asks for no size.
+    let trial = lossy.trial(Experiment::AnswersOf { bytes: 1000, share: 1.0 });
+    let (reads, lost) = (trial.counts.reads as f64, trial.counts.first_try_lost as f64);
+    assert!((lost - 0.05 * reads).abs() < 5.0 * (0.05 * 0.95 * reads).sqrt(), "{lost} of {reads}");
+}
+
+#[test]
+fn answers_of_another_size_tell_a_limit_of_bits_from_one_of_packets() {
+    // Both let half of the answers of 1,000 B through.
+    for (words, lost_of_small) in [
+        ("--lab packet-limit --set limit=2000/s --set direction=down --values fixed:944", 0.5),
+        ("--lab bandwidth-limit --set limit=16mbit --set queue=20000 --values fixed:944", 0.0),
+    ] {
+        let Some(mut scene) = Scene::of(words, 4000.0) else { return };
+        let share = |lost: u64, reads: u64| lost as f64 / reads as f64;
+        let before = share(scene.lost(), scene.stage.stage.sent);
+        assert!((before - 0.5).abs() < 0.1, "{words}: {before}");
+        let small = scene.trial(Experiment::AnswersOf { bytes: 72, share: 1.0 }).counts;
+        assert!(
+            (share(small.first_try_lost, small.reads) - lost_of_small).abs() < 0.05,
+            "{words}: {small:?}"
+        );
+        // And it is over: what the run reads is read again.
+        let again = scene.trial(Experiment::Rate { share: 1.0 }).counts;
+        assert!((share(again.first_try_lost, again.reads) - before).abs() < 0.1, "{words}: {again:?}");
+    }
 }
 
 #[test]
@@ -103,7 +125,7 @@ fn small_answers_alone_pass_where_large_ones_do_not() {
     let words = "--lab black-hole --set size=5000 --strategy kernel-pmtud --values bimodal:500,8000,20%";
     let Some(mut scene) = Scene::of(words, 1000.0) else { return };
     assert!(scene.lost() > 100, "{} of some 200", scene.lost());
-    let trial = scene.trial(Experiment::SmallOnly { answer_bytes_max: 1472 });
+    let trial = scene.trial(Experiment::AnswersOf { bytes: 1472, share: 1.0 });
     assert!(trial.counts.reads >= 900 && trial.counts.first_try_lost == 0, "{:?}", trial.counts);
     // And it is over: large ones are read again.
     assert!(scene.trial(Experiment::Rate { share: 1.0 }).counts.first_try_lost > 100);
@@ -163,6 +185,7 @@ fn other_flows_share_a_bad_path_by_their_ports() {
     let Some(mut scene) = Scene::of("--lab bad-path --values fixed:100", 2000.0) else { return };
     let trial = scene.trial(Experiment::OtherFlows { flows: 48 });
     assert_eq!(trial.flows.len(), 48);
+    assert!(trial.control.is_some_and(|own| own.reads > 0), "{trial:?}");
     // All of a flow's reads take one path: all of them are lost, or none.
     let (dead, alive): (Vec<FlowCounts>, Vec<FlowCounts>) =
         trial.flows.iter().copied().partition(|flow| flow.counts.first_try_lost > 0);

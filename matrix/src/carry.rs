@@ -66,7 +66,7 @@ impl Outcome {
         });
         self.named = named.collect();
         let counters = stage.lab.as_ref().map(|lab| lab.counters.clone()).unwrap_or_default();
-        self.truth = truth::of(&self.scenario, &counters, self.lost);
+        self.truth = truth::of(&self.scenario, &counters, self.lost, &stage.by_flow);
         let struck = self.scenario.is_healthy() || self.lost >= limits::LOST_JUDGED_MIN;
         self.not_judged = if !stage.valid {
             Some(stage.invalid_because.join("; "))

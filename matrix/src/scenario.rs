@@ -69,7 +69,7 @@ pub enum Source {
         /// Packets there were.
         seen: String,
     },
-    /// From the counters of equal paths: the bad path's share of the packets, times the flows.
+    /// From the counters of equal paths and the reads of each flow: the flows that lost most and have the bad path's share.
     FlowsOnPath {
         /// The bad path's counter.
         bad: String,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use shingle_loadgen::record::FlowFigures;
+
 use crate::limits;
 use crate::outcome::{Bound, TrueCause, TrueNumber};
 use crate::scenario::{Expected, Number, Scenario, Source};
@@ -10,16 +12,12 @@ use crate::scenario::{Expected, Number, Scenario, Source};
 pub type Counters = BTreeMap<String, u64>;
 
 /// The causes that were at work, with shares of the reads lost.
-pub fn of(scenario: &Scenario, counters: &Counters, lost: u64) -> Vec<TrueCause> {
+pub fn of(scenario: &Scenario, counters: &Counters, lost: u64, flows: &[FlowFigures]) -> Vec<TrueCause> {
     let shares = shares(&scenario.causes, counters, lost);
     let one = |(expected, share): (&Expected, f64)| TrueCause {
         accepted: expected.accepted.clone(),
         share,
-        numbers: expected
-            .numbers
-            .iter()
-            .filter_map(|number| self::number(number, scenario.flows, counters))
-            .collect(),
+        numbers: expected.numbers.iter().filter_map(|number| self::number(number, flows, counters)).collect(),
     };
     let mut causes: Vec<_> = scenario.causes.iter().zip(shares).map(one).collect();
     causes.sort_by(|a, b| b.share.total_cmp(&a.share));
@@ -41,7 +39,7 @@ fn shares(causes: &[Expected], counters: &Counters, lost: u64) -> Vec<f64> {
     reads.iter().map(|reads| if all > 0.0 { reads / all } else { 1.0 / causes.len() as f64 }).collect()
 }
 
-fn number(number: &Number, flows: u64, counters: &Counters) -> Option<TrueNumber> {
+fn number(number: &Number, flows: &[FlowFigures], counters: &Counters) -> Option<TrueNumber> {
     let (value, bound) = match &number.truth {
         Source::Set(value) => (*value, Some(bound(&number.name))),
         Source::Counted { lost, seen } => {
@@ -51,13 +49,28 @@ fn number(number: &Number, flows: u64, counters: &Counters) -> Option<TrueNumber
         }
         Source::FlowsOnPath { bad, all } => {
             let all: u64 = all.iter().map(|name| risen(counters, name)).sum();
-            let share = flows as f64 * risen(counters, bad) as f64 / all.max(1) as f64;
-            // Flows have about as many packets each; where that does not make a whole number of them, nobody knows.
-            let near = (share - share.round()).abs() <= 0.25;
-            (share.round(), near.then(|| bound(&number.name)))
+            let (count, near) = flows_with(flows, risen(counters, bad) as f64 / all.max(1) as f64);
+            (count, near.then(|| bound(&number.name)))
         }
     };
     (value > 0.0).then(|| TrueNumber { name: number.name.clone(), direction: number.direction, value, bound })
+}
+
+/// How many flows, those first that lost most, have this share of the reads; and whether they have it to half of the smallest's.
+fn flows_with(flows: &[FlowFigures], share: f64) -> (f64, bool) {
+    let ratio = |flow: &FlowFigures| flow.first_try_lost as f64 / flow.reads.max(1) as f64;
+    let mut flows: Vec<_> = flows.iter().collect();
+    flows.sort_by(|a, b| ratio(b).total_cmp(&ratio(a)));
+    let all: f64 = flows.iter().map(|flow| flow.reads as f64).sum::<f64>().max(1.0);
+    let least = flows.iter().map(|flow| flow.reads as f64 / all).fold(1.0, f64::min);
+    let (mut sum, mut best) = (0.0, (0, share));
+    for (index, flow) in flows.iter().enumerate() {
+        sum += flow.reads as f64 / all;
+        if (sum - share).abs() < best.1 {
+            best = (index + 1, (sum - share).abs());
+        }
+    }
+    (best.0 as f64, best.1 <= least / 2.0)
 }
 
 fn bound(name: &str) -> Bound {
@@ -88,7 +101,7 @@ mod tests {
         let source = Source::Counted { lost: "l".into(), seen: "s".into() };
         let number = |lost, seen| {
             let asked = Number { name: "probability".into(), direction: None, truth: source.clone() };
-            super::number(&asked, 1, &counters(&[("l", lost), ("s", seen)]))
+            super::number(&asked, &[], &counters(&[("l", lost), ("s", seen)]))
         };
         let plenty = number(1000, 10_000).expect("something was lost");
         assert_eq!((plenty.value, plenty.bound), (0.1, Some(Bound::Relative(0.1))));
@@ -97,13 +110,15 @@ mod tests {
     }
 
     #[test]
-    fn flows_on_a_path_are_whole_or_unknown() {
+    fn flows_on_a_path_are_those_that_lost_most_with_its_share_of_the_reads() {
         let truth = Source::FlowsOnPath { bad: "p0".into(), all: vec!["p0".into(), "p1".into()] };
         let asked = Number { name: "flows".into(), direction: None, truth };
-        let flows = |bad, good| super::number(&asked, 8, &counters(&[("p0", bad), ("p1", good)]));
-        let three = flows(301, 499).expect("a path");
+        let of = |(reads, first_try_lost)| FlowFigures { reads, first_try_lost, ..FlowFigures::default() };
+        let flows = [(100, 0), (50, 10), (250, 0), (150, 32), (100, 22), (150, 0)].map(of);
+        let number = |bad, good| super::number(&asked, &flows, &counters(&[("p0", bad), ("p1", good)]));
+        let three = number(301, 499).expect("a path");
         assert_eq!((three.value, three.bound), (3.0, Some(Bound::Exact)));
-        assert_eq!(flows(350, 450).expect("a path").bound, None);
+        assert_eq!(number(370, 430).expect("a path").bound, None);
     }
 
     #[test]
@@ -113,7 +128,7 @@ mod tests {
             |run: &Scenario| run.causes.iter().filter(|cause| cause.counters.is_empty()).count() == 1;
         let run = pair.into_iter().find(one_counted).expect("fragments are not reads");
         let name = run.causes.iter().find_map(|cause| cause.counters.first()).expect("the other is counted");
-        let truth = of(&run, &counters(&[(name, 250)]), 1000);
+        let truth = of(&run, &counters(&[(name, 250)]), 1000, &[]);
         assert_eq!([truth[0].share, truth[1].share], [0.75, 0.25]);
         assert!(name.contains("down"));
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::experiment::Trial;
+use super::experiment::{Experiment, Trial};
 
 /// A stage, as attribution sees it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -60,6 +60,9 @@ pub struct StageFacts {
     pub proved_down_bytes: Option<u32>,
     /// The generator was too late to say anything of what nothing else explains.
     pub generator_late: bool,
+    /// Answers leave without DF: the server's kernel cuts them at its interface's MTU, and routers cut again what is too big for the next link.
+    #[serde(default)]
+    pub routers_cut: bool,
     /// Both ends count into the same kernel counters: only those of single sockets are either's.
     pub shared_counters: bool,
     /// What the server is speaks another protocol, and tells neither telemetry nor receipts.
@@ -225,6 +228,28 @@ pub struct Receipts {
 }
 
 impl Books {
+    /// The receipts, where none is missing.
+    pub(super) fn all_receipts(&self) -> Option<&Receipts> {
+        self.receipts.as_ref().filter(|_| self.receipts_missing() == 0)
+    }
+
+    /// Share of the stage's reads that lost nothing.
+    pub(super) fn whole_share(&self) -> f64 {
+        let of = |count: fn(&Window) -> u32| {
+            self.population.windows.iter().map(|window| f64::from(count(window))).sum::<f64>()
+        };
+        1.0 - of(|window| window.first_try_lost) / of(|window| window.reads).max(1.0)
+    }
+
+    /// Reads lost, and all reads, of an experiment at a rate so much lower that no limit can have lost any: below what passed in the stage.
+    pub(super) fn lower_rate(&self) -> Option<(u64, u64)> {
+        let passed = self.whole_share();
+        self.trials.iter().rev().find_map(|trial| match trial.experiment {
+            Experiment::Rate { share } if share < 0.9 * passed => trial.outcome(),
+            _ => None,
+        })
+    }
+
     /// Receipts that are not there, although their requests arrived: overwritten before they could be read, or fewer than whole reads
     /// tell of. While one is missing, absence proves nothing.
     pub(super) fn receipts_missing(&self) -> u64 {

@@ -6,13 +6,17 @@
 //! which ones they are hangs on fractions of a token, but how many of each hundred is told far more exactly than chance would have it.
 
 use super::limits::{
-    BISECTIONS, BISECTIONS_FOR_DEPTH, LOSSES_FOR_DEPTH, NORMAL_95, OFF_TARGET_MAX, REPLAYED_FOR_DEPTH_MIN,
-    REPLAYED_MAX,
+    BISECTIONS, BISECTIONS_FOR_DEPTH, LOG_ODDS_MIN, LOSSES_FOR_DEPTH, NORMAL_95, OFF_TARGET_MAX,
+    REPLAYED_FOR_DEPTH_MIN, REPLAYED_MAX,
 };
 use super::numbers::falling_root;
 
 /// Lost or passed things, whichever are rarer, that a group has: enough to be nearly normal.
 const GROUP_EVENTS: f64 = 10.0;
+/// A depth whose odds are e^2 lower than the best's is outside of what is likely at 95 % (half of the chi-squared of one degree of freedom).
+const LIKELY_LOG_ODDS: f64 = 2.0;
+/// Limits tried, in what is asked for in the mean: a shallow bucket loses some of each crowd, however high its limit.
+const DEMANDS_MAX: f64 = 16.0;
 /// Fewest groups that tell how much they scatter.
 const GROUPS_MIN: f64 = 20.0;
 
@@ -25,8 +29,21 @@ pub(super) struct Charge {
     pub(super) cost: f64,
     /// Its packets that cost: it is lost if one of them finds too few.
     pub(super) packets: u32,
+    /// Fragments that arrive for each of its packets that passes: more than one where a router cuts them again. Those of the last one apart.
+    pub(super) arrive: (f64, f64),
     /// Whether it was lost; none: not known.
     pub(super) lost: Option<bool>,
+}
+
+impl Charge {
+    /// Fragments that arrive if all its packets pass.
+    pub(super) fn arrive_at_most(&self) -> f64 {
+        if self.packets == 0 { 0.0 } else { self.arrive.0 * f64::from(self.packets - 1) + self.arrive.1 }
+    }
+
+    fn tokens(&self) -> f64 {
+        self.cost * f64::from(self.packets)
+    }
 }
 
 /// How predicted and observed losses agree.
@@ -36,8 +53,10 @@ pub(super) struct Agreement {
     pub(super) predicted_only: f64,
     pub(super) observed_only: f64,
     pub(super) neither: f64,
-    /// Packets that passed.
-    pub(super) passed: f64,
+    /// What arrives of the packets that passed.
+    pub(super) arrived: f64,
+    /// Tokens that those predicted to be lost ask for.
+    tokens_lost: f64,
     /// Log of the odds by numbers in groups of things sent.
     by_groups: f64,
     /// Share of what the bucket let through that must have been lost beside it, by how much the groups' numbers scatter; 0 where that tells nothing.
@@ -58,8 +77,18 @@ pub(super) struct Fit {
     pub(super) log_odds: f64,
 }
 
+impl Fit {
+    /// The same in another unit, of which so many make one token.
+    pub(super) fn scaled(self, factor: f64) -> Self {
+        let (from, to) = self.interval;
+        let (limit, depth) = (self.limit * factor, self.depth * factor);
+        Self { limit, depth, interval: (from * factor, to * factor), ..self }
+    }
+}
+
 impl Agreement {
-    fn add(&mut self, predicted: bool, observed: bool) {
+    fn add(&mut self, charge: &Charge, predicted: bool, observed: bool) {
+        self.tokens_lost += if predicted { charge.tokens() } else { 0.0 };
         match (predicted, observed) {
             (true, true) => self.both += 1.0,
             (true, false) => self.predicted_only += 1.0,
@@ -105,37 +134,69 @@ impl Agreement {
 pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64, in_order: bool) -> Option<Fit> {
     let charges = &charges[..charges.len().min(REPLAYED_MAX)];
     let sample = &charges[..sample_length(charges)];
-    let fitted = |charges: &[Charge], depth: f64, halvings: u32| {
+    let fitted = |charges: &[Charge], place: usize, halvings: u32| {
+        let depth = *depths.get(place)?;
         let (limit, mut agreement) = matched(charges, depth, by_chance, halvings)?;
         (agreement.by_groups, agreement.beside) = by_groups(charges, limit, depth, by_chance);
-        Some((depth, limit, agreement, agreement.log_odds(in_order)))
+        Some(Tried { place, limit, log_odds: agreement.log_odds(in_order), agreement })
     };
-    // Every third depth first, and then those beside the best of them.
-    let tried = |places: &mut dyn Iterator<Item = usize>| {
-        let fits =
-            places.filter_map(|at| Some((at, fitted(sample, *depths.get(at)?, BISECTIONS_FOR_DEPTH)?)));
-        fits.max_by(|a, b| a.1.3.total_cmp(&b.1.3))
+    // Every third depth first, and then those beside the best of them; at the end those beside it, by all that was sent.
+    let few = |places: &mut dyn Iterator<Item = usize>| {
+        best(places.filter_map(|place| fitted(sample, place, BISECTIONS_FOR_DEPTH)))
     };
-    let coarse = tried(&mut (0..depths.len()).step_by(3))?;
-    let beside = (coarse.0.saturating_sub(2)..coarse.0 + 3).filter(|at| *at != coarse.0);
-    let fine = tried(&mut beside.into_iter()).filter(|fine| fine.1.3 > coarse.1.3);
-    let depth = fine.map_or(coarse.1.0, |fine| fine.1.0);
-    let (_, limit, agreement, log_odds) = fitted(charges, depth, BISECTIONS)?;
+    let coarse = few(&mut (0..depths.len()).step_by(3))?;
+    let near = few(&mut (coarse.place.saturating_sub(2)..coarse.place + 3))?;
+    let beside = [near.place.saturating_sub(1), near.place, near.place + 1];
+    let all: Vec<_> = beside.iter().filter_map(|place| fitted(charges, *place, BISECTIONS)).collect();
+    let best = best(all.iter().copied())?;
+    let (limit, agreement, depth) = (best.limit, best.agreement, depths[best.place]);
     // Of a limit above what is sent in the mean only the closest are lost, and what is not in order is not known to be close.
     if !in_order && limit > mean_demand(charges) {
         return None;
     }
     // A count of losses that disagree in either sense is how far the number matched may be off.
-    let slack = NORMAL_95 * (agreement.predicted_only + agreement.observed_only).sqrt().max(1.0);
-    let target = (agreement.observed() - by_chance * known(charges)) / (1.0 - by_chance);
-    let at = |lost: f64| limit_for(charges, depth, lost.max(0.5), BISECTIONS_FOR_DEPTH, limit);
+    let (target, tokens) = asked(charges, by_chance);
+    let each = tokens / known(charges).max(1.0);
+    let slack = NORMAL_95 * (agreement.predicted_only + agreement.observed_only).sqrt().max(1.0) * each;
+    let at = |tokens: f64| limit_for(charges, depth, tokens.max(0.5 * each), BISECTIONS_FOR_DEPTH, limit);
+    // The depths beside it may be the true one.
+    let likely = all.iter().filter(|tried| tried.score() >= best.score() - LIKELY_LOG_ODDS);
+    let (low, high) =
+        likely.fold((limit, limit), |(low, high), tried| (low.min(tried.limit), high.max(tried.limit)));
     Some(Fit {
         limit,
-        interval: (at(target + slack).min(limit), at(target - slack).max(limit)),
+        interval: (at(target + slack).min(low), at(target - slack).max(high)),
         depth,
         agreement,
-        log_odds: log_odds - (depths.len() as f64).ln(),
+        log_odds: best.log_odds - (depths.len() as f64).ln(),
     })
+}
+
+/// A depth, the limit that goes with it, and what speaks for both.
+#[derive(Clone, Copy)]
+struct Tried {
+    place: usize,
+    limit: f64,
+    agreement: Agreement,
+    /// Log of the odds against losses that know nothing of the bucket.
+    log_odds: f64,
+}
+
+impl Tried {
+    /// What tells one depth from another: the numbers in groups, where they tell anything. That which ones are lost agrees with one depth more
+    /// than with another may be their arrivals' doing: where many are lost, any limit loses no two in a row.
+    fn score(&self) -> f64 {
+        if self.agreement.by_groups >= LOG_ODDS_MIN {
+            self.agreement.by_groups
+        } else {
+            self.log_odds.min(LOG_ODDS_MIN)
+        }
+    }
+}
+
+/// The depth that explains most: by numbers in groups, and where no depth explains those, by which ones were lost.
+fn best(tried: impl Iterator<Item = Tried>) -> Option<Tried> {
+    tried.max_by(|a, b| a.score().total_cmp(&b.score()).then(a.log_odds.total_cmp(&b.log_odds)))
 }
 
 /// How much of what was sent is replayed to find the depth: what holds a few hundred losses.
@@ -150,23 +211,40 @@ fn known(charges: &[Charge]) -> f64 {
     charges.iter().filter(|charge| charge.lost.is_some()).count() as f64
 }
 
-/// The limit at which a bucket of this depth loses as many as were lost; none where no limit does.
+/// Tokens that what was lost to the bucket asks for, and tokens that all asks for of which it is known what became of it.
+fn asked(charges: &[Charge], by_chance: f64) -> (f64, f64) {
+    let (lost, all) = charges.iter().fold((0.0, 0.0), |(lost, all), charge| match charge.lost {
+        Some(true) => (lost + charge.tokens(), all + charge.tokens()),
+        Some(false) => (lost, all + charge.tokens()),
+        None => (lost, all),
+    });
+    ((lost - by_chance * all) / (1.0 - by_chance), all)
+}
+
+/// The limit at which a bucket of this depth loses as much as was lost; none where no limit does.
 fn matched(charges: &[Charge], depth: f64, by_chance: f64, halvings: u32) -> Option<(f64, Agreement)> {
-    let lost = charges.iter().filter(|charge| charge.lost == Some(true)).count() as f64;
-    let target = (lost - by_chance * known(charges)) / (1.0 - by_chance);
-    if target < 1.0 {
+    let (target, all) = asked(charges, by_chance);
+    let each = all / known(charges).max(1.0);
+    if target < each {
         return None;
     }
     let limit = limit_for(charges, depth, target, halvings, 0.0);
     let agreement = replay(charges, limit, depth);
     // A shallow bucket loses of each crowd, however high its limit.
-    let off = (agreement.predicted() - target).abs();
-    (off <= 3.0 + OFF_TARGET_MAX * target).then_some((limit, agreement))
+    let off = (agreement.tokens_lost - target).abs();
+    (off <= 3.0 * each + OFF_TARGET_MAX * target).then_some((limit, agreement))
+}
+
+/// The limit at which so many arrive through a bucket of this depth; none where no limit does that.
+pub(super) fn limit_by_arrivals(charges: &[Charge], depth: f64, arrived: f64) -> Option<f64> {
+    let more = |limit: f64| arrived - replay(charges, limit, depth).arrived;
+    let limit = falling_root(0.0, DEMANDS_MAX * mean_demand(charges), BISECTIONS, more);
+    (more(limit).abs() <= 3.0 + OFF_TARGET_MAX * arrived).then_some(limit)
 }
 
 fn limit_for(charges: &[Charge], depth: f64, target: f64, halvings: u32, near: f64) -> f64 {
     let most = if near > 0.0 { near * 2.0 } else { demand(charges) };
-    falling_root(near / 2.0, most, halvings, |limit| replay(charges, limit, depth).predicted() - target)
+    falling_root(near / 2.0, most, halvings, |limit| replay(charges, limit, depth).tokens_lost - target)
 }
 
 /// Tokens a second that would let everything through, however it came: arrivals crowd, and the busiest moments ask for more than the mean.
@@ -176,7 +254,7 @@ fn demand(charges: &[Charge]) -> f64 {
 
 /// Tokens a second that all would have taken.
 fn mean_demand(charges: &[Charge]) -> f64 {
-    let tokens: f64 = charges.iter().map(|charge| charge.cost * f64::from(charge.packets)).sum();
+    let tokens: f64 = charges.iter().map(Charge::tokens).sum();
     let seconds = match charges {
         [first, .., last] => (last.at_us - first.at_us).max(1) as f64 / 1e6,
         _ => 1.0,
@@ -187,7 +265,8 @@ fn mean_demand(charges: &[Charge]) -> f64 {
 /// What such a bucket, full at first, would have done.
 fn replay(charges: &[Charge], limit: f64, depth: f64) -> Agreement {
     let mut agreement = Agreement::default();
-    agreement.passed = run(charges, limit, depth, |predicted, observed| agreement.add(predicted, observed));
+    agreement.arrived =
+        run(charges, limit, depth, |charge, predicted, observed| agreement.add(charge, predicted, observed));
     agreement
 }
 
@@ -206,7 +285,7 @@ fn by_groups(charges: &[Charge], limit: f64, depth: f64, of_chance: f64) -> (f64
     let size = (GROUP_EVENTS / rarer).min(all / GROUPS_MIN).ceil();
     let mut groups: Vec<(f64, f64)> = Vec::with_capacity((all / size) as usize + 1);
     let mut in_group = f64::INFINITY;
-    run(charges, limit, depth, |predicted, observed| {
+    run(charges, limit, depth, |_, predicted, observed| {
         if in_group >= size {
             groups.push((0.0, 0.0));
             in_group = 0.0;
@@ -254,28 +333,28 @@ fn scatter_log_odds(groups: &[(f64, f64)], size: f64, share: f64) -> f64 {
     gaussian(variance, squares) - gaussian(variance_by_chance, by_chance * binomial)
 }
 
-/// Lets everything through such a bucket, full at first, and tells of each of which it is known what the bucket did and what was; how many packets
-/// passed.
-fn run(charges: &[Charge], limit: f64, depth: f64, mut each: impl FnMut(bool, bool)) -> f64 {
-    let mut passed = 0.0;
+/// Lets everything through such a bucket, full at first, and tells of each of which it is known what the bucket did and what was; what arrives
+/// of what passed.
+fn run(charges: &[Charge], limit: f64, depth: f64, mut each: impl FnMut(&Charge, bool, bool)) -> f64 {
+    let mut arrived = 0.0;
     let (mut tokens, mut before_us) = (depth, charges.first().map_or(0, |charge| charge.at_us));
     for charge in charges {
         tokens = (tokens + limit * (charge.at_us - before_us) as f64 / 1e6).min(depth);
         before_us = charge.at_us;
         let mut lost = false;
-        for _ in 0..charge.packets {
+        for packet in 1..=charge.packets {
             if tokens >= charge.cost {
                 tokens -= charge.cost;
-                passed += 1.0;
+                arrived += if packet == charge.packets { charge.arrive.1 } else { charge.arrive.0 };
             } else {
                 lost = true;
             }
         }
         if let Some(observed) = charge.lost {
-            each(lost, observed);
+            each(charge, lost, observed);
         }
     }
-    passed
+    arrived
 }
 
 #[cfg(test)]
@@ -292,7 +371,7 @@ mod tests {
         (0..count)
             .map(|_| {
                 at_us += next() % (2 * mean_us);
-                Charge { at_us, cost: 1.0, packets: 1, lost: Some(lost(next())) }
+                Charge { at_us, cost: 1.0, packets: 1, arrive: (1.0, 1.0), lost: Some(lost(next())) }
             })
             .collect()
     }
@@ -339,7 +418,13 @@ mod tests {
     #[test]
     fn a_bucket_is_seen_in_regular_traffic_too() {
         let regular: Vec<_> = (0..20_000)
-            .map(|at| Charge { at_us: at * 250, cost: 1.0, packets: 1, lost: Some(false) })
+            .map(|at| Charge {
+                at_us: at * 250,
+                cost: 1.0,
+                packets: 1,
+                arrive: (1.0, 1.0),
+                lost: Some(false),
+            })
             .collect();
         let charges = through_bucket(regular, 2700.0, 5.0);
         let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0, true).expect("something was lost");

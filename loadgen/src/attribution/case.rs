@@ -1,6 +1,7 @@
 //! The reads of a stage that wait for a cause: models take out what they explain, one after the other.
 
-use super::limits::{ETHERNET_BYTES, IPV4_UDP_BYTES, IPV6_UDP_BYTES, MTU_BYTES_DEFAULT};
+use super::findings::{self, Finding, Told};
+use super::limits::{ETHERNET_BYTES, IPV4_UDP_BYTES, IPV6_UDP_BYTES, MTU_BYTES_DEFAULT, PROVEN};
 use super::{Attribution, Books, Cause, Direction, Loss, Share};
 
 /// A lost read without a cause yet.
@@ -19,6 +20,20 @@ pub(super) struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
+    /// What each read proves by itself is settled; the others are open.
+    pub(super) fn open(books: &'a Books) -> Self {
+        let mut case =
+            Self { books, open: Vec::with_capacity(books.losses.len()), shares: Attribution::new() };
+        let receipts = books.receipts.as_ref().map(|receipts| receipts.of(&books.losses));
+        for loss in &books.losses {
+            match findings::told_by(loss, books, receipts.as_ref()) {
+                Told::Proven(finding) => prove(&mut case.shares, finding, loss),
+                Told::Lost(direction) => case.open.push(Open { loss, direction }),
+            }
+        }
+        case
+    }
+
     /// Puts down to a cause the open reads that `chosen` picks, by their place in `open`; how many these were.
     pub(super) fn take(
         &mut self,
@@ -56,6 +71,17 @@ impl<'a> Case<'a> {
     }
 }
 
+fn prove(shares: &mut Attribution, finding: &Finding, loss: &Loss) {
+    let share = shares.entry((finding.cause, finding.direction)).or_default();
+    share.reads += 1;
+    share.failed += u64::from(loss.failed);
+    share.confidence = if finding.cause == Cause::Unexplained { 0.0 } else { PROVEN };
+    share.remedy = share.remedy.or(finding.remedy);
+    if !share.evidence.iter().any(|known| known == finding.evidence) {
+        share.evidence.push(finding.evidence.to_owned());
+    }
+}
+
 impl Share {
     /// One more read.
     pub(super) fn add(&mut self, loss: &Loss) {
@@ -72,9 +98,11 @@ pub(super) struct Wire {
     /// Bytes beside the value in an answer's datagram.
     overhead: u32,
     /// Largest UDP payload of a chunk; none: an answer is one datagram.
-    chunk: Option<u32>,
+    pub(super) chunk: Option<u32>,
     /// MTU at which packets are cut into fragments, as far as known.
     pub(super) mtu: u32,
+    /// MTU at which the server's kernel cuts before a router cuts its fragments again.
+    cut_before: Option<u32>,
     ipv6: bool,
 }
 
@@ -84,11 +112,13 @@ impl Wire {
         let known = [stage.path_mtu_down, stage.server_mtu, Some(stage.client_mtu)];
         // 0: nobody told.
         let known = known.into_iter().flatten().filter(|mtu| *mtu > 0);
+        let mtu = known.min().unwrap_or(MTU_BYTES_DEFAULT);
         Self {
             headers: if stage.ipv6 { IPV6_UDP_BYTES } else { IPV4_UDP_BYTES },
             overhead: stage.answer_overhead_bytes,
             chunk: stage.chunk_datagram_bytes.filter(|bytes| *bytes > 0),
-            mtu: known.min().unwrap_or(MTU_BYTES_DEFAULT),
+            mtu,
+            cut_before: stage.server_mtu.filter(|server_mtu| stage.routers_cut && *server_mtu > mtu),
             ipv6: stage.ipv6,
         }
     }
@@ -108,9 +138,34 @@ impl Wire {
         if payload + self.headers <= self.mtu {
             return 1;
         }
-        // RFC 791: fragments but the last carry multiples of 8 bytes; RFC 8200 section 4.5: each of IPv6 has a header of 8 more.
-        let room = self.mtu.saturating_sub(self.headers - 8 + if self.ipv6 { 8 } else { 0 }) / 8 * 8;
-        (payload + 8).div_ceil(room.max(8))
+        let (each, last) = self.cut_again(payload);
+        (self.server_fragments(payload) - 1) * each + last
+    }
+
+    /// Fragments the server's kernel makes of a datagram of such a UDP payload.
+    pub(super) fn server_fragments(&self, payload: u32) -> u32 {
+        let mtu = self.cut_before.unwrap_or(self.mtu);
+        if payload + self.headers <= mtu { 1 } else { (payload + 8).div_ceil(self.fragment_room(mtu)) }
+    }
+
+    /// Fragments that arrive for each that the server's kernel makes of a datagram of such a UDP payload, and for the last of them.
+    pub(super) fn cut_again(&self, payload: u32) -> (u32, u32) {
+        let Some(mtu) = self.cut_before else { return (1, 1) };
+        let (there, here) = (self.fragment_room(mtu), self.fragment_room(self.mtu));
+        let last = payload + 8 - (self.server_fragments(payload) - 1) * there;
+        (there.div_ceil(here), last.div_ceil(here))
+    }
+
+    /// Bytes that a fragment of a packet this large carries. RFC 791: fragments but the last carry multiples of 8; RFC 8200 section 4.5: each
+    /// of IPv6 has a header of 8 more.
+    fn fragment_room(&self, mtu: u32) -> u32 {
+        let header = self.headers - 8 + if self.ipv6 { 8 } else { 0 };
+        (mtu.saturating_sub(header) / 8 * 8).max(8)
+    }
+
+    /// Routers cut again what the server's kernel cut.
+    pub(super) fn cuts_twice(&self) -> bool {
+        self.cut_before.is_some()
     }
 
     /// Packets of the answer to a read of such a value.
@@ -160,6 +215,15 @@ mod tests {
         let v6 = wire(true, None);
         assert_eq!((v6.fragments(1452), v6.fragments(1453)), (1, 2));
         assert_eq!((v6.fragments(2 * 1448 - 8), v6.fragments(2 * 1448 - 7)), (2, 3));
+        // A router cuts each fragment of 2,144 bytes again.
+        let stage = StageFacts {
+            routers_cut: true,
+            server_mtu: Some(2169),
+            client_mtu: 2062,
+            ..StageFacts::default()
+        };
+        let twice = Wire::of(&Books { stage, ..Books::default() });
+        assert_eq!((twice.fragments(2000), twice.fragments(2100), twice.fragments(4890)), (1, 2, 5));
         assert_eq!((wire(false, Some(1472)).packets(1416), wire(false, Some(1472)).packets(2000)), (1, 2));
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Estimate;
 use super::books::{Counts, FlowCounts};
 
 /// A question to the network that reads can answer.
@@ -12,10 +13,13 @@ pub enum Experiment {
         /// Of the stage's rate, 0 to 1.
         share: f64,
     },
-    /// The same rate of reads whose answers have at most so many bytes of UDP payload: what depends on size goes away.
-    SmallOnly {
-        /// Largest answer.
-        answer_bytes_max: u32,
+    /// Reads at this share of the rate whose answers all have this UDP payload, of values made for it: what depends on packets a second stays, what
+    /// depends on bits a second or on fragments changes.
+    AnswersOf {
+        /// UDP payload.
+        bytes: u32,
+        /// Of the stage's rate, 0 to 1.
+        share: f64,
     },
     /// Single reads of values made for it: the largest answer that passes, by bisection between two sizes of UDP payload.
     LargestAnswer {
@@ -29,7 +33,7 @@ pub enum Experiment {
         /// UDP payload.
         bytes: u32,
     },
-    /// Reads on flows that were not there before: does it depend on the source port?
+    /// Reads on flows that were not there before, and right after them on the stage's own: does it depend on the source port?
     OtherFlows {
         /// How many.
         flows: u32,
@@ -51,8 +55,22 @@ pub struct Trial {
     pub bounds_bytes: Option<(u32, u32)>,
     /// ICMP (`destination unreachable`, `packet too big`) that either host received meanwhile; none where nobody could look.
     pub icmp: Option<u64>,
-    /// By flow, where that was the question.
+    /// Of [`Experiment::OtherFlows`]: how reads on the stage's own flows ended right after.
+    #[serde(default)]
+    pub control: Option<Counts>,
+    /// Of [`Experiment::AnswersOf`]: the limit that its reads alone show.
+    #[serde(default)]
+    pub limit: Option<Estimate>,
+    /// By flow (of the other ones), where that was the question.
     pub flows: Vec<FlowCounts>,
     /// It could not be made, and why.
     pub failed: Option<String>,
+}
+
+impl Trial {
+    /// Reads lost, and all of them; none where it could not be made.
+    pub(super) fn outcome(&self) -> Option<(u64, u64)> {
+        let told = self.failed.is_none() && self.counts.reads > 0;
+        told.then_some((self.counts.first_try_lost, self.counts.reads))
+    }
 }

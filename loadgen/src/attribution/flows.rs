@@ -27,9 +27,15 @@ struct Flow {
     stretches: [u32; STRETCHES],
 }
 
-/// Takes the losses of bad flows.
+/// Takes the losses of bad flows, each way by itself: what chance lost the other way is not their doing.
 pub(super) fn settle(case: &mut Case<'_>) {
-    let mut flows = flows(case);
+    for direction in [Direction::Up, Direction::Down, Direction::Host] {
+        settle_way(case, direction);
+    }
+}
+
+fn settle_way(case: &mut Case<'_>, direction: Direction) {
+    let mut flows = flows(case, direction);
     let lost: u64 = flows.iter().map(|flow| flow.lost).sum();
     if flows.len() < 2 || lost < LOSSES_MIN {
         return;
@@ -37,7 +43,7 @@ pub(super) fn settle(case: &mut Case<'_>) {
     let gone = gone(case, &flows);
     if !gone.is_empty() {
         let why = "lost every read from a moment on";
-        take(case, &gone, (flows.len(), f64::INFINITY), why);
+        take(case, direction, &gone, 0.0, (flows.len(), f64::INFINITY), why);
         flows.retain(|flow| !gone.contains(&flow.number));
     }
     if let Some((bad, log_odds)) = split(&mut flows) {
@@ -45,19 +51,19 @@ pub(super) fn settle(case: &mut Case<'_>) {
         let ratio = |flows: &[Flow]| {
             let (lost, reads) =
                 flows.iter().fold((0, 0), |sum, flow| (sum.0 + flow.lost, sum.1 + flow.reads));
-            lost as f64 * 100.0 / reads.max(1) as f64
+            lost as f64 / reads.max(1) as f64
         };
-        let why = format!(
-            "lost {:.1} % of their reads, the others {:.2} %",
-            ratio(&flows[..bad]),
-            ratio(&flows[bad..])
-        );
+        let (of_bad, of_others) = (ratio(&flows[..bad]), ratio(&flows[bad..]));
+        let why =
+            format!("lost {:.1} % of their reads, the others {:.2} %", of_bad * 100.0, of_others * 100.0);
+        // What the bad path let through, chance lost as it did of the others.
+        let by_chance = of_others * (1.0 - of_bad) / (1.0 - of_others).max(0.01) / of_bad;
         let bad: Vec<_> = flows[..bad].iter().map(|flow| flow.number).collect();
-        take(case, &bad, (of, log_odds), &why);
+        take(case, direction, &bad, by_chance, (of, log_odds), &why);
     }
 }
 
-fn flows(case: &Case<'_>) -> Vec<Flow> {
+fn flows(case: &Case<'_>, direction: Direction) -> Vec<Flow> {
     let population = &case.books.population;
     let mut place = HashMap::new();
     let mut flows = Vec::new();
@@ -71,8 +77,16 @@ fn flows(case: &Case<'_>) -> Vec<Flow> {
             stretches: [0; STRETCHES],
         });
     }
+    // What never arrived was never answered.
+    for loss in case.open.iter().filter(|open| open.direction == Direction::Up).map(|open| open.loss) {
+        if direction == Direction::Down
+            && let Some((index, _)) = place.get(&loss.flow)
+        {
+            flows[*index].reads = flows[*index].reads.saturating_sub(1);
+        }
+    }
     let length = (case.books.stage.duration_ns / STRETCHES as u64).max(1);
-    for loss in case.open.iter().map(|open| open.loss) {
+    for loss in case.open.iter().filter(|open| open.direction == direction).map(|open| open.loss) {
         let Some((index, last_whole)) = place.get(&loss.flow) else { continue };
         let flow = &mut flows[*index];
         flow.lost += 1;
@@ -98,6 +112,15 @@ fn gone(case: &Case<'_>, flows: &[Flow]) -> Vec<u32> {
             .iter()
             .any(|flow| flow.last_whole_ns.is_some() && gone.iter().all(|gone| gone.number != flow.flow));
     if went_on { gone.iter().map(|flow| flow.number).collect() } else { Vec::new() }
+}
+
+/// All flows of the stage are bad, as others that an experiment tried were not: their losses are taken already.
+pub(super) fn all_of_them(case: &mut Case<'_>) {
+    let all: Vec<_> = case.books.population.flows.iter().map(|flow| flow.flow).collect();
+    let why = "were silent, while new flows from other source ports were answered: something on the way knows these flows, and sends them nowhere";
+    for direction in [Direction::Up, Direction::Down, Direction::Host] {
+        evidence(case, direction, &all, (all.len(), f64::INFINITY), why);
+    }
 }
 
 /// Sorts the flows by their loss; how many of them are bad, and the log of the odds for it.
@@ -141,21 +164,40 @@ fn dispersion(flows: &[Flow]) -> f64 {
     if degrees == 0.0 { 1.0 } else { (sum / degrees).max(1.0) }
 }
 
-fn take(case: &mut Case<'_>, bad: &[u32], (of, log_odds): (usize, f64), why: &str) {
+/// Takes the losses of these flows but for the share that chance had.
+fn take(
+    case: &mut Case<'_>,
+    direction: Direction,
+    bad: &[u32],
+    by_chance: f64,
+    (of, log_odds): (usize, f64),
+    why: &str,
+) {
     let cause = Cause::FlowBlackHole;
-    let reads = case.take((cause, None), |_, open| bad.contains(&open.loss.flow));
+    let mut left = 0.0;
+    case.take((cause, None), |_, open| {
+        if open.direction != direction || !bad.contains(&open.loss.flow) {
+            return false;
+        }
+        left += by_chance;
+        let keeps = left >= 1.0;
+        left -= if keeps { 1.0 } else { 0.0 };
+        !keeps
+    });
+    evidence(case, direction, bad, (of, log_odds), why);
+}
+
+/// Writes down which flows are bad, where reads were put down to that.
+fn evidence(case: &mut Case<'_>, direction: Direction, bad: &[u32], (of, log_odds): (usize, f64), why: &str) {
+    let Some(share) = case.shares.get_mut(&(Cause::FlowBlackHole, direction)) else { return };
     let mut bad = bad.to_vec();
     bad.sort_unstable();
     let ports: Vec<_> = case.books.population.flows.iter().filter(|flow| bad.contains(&flow.flow)).collect();
     let ports: Vec<_> = ports.iter().map(|flow| flow.source_port.to_string()).collect();
-    for direction in [Direction::Up, Direction::Down, Direction::Host] {
-        let Some(share) = case.shares.get_mut(&(cause, direction)).filter(|_| reads > 0) else { continue };
-        share.confidence = share.confidence.max(confidence(log_odds));
-        share.evidence.push(format!("{} of {of} flows (source ports {}) {why}", bad.len(), ports.join(", ")));
-        share
-            .flows
-            .extend(bad.iter().filter(|flow| !share.flows.contains(flow)).copied().collect::<Vec<_>>());
-        share.flows.sort_unstable();
-        share.estimates.insert("flows".into(), Estimate::new(share.flows.len() as f64, "flows", None));
-    }
+    share.confidence = share.confidence.max(confidence(log_odds));
+    share.evidence.push(format!("{} of {of} flows (source ports {}) {why}", bad.len(), ports.join(", ")));
+    share.flows.extend(bad);
+    share.flows.sort_unstable();
+    share.flows.dedup();
+    share.estimates.insert("flows".into(), Estimate::new(share.flows.len() as f64, "flows", None));
 }

@@ -4,46 +4,21 @@
 //! small answers pass, that fragments pass at a constant rate whatever is sent, that losses begin where large answers times counted fragments
 //! exceed the rate, and which answers are lost: those that find the bucket empty. A constant share lost, at any rate, refutes it.
 
-use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
-use super::limits::{COUNTED_ALONE, EPISODE_NS, LOG_ODDS_MIN, LOSSES_MIN};
+use super::fragment_limit::{self, Beside, UNIT, fitted};
+use super::limits::{COUNTED_ALONE, EPISODE_NS, LOG_ODDS_MIN};
 use super::numbers::confidence;
 use super::sizes::{SizeCounters, Step};
-use super::traffic::{self, Sent};
-use super::{Cause, Direction, Estimate};
+use super::traffic;
+use super::{Books, Cause, Direction, Estimate, Experiment};
 
-/// Depths tried, in packets: each some half more than the one before.
-pub(super) const DEPTHS_PACKETS: [f64; 20] = [
-    1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 70.0, 100.0, 150.0, 200.0, 300.0, 500.0, 700.0,
-    1000.0, 2000.0, 5000.0,
-];
+/// Confidence in a limit that no replay and no experiment was made for: whatever else loses some fragments and not others looks alike.
+const UNTESTED: f64 = 0.6;
 
-/// Which fragments of a datagram take tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counted {
-    First,
-    Rest,
-    All,
-}
-
-impl Counted {
-    fn of(self, fragments: u32) -> u32 {
-        match self {
-            _ if fragments < 2 => 0,
-            Self::First => 1,
-            Self::Rest => fragments - 1,
-            Self::All => fragments,
-        }
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::First => "first fragments",
-            Self::Rest => "fragments after the first",
-            Self::All => "fragments",
-        }
-    }
-}
+/// How many times as many fragments an experiment offers as the stage did.
+const EXCESS: f64 = 4.0;
+/// An interval this wide, to either side, is a number: a wider one is worth an experiment.
+const CLOSE_ENOUGH: f64 = 0.03;
 
 /// Takes the large answers whose fragments found no memory at the client.
 pub(super) fn overflowed(case: &mut Case<'_>, wire: &Wire, counters: &SizeCounters) {
@@ -108,53 +83,6 @@ pub(super) fn crowded(mut open: Vec<(u64, usize)>, count: usize) -> Vec<usize> {
     places
 }
 
-/// Takes all large answers where so few fragments pass that hardly any answer is whole: fragments arrive, but not just the first or the later
-/// ones of each, as a firewall would have it that passes those.
-pub(super) fn starved(case: &mut Case<'_>, step: &Step, counters: &SizeCounters) -> bool {
-    let (Some(made), Some(arrived)) = (counters.fragments_made, counters.fragments_arrived) else {
-        return false;
-    };
-    let cut = counters.fragmented.unwrap_or(step.reads);
-    let all_of = |count: u64| arrived.abs_diff(count) as f64 <= 0.02 * count as f64;
-    if arrived < LOSSES_MIN || all_of(cut) || all_of(made.saturating_sub(cut)) || all_of(made) {
-        return false;
-    }
-    let Some(limit) = a_second(case, arrived) else { return false };
-    let direction = case.told(Direction::Down);
-    let reads = super::sizes::take_above(case, Cause::FragmentRateLimit, step);
-    let share = case.share(Cause::FragmentRateLimit, direction);
-    share.confidence = confidence(reads as f64).min(COUNTED_ALONE);
-    share.evidence.push(format!(
-        "{} of {} answers that are cut into fragments were lost; of {made} fragments {arrived} arrived, {:.0} a second",
-        step.lost, step.reads, limit.value
-    ));
-    share.estimates.insert("limit".into(), limit);
-    true
-}
-
-/// Fragments that arrived a second, by the counters read meanwhile: between the first quarter of the stage, when a bucket was still full, and its
-/// end.
-fn a_second(case: &Case<'_>, arrived: u64) -> Option<Estimate> {
-    let (series, duration_ns) = (&case.books.client.host.series, case.books.stage.duration_ns);
-    let places: Vec<_> = ["Ip.ReasmReqds", "Ip6.ReasmReqds"]
-        .iter()
-        .filter_map(|name| series.names.iter().position(|other| other == name))
-        .collect();
-    let rows: Vec<_> = series
-        .rows
-        .iter()
-        .filter(|(at, _)| (duration_ns / 4..=duration_ns).contains(at))
-        .map(|(at, counts)| (*at, places.iter().filter_map(|place| counts.get(*place)).sum::<u64>()))
-        .collect();
-    let (count, length_ns) = match rows.as_slice() {
-        [first, .., last] if last.1 > first.1 => (last.1 - first.1, last.0 - first.0),
-        _ => (arrived, duration_ns),
-    };
-    let rate = count as f64 * 1e9 / length_ns.max(1) as f64;
-    let relative = 2.0 / (count as f64).sqrt().max(1.0);
-    (count > 0).then(|| Estimate::new(rate, "packets/s", (rate * (1.0 - relative), rate * (1.0 + relative))))
-}
-
 /// Takes what a limit of fragments lost beyond chance.
 pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounters) {
     // A full queue takes small packets more readily than large ones: a step that is not where answers are cut is no fragments' doing.
@@ -163,7 +91,8 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
         return;
     }
     let of_chance = chance_of_large(case, wire, step);
-    let found = traffic::answers(case).and_then(|answers| fitted(&answers, wire, of_chance, counters));
+    let beside = Beside { of_large: of_chance, of_packets: fragment_limit::lost_of(case, step.base()) };
+    let found = traffic::answers(case).and_then(|answers| fitted(&answers, wire, beside, counters));
     // What the limit let through, chance lost in part.
     let lost = (step.lost as f64 - of_chance * step.reads as f64) / (1.0 - of_chance);
     let lost = (lost.max(0.0).round() as u64).min(step.lost);
@@ -181,10 +110,15 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
         !keeps
     };
     let direction = case.told(Direction::Down);
+    let tried = by_experiment(case);
+    // Whether at a rate that passes anyway less than half of that share was lost, where that was tried.
+    let share_lost = lost as f64 / (step.reads + step.reads_below).max(1) as f64;
+    let lower_rate =
+        case.books.lower_rate().map(|(lost, reads)| lost as f64 / reads as f64 <= share_lost / 2.0);
     match found {
-        Some((counted, fit, answers)) if fit.log_odds >= LOG_ODDS_MIN => {
+        Some(found) if found.fit.log_odds >= LOG_ODDS_MIN => {
             case.take((Cause::FragmentRateLimit, None), |_, open| chosen(open));
-            let evidence = evidence(&answers, wire, counted);
+            let (evidence, fit) = (found.evidence(wire), found.fit);
             let share = case.share(Cause::FragmentRateLimit, direction);
             share.confidence = confidence(fit.log_odds);
             share.evidence.push(format!(
@@ -193,28 +127,69 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
             ));
             share.evidence.extend(evidence);
             share.evidence.push(format!(
-                "a limit of {:.0} {} a second that holds {:.0} at once, replayed over the answers sent, would lose {:.0} of them; of these {:.0} were lost indeed, and {:.0} were lost in all",
-                fit.limit, counted.words(), fit.depth, fit.agreement.predicted(), fit.agreement.both, fit.agreement.observed()
+                "a device that passes {:.0} {} a second, and {:.0} at once after a rest, would have lost {:.0} of the answers as they were sent; {:.0} were lost, {:.0} of them the very same",
+                fit.limit, found.words(), fit.depth, fit.agreement.predicted(), fit.agreement.observed(), fit.agreement.both
             ));
-            share.estimates.insert("limit".into(), Estimate::new(fit.limit, "packets/s", fit.interval));
+            let better = tried.filter(|tried| spread(tried) < spread(&found.limit));
+            share.estimates.insert("limit".into(), better.unwrap_or(found.limit));
         }
-        // Without the order of the answers: what passed a second is all there is to go by.
-        None if counters.fragments_arrived.is_some_and(|arrived| arrived > 0)
-            || step.lost > step.reads / 2 =>
+        // Without the order of the answers: what passed a second is all there is to go by. At a rate that passes a limit loses nothing.
+        None if lower_rate.unwrap_or_else(|| {
+            counters.fragments_arrived.is_some_and(|arrived| arrived > 0) || step.lost > step.reads / 2
+        }) =>
         {
             case.take((Cause::FragmentRateLimit, None), |_, open| chosen(open));
             let seconds = case.books.stage.duration_ns as f64 / 1e9;
             let passed = step.reads.saturating_sub(lost) as f64 / seconds.max(1e-9);
             let share = case.share(Cause::FragmentRateLimit, direction);
-            share.confidence = 0.6;
+            share.confidence = if lower_rate.is_some() { COUNTED_ALONE } else { UNTESTED };
+            if lower_rate.is_some() {
+                share.evidence.push(
+                    "at a lower rate, at which they would pass a limit, hardly any was lost".to_owned(),
+                );
+            }
             share.evidence.push(format!(
                 "{} of {} answers that are cut into fragments were lost, {} of {} smaller ones; without receipts of all answers the rate at which they pass is known only in the mean",
                 step.lost, step.reads, step.lost_below, step.reads_below
             ));
-            share.estimates.insert("limit".into(), Estimate::new(passed, "packets/s", None));
+            share.estimates.insert("limit".into(), Estimate::new(passed, UNIT, None));
         }
         _ => {}
     }
+}
+
+/// The limit that an experiment with answers of two fragments each showed.
+pub(super) fn by_experiment(case: &Case<'_>) -> Option<Estimate> {
+    case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
+        Experiment::AnswersOf { .. } => trial.limit.clone(),
+        _ => None,
+    })
+}
+
+/// The answers of two fragments that would make this limit a number, and at which share of the stage's rate; none where it is one.
+pub(super) fn telling(books: &Books, wire: &Wire, limit: &Estimate) -> Option<Experiment> {
+    // Well above what is cut, and far from what makes three.
+    let bytes = wire.mtu.saturating_sub(wire.headers) + wire.mtu / 4;
+    if spread(limit) <= CLOSE_ENOUGH || !wire.whole() || wire.fragments(bytes) != 2 {
+        return None;
+    }
+    let population = &books.population;
+    let of_bin = |(index, counts): (usize, &super::Counts)| {
+        let pieces = wire.packets(index as u32 * population.size_bin_bytes);
+        (counts.reads as f64, f64::from(pieces - 1) * counts.reads as f64)
+    };
+    let bins = population.by_size.iter().enumerate().map(of_bin);
+    let (reads, beyond_first) = bins.fold((0.0, 0.0), |sum, bin| (sum.0 + bin.0, sum.1 + bin.1));
+    // Whichever fragments are charged, so many times as many are as were at least: a bucket that is never full wastes no token.
+    let share = (EXCESS * beyond_first / f64::max(reads, 1.0)).clamp(0.01, 1.0);
+    Some(Experiment::AnswersOf { bytes, share })
+}
+
+/// Half of the interval, as a share of the value.
+fn spread(limit: &Estimate) -> f64 {
+    limit
+        .interval
+        .map_or(f64::INFINITY, |(low, high)| (high - low) / 2.0 / limit.value.max(f64::MIN_POSITIVE))
 }
 
 /// The share of answers above the step that chance loses, by what it loses below it and the packets they have.
@@ -228,66 +203,4 @@ fn chance_of_large(case: &Case<'_>, wire: &Wire, step: &Step) -> f64 {
         (sum.0 + reads * (1.0 - (1.0 - step.base()).powi(packets as i32)), sum.1 + reads)
     });
     (lost / f64::max(reads, 1.0)).min(0.99)
-}
-
-/// The way of counting and the bucket that fit best.
-fn fitted(
-    answers: &[Sent],
-    wire: &Wire,
-    of_chance: f64,
-    counters: &SizeCounters,
-) -> Option<(Counted, Fit, Vec<Sent>)> {
-    let large: Vec<_> = answers.iter().filter(|sent| sent.packets(wire) > 1).copied().collect();
-    let several = large.iter().any(|sent| sent.packets(wire) > 2);
-    let all: f64 = large.iter().map(|sent| f64::from(sent.packets(wire))).sum();
-    let fits = [Counted::Rest, Counted::First, Counted::All].into_iter().filter_map(|counted| {
-        // Of datagrams of two fragments the first and the rest are as many.
-        if counted == Counted::First && !several {
-            return None;
-        }
-        let charges: Vec<_> = large.iter().map(|sent| charge(sent, counted.of(sent.packets(wire)))).collect();
-        let charged: f64 = charges.iter().map(|charge| f64::from(charge.packets)).sum();
-        let fit = bucket::fit(&charges, &DEPTHS_PACKETS, of_chance, true)?;
-        // What arrived tells how many of them counted: those that do not all pass.
-        let arrives = all - charged + fit.agreement.passed;
-        let off =
-            counters.fragments_arrived.map_or(0.0, |arrived| (arrives / arrived.max(1) as f64 - 1.0).abs());
-        Some((counted, fit, off))
-    });
-    // Counts that agree to a hundredth agree.
-    let rank = |off: f64| (off * 50.0).floor() as u64;
-    let best = fits.min_by(|a, b| rank(a.2).cmp(&rank(b.2)).then(b.1.log_odds.total_cmp(&a.1.log_odds)))?;
-    Some((best.0, best.1, large))
-}
-
-fn charge(sent: &Sent, packets: u32) -> Charge {
-    Charge { at_us: sent.at_us, cost: 1.0, packets, lost: sent.lost }
-}
-
-/// How evenly answers passed in ten equal stretches of time, beside how unevenly they were sent.
-fn evidence(large: &[Sent], wire: &Wire, counted: Counted) -> Option<String> {
-    const STRETCHES: usize = 10;
-    let (first, last) = (large.first()?.at_us, large.last()?.at_us);
-    let length = ((last - first) / STRETCHES as u64 + 1).max(1);
-    let (mut sent, mut passed) = ([0.0; STRETCHES], [0.0; STRETCHES]);
-    for answer in large {
-        let stretch = ((answer.at_us - first) / length) as usize;
-        let count = f64::from(counted.of(answer.packets(wire)));
-        sent[stretch] += count;
-        passed[stretch] += if answer.lost == Some(true) { 0.0 } else { count };
-    }
-    let a_second = 1e6 / length as f64;
-    let mean = |counts: &[f64]| counts.iter().sum::<f64>() / STRETCHES as f64;
-    let deviation = |counts: &[f64]| {
-        let mean = mean(counts);
-        (counts.iter().map(|count| (count - mean).powi(2)).sum::<f64>() / (STRETCHES - 1) as f64).sqrt()
-    };
-    Some(format!(
-        "{:.0} {} a second of whole answers passed in each of {STRETCHES} stretches (standard deviation {:.0}), while {:.0} a second were sent (standard deviation {:.0})",
-        mean(&passed) * a_second,
-        counted.words(),
-        deviation(&passed) * a_second,
-        mean(&sent) * a_second,
-        deviation(&sent) * a_second,
-    ))
 }

@@ -35,8 +35,8 @@ pub(super) const ALL_LOST: f64 = 0.97;
 pub(super) const LOSSES_FOR_DEPTH: usize = 300;
 /// See [`LOSSES_FOR_DEPTH`].
 pub(super) const REPLAYED_FOR_DEPTH_MIN: usize = 3_000;
-/// Things sent that are replayed to find a limit (two seconds at 200,000 a second): it is known to a thousandth long before.
-pub(super) const REPLAYED_MAX: usize = 400_000;
+/// Things sent that are replayed to find a limit: by then it is known to a thousandth, and more would cost tenths of a second.
+pub(super) const REPLAYED_MAX: usize = 60_000;
 /// Halvings of an interval of rates, which end within a millionth of it.
 pub(super) const BISECTIONS: u32 = 20;
 /// The same while the depth is not known yet: within a four-thousandth.

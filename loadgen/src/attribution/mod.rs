@@ -13,7 +13,9 @@ mod doubts;
 mod experiment;
 mod findings;
 mod flows;
+mod fragment_limit;
 mod fragments;
+mod kind;
 mod limits;
 mod numbers;
 mod path_mtu;
@@ -21,6 +23,7 @@ mod pauses;
 mod rates;
 mod silence;
 mod sizes;
+mod starved;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -34,17 +37,17 @@ pub use books::{
 pub use cause::{Cause, Direction};
 pub use doubts::doubts;
 pub use experiment::{Experiment, Trial};
+pub use fragment_limit::fragment_limit;
 
-use case::{Case, Open};
-use findings::{Finding, Told};
-use limits::{BLAMED, PROVEN};
+use case::Case;
+use limits::BLAMED;
 
 /// A number estimated for a cause.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The best value.
     pub value: f64,
-    /// What it counts: `packets/s`, `bits/s`, `bytes`, `probability`, `ms`, `flows`.
+    /// What it counts: `packets/s`, `fragments/s`, `bits/s`, `bytes`, `probability`, `ms`, `flows`.
     pub unit: String,
     /// The interval that holds the true value with 95 % confidence; none where there is no such thing.
     pub interval: Option<(f64, f64)>,
@@ -63,6 +66,8 @@ pub struct Share {
     pub evidence: Vec<String>,
     /// Numbers estimated for it, by name: `limit`, `size`, `probability`, `pause`, `relearn`, `path_mtu`, `begin`, `length`, `flows`.
     pub estimates: BTreeMap<String, Estimate>,
+    /// Another cause that the books do not tell it from with certainty, and an experiment would.
+    pub rival: Option<Cause>,
     /// The flows it struck, by number, where it strikes some and not others.
     pub flows: Vec<u32>,
     /// What to do, where the evidence tells more than the cause's name.
@@ -74,14 +79,7 @@ pub type Attribution = BTreeMap<(Cause, Direction), Share>;
 
 /// Puts each lost read down to one cause.
 pub fn attribute(books: &Books) -> Attribution {
-    let mut case = Case { books, open: Vec::with_capacity(books.losses.len()), shares: Attribution::new() };
-    let receipts = books.receipts.as_ref().map(|receipts| receipts.of(&books.losses));
-    for loss in &books.losses {
-        match findings::told_by(loss, books, receipts.as_ref()) {
-            Told::Proven(finding) => prove(&mut case.shares, finding, loss),
-            Told::Lost(direction) => case.open.push(Open { loss, direction }),
-        }
-    }
+    let mut case = Case::open(books);
     counters::settle_bursts(&mut case);
     silence::settle(&mut case);
     flows::settle(&mut case);
@@ -169,17 +167,6 @@ fn blame_generator(shares: &mut Attribution) {
     share.evidence.push(format!(
         "{reads} reads of a stage in which the generator itself was late by half of the timeout and more"
     ));
-}
-
-fn prove(shares: &mut Attribution, finding: &Finding, loss: &Loss) {
-    let share = shares.entry((finding.cause, finding.direction)).or_default();
-    share.reads += 1;
-    share.failed += u64::from(loss.failed);
-    share.confidence = if finding.cause == Cause::Unexplained { 0.0 } else { PROVEN };
-    share.remedy = share.remedy.or(finding.remedy);
-    if !share.evidence.iter().any(|known| known == finding.evidence) {
-        share.evidence.push(finding.evidence.to_owned());
-    }
 }
 
 #[cfg(test)]

@@ -6,32 +6,28 @@
 
 use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
-use super::fragments::DEPTHS_PACKETS;
-use super::limits::{ALL_LOST, EPISODE_NS, EPISODES_MIN, LOG_ODDS_MIN, LOSSES_MIN, NORMAL_95};
-use super::numbers::{confidence, falling_root};
+use super::fragment_limit::DEPTHS_PACKETS;
+use super::kind::{self, Kind, Offered};
+use super::limits::{ALL_LOST, DOUBT_BELOW, EPISODE_NS, EPISODES_MIN, LOG_ODDS_MIN, LOSSES_MIN, NORMAL_95};
+use super::numbers::{best_log_likelihood, confidence, falling_root};
 use super::traffic::{self, Sent};
-use super::{Books, Cause, Direction, Estimate, Experiment};
+use super::{Cause, Direction, Estimate, Experiment};
 
 /// Depths tried, in bytes: a few packets to what half a second of a slow link takes.
 const DEPTHS_BYTES: [f64; 16] =
     [2e3, 4e3, 8e3, 16e3, 32e3, 64e3, 80e3, 96e3, 128e3, 160e3, 192e3, 256e3, 512e3, 1e6, 2e6, 4e6];
 
-/// Waiting below this is what hosts do to any packet.
-const WAITED_MS_MIN: f64 = 0.5;
-/// What waiting, or none, says of the kind of a limit: shapers without a queue and policers that delay are seldom (log of the odds).
-const WAITING_LOG_ODDS: f64 = 6.0;
-
 /// Share lost beside a limit from which on an experiment may change the answer: below it, hosts' stalls scatter as much.
 const BESIDE_MIN: f64 = 0.03;
 /// Confidence in a limit beside which something else seems to lose reads.
 const BESIDE_CONFIDENCE: f64 = 0.8;
+/// Confidence in chance where no limit could be ruled out: what is lost by chance is much more often so than by a limit.
+const UNTESTED: f64 = 0.8;
 
 /// A limit that fits, or none.
 struct Limit {
-    cause: Cause,
+    kind: Kind,
     fit: Fit,
-    /// By how much it fits better than the limit of the other kind (log of the odds).
-    apart: f64,
     /// How long whole reads waited beside those that were lost.
     waited_ms: Option<f64>,
     /// The share that chance loses beside it.
@@ -71,12 +67,18 @@ pub(super) fn losses(case: &mut Case<'_>) {
 fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> Option<Limit> {
     // At a lower rate a limit loses nothing, so what is still lost is chance; changed bits are counted.
     let changed = super::counters::corrupted(case, direction) as f64 / sent.len().max(1) as f64;
-    let tried = lost_at_a_lower_rate(case).filter(|_| direction == Direction::Down);
-    let of_chance = tried.unwrap_or(0.0).max(changed).min(0.9);
+    let tried = case.books.lower_rate().filter(|_| direction == Direction::Down);
+    let of_chance = tried.map_or(0.0, |(lost, reads)| lost as f64 / reads as f64).max(changed).min(0.9);
     let charges = |cost: &dyn Fn(&Sent, u32) -> f64| -> Vec<_> {
         let charge = |sent: &Sent| {
             let packets = sent.packets(wire);
-            Charge { at_us: sent.at_us, cost: cost(sent, packets), packets, lost: sent.lost }
+            Charge {
+                at_us: sent.at_us,
+                cost: cost(sent, packets),
+                packets,
+                arrive: (1.0, 1.0),
+                lost: sent.lost,
+            }
         };
         sent.iter().map(charge).collect()
     };
@@ -90,59 +92,34 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
         direction == Direction::Down,
     );
     let odds = |fit: &Option<Fit>| fit.map_or(f64::NEG_INFINITY, |fit| fit.log_odds);
-    let apart = odds(&by_packets) - odds(&by_bytes);
-    // What is shaped waits before it is lost, what is policed does not: where sizes are alike, that is all that tells.
-    let waited_ms = waited_ms(case);
-    let holds_ms = by_packets.map_or(0.0, |fit| fit.depth / fit.limit * 1000.0);
-    let by_waiting = waited_ms.map_or(0.0, |waited_ms| {
-        let waits = waited_ms > WAITED_MS_MIN.max(holds_ms / 10.0);
-        if waits { -WAITING_LOG_ODDS } else { WAITING_LOG_ODDS / 2.0 }
-    });
-    let most = 2.0 * WAITING_LOG_ODDS;
-    let apart = apart.clamp(-most, most) + by_waiting;
-    let (cause, fit) =
-        if apart >= 0.0 { (Cause::PacketRateLimit, by_packets) } else { (Cause::BandwidthLimit, by_bytes) };
-    let fit = fit.filter(|fit| fit.log_odds >= LOG_ODDS_MIN)?;
-    Some(Limit { cause, fit, apart: apart.abs(), waited_ms, of_chance })
-}
-
-/// The share that was lost at a lower rate, where one was tried at which surely no limit lost anything: it was below what passed in the stage.
-fn lost_at_a_lower_rate(case: &Case<'_>) -> Option<f64> {
-    let whole = whole_share(case.books);
-    case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
-        Experiment::Rate { share }
-            if share < 0.9 * whole && trial.failed.is_none() && trial.counts.reads > 0 =>
-        {
-            Some(trial.counts.first_try_lost as f64 / trial.counts.reads as f64)
+    let (by_packets, by_bytes, by_replay) = match one_cost(sent, wire) {
+        // Where all cost the same, both are one model, and differ by the depths tried.
+        Some(bytes) => {
+            let in_packets = [by_packets, by_bytes.map(|fit| fit.scaled(1.0 / bytes))].into_iter().flatten();
+            let best = in_packets.max_by(|a, b| a.log_odds.total_cmp(&b.log_odds));
+            (best, best.map(|fit| fit.scaled(bytes)), 0.0)
         }
-        _ => None,
-    })
+        None => (by_packets, by_bytes, odds(&by_packets) - odds(&by_bytes)),
+    };
+    let holds_ms = by_packets.map_or(0.0, |fit| fit.depth / fit.limit * 1000.0);
+    let kind = Kind::of(case, direction, (by_replay, holds_ms), &Offered::sent(sent, wire), wire);
+    let fit = if kind.cause == Cause::PacketRateLimit { by_packets } else { by_bytes };
+    let fit = fit.filter(|fit| fit.log_odds >= LOG_ODDS_MIN)?;
+    Some(Limit { kind, fit, waited_ms: kind::waited_ms(case), of_chance })
 }
 
-/// Share of the stage's reads that lost nothing.
-pub(super) fn whole_share(books: &Books) -> f64 {
-    let counts = books.population.windows.iter();
-    let (reads, lost) = counts.fold((0u64, 0u64), |sum, window| {
-        (sum.0 + u64::from(window.reads), sum.1 + u64::from(window.first_try_lost))
-    });
-    1.0 - lost as f64 / reads.max(1) as f64
-}
-
-/// How much longer whole reads took than the shortest of all, where reads were lost: in the median window.
-fn waited_ms(case: &Case<'_>) -> Option<f64> {
-    let windows = &case.books.population.windows;
-    let shortest = windows.iter().map(|window| window.latency_min_us).filter(|us| *us > 0).min()?;
-    let mut means: Vec<_> = windows
-        .iter()
-        .filter(|window| window.first_try_lost > 0 && window.reads > window.first_try_lost)
-        .map(|window| window.latency_us as f64 / f64::from(window.reads - window.first_try_lost))
-        .collect();
-    means.sort_by(f64::total_cmp);
-    means.get(means.len() / 2).map(|mean| (mean - f64::from(shortest)) / 1000.0)
+/// Bytes of each packet on the link, where all have the same.
+fn one_cost(sent: &[Sent], wire: &Wire) -> Option<f64> {
+    let cost = |sent: &Sent| {
+        let bytes = wire.link_bytes(sent.datagrams, sent.payload);
+        f64::from(bytes) / f64::from(sent.packets(wire))
+    };
+    let first = cost(sent.first()?);
+    sent.iter().all(|sent| cost(sent) == first).then_some(first)
 }
 
 fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sent], wire: &Wire) {
-    let (cause, fit) = (limit.cause, limit.fit);
+    let (cause, fit) = (limit.kind.cause, limit.fit);
     // What the limit let through, chance lost in part: of reads that all look alike it gets its number.
     let lost = case.open.iter().filter(|open| open.direction == direction).count() as f64;
     let of_limit = ((lost - limit.of_chance * sent.len() as f64) / (1.0 - limit.of_chance)).clamp(0.0, lost);
@@ -158,7 +135,8 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
         passed(sent, |sent| f64::from(wire.link_bytes(sent.datagrams, sent.payload)) * 8.0),
     );
     let share = case.share(cause, direction);
-    share.confidence = confidence(fit.log_odds).min(confidence(limit.apart));
+    share.confidence = confidence(fit.log_odds);
+    doubt(share, limit.kind);
     // Of requests the order is not known closely enough for it.
     if direction == Direction::Down && fit.agreement.beside > BESIDE_MIN && limit.of_chance == 0.0 {
         share.confidence = share.confidence.min(BESIDE_CONFIDENCE);
@@ -169,13 +147,13 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
     }
     let (unit, factor) = if cause == Cause::PacketRateLimit { ("packets/s", 1.0) } else { ("bits/s", 8.0) };
     share.evidence.push(format!(
-        "a limit of {:.0} {unit} that lets {:.0} {} through at once, replayed over what was sent, would lose {:.0}; of these {:.0} were lost indeed, and {:.0} were lost in all",
+        "a device that passes {:.0} {unit}, and {:.0} {} at once after a rest, would have lost {:.0} of what was sent; {:.0} were lost, {:.0} of them the very same",
         fit.limit * factor,
         fit.depth,
         if factor == 1.0 { "packets" } else { "bytes" },
         fit.agreement.predicted(),
-        fit.agreement.both,
-        fit.agreement.observed()
+        fit.agreement.observed(),
+        fit.agreement.both
     ));
     share.evidence.push(format!(
         "{:.0} packets and {:.3} Mbit passed a second; over tenths of the time packets varied by {:.1} %, bits by {:.1} %",
@@ -201,6 +179,12 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
     share.estimates.insert("limit".into(), Estimate::new(fit.limit * factor, unit, interval));
 }
 
+/// Lowers the confidence to that in the kind, and says what it may be instead.
+fn doubt(share: &mut super::Share, kind: Kind) {
+    share.confidence = share.confidence.min(confidence(kind.log_odds));
+    share.rival = (confidence(kind.log_odds) < DOUBT_BELOW).then(|| kind.other());
+}
+
 /// What passed a second, and by what share of it tenths of the time differ (one standard deviation).
 fn passed(sent: &[Sent], size: impl Fn(&Sent) -> f64) -> (f64, f64) {
     const STRETCHES: usize = 10;
@@ -217,6 +201,11 @@ fn passed(sent: &[Sent], size: impl Fn(&Sent) -> f64) -> (f64, f64) {
 
 /// Takes what chance lost, unless it was but a few moments.
 fn chance(case: &mut Case<'_>, direction: Direction, mut at_ns: Vec<u64>, wire: &Wire) {
+    let replayed = case.books.all_receipts().is_some();
+    let dispersion = dispersion(case, &at_ns);
+    if !replayed && by_rate(case, direction, at_ns.len() as f64, dispersion, wire) {
+        return;
+    }
     at_ns.sort_unstable();
     let mut moments: Vec<_> = at_ns.iter().map(|at| at / EPISODE_NS).collect();
     moments.dedup();
@@ -230,17 +219,20 @@ fn chance(case: &mut Case<'_>, direction: Direction, mut at_ns: Vec<u64>, wire: 
         return;
     }
     let stays = case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
-        Experiment::Rate { share } if trial.failed.is_none() => {
-            Some((share, trial.counts.first_try_lost, trial.counts.reads))
-        }
+        Experiment::Rate { share } => trial.outcome().map(|(lost, reads)| (share, lost, reads)),
         _ => None,
     });
-    let dispersion = dispersion(case, &at_ns);
     let relative = NORMAL_95 * (dispersion * (1.0 - probability) / at_ns.len() as f64).sqrt();
     let lost = case.take((Cause::PathLoss, None), |_, open| open.direction == direction);
     let share = case.share(Cause::PathLoss, direction);
     // Few moments of loss may be another's doing that nobody counted.
     share.confidence = confidence((episodes as f64 / EPISODES_MIN as f64).ln() + 1.0);
+    if !replayed && stays.is_none() {
+        share.confidence = share.confidence.min(UNTESTED);
+        share.evidence.push(
+            "without receipts of all answers a limit could not be ruled out: the same reads at a lower rate would tell".to_owned(),
+        );
+    }
     let what = if direction == Direction::Up { "requests" } else { "answers" };
     share.evidence.push(format!(
         "{lost} of {reads:.0} {what} were lost, at {episodes} separate moments, in no relation to size, flow or what was sent before ({packets:.2} packets each)"
@@ -255,6 +247,30 @@ fn chance(case: &mut Case<'_>, direction: Direction, mut at_ns: Vec<u64>, wire: 
     }
     let interval = (probability * (1.0 - relative).max(0.0), (probability * (1.0 + relative)).min(1.0));
     share.estimates.insert("probability".into(), Estimate::new(probability, "probability", interval));
+}
+
+/// Takes what a limit lost of which only an experiment tells: at a lower rate a far smaller share was lost.
+fn by_rate(case: &mut Case<'_>, direction: Direction, lost: f64, dispersion: f64, wire: &Wire) -> bool {
+    let Some((tried_lost, tried_reads)) = case.books.lower_rate() else { return false };
+    let reads: u64 = case.books.population.by_size.iter().map(|counts| counts.reads).sum();
+    let (reads, tried_lost, tried_reads) = (reads as f64, tried_lost as f64, tried_reads as f64);
+    let apart = best_log_likelihood(lost, reads) + best_log_likelihood(tried_lost, tried_reads)
+        - best_log_likelihood(lost + tried_lost, reads + tried_reads);
+    // Half of the share may be the doing of a few bursts more or less.
+    let apart = apart / dispersion;
+    if apart < LOG_ODDS_MIN || 2.0 * tried_lost * reads > lost * tried_reads {
+        return false;
+    }
+    let kind = Kind::of(case, direction, (0.0, 0.0), &Offered::asked(case.books, wire), wire);
+    let passed = (reads - lost) * 1e9 / case.books.stage.duration_ns.max(1) as f64;
+    case.take((kind.cause, None), |_, open| open.direction == direction);
+    let share = case.share(kind.cause, direction);
+    share.confidence = confidence(apart);
+    doubt(share, kind);
+    share.evidence.push(format!(
+        "{lost:.0} of {reads:.0} reads were lost, and {tried_lost:.0} of {tried_reads:.0} at a lower rate: chance would lose the same share; {passed:.0} reads a second came whole"
+    ));
+    true
 }
 
 /// The loss probability of a packet that makes so many reads be lost; of how many reads, and packets each.

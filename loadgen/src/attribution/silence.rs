@@ -4,9 +4,9 @@
 //! answers late what its buffer held, and a path that drops by chance lets something through.
 
 use super::case::Case;
-use super::limits::{SILENT_CHANCE_MIN, SILENT_NS_MIN, SILENT_READS_MIN};
+use super::limits::{ALL_LOST, SILENT_CHANCE_MIN, SILENT_NS_MIN, SILENT_READS_MIN};
 use super::numbers::confidence;
-use super::{Cause, Direction, Estimate, Window};
+use super::{Cause, Direction, Estimate, Experiment, Window};
 
 /// Windows of one silence: first, and one past the last.
 type Stretch = (usize, usize);
@@ -74,6 +74,10 @@ fn take(case: &mut Case<'_>, (first, end): Stretch, window_ns: u64) {
     for open in case.open.iter().filter(|open| inside(open.loss.intended_ns)) {
         (begin, until) = (begin.min(open.loss.intended_ns), until.max(open.loss.intended_ns));
     }
+    if last_window && only_these_flows(case) {
+        case.take((Cause::FlowBlackHole, None), |_, open| inside(open.loss.intended_ns));
+        return super::flows::all_of_them(case);
+    }
     let reads =
         case.take((Cause::ServerSilent, Some(Direction::Host)), |_, open| inside(open.loss.intended_ns));
     if reads == 0 {
@@ -85,6 +89,8 @@ fn take(case: &mut Case<'_>, (first, end): Stretch, window_ns: u64) {
     let server_answered = case.books.server.is_some();
     let share = case.share(Cause::ServerSilent, Direction::Host);
     share.confidence = confidence(reads as f64);
+    // Until other flows were tried, it may be these that are silent.
+    share.rival = (last_window && server_answered).then_some(Cause::FlowBlackHole);
     share.evidence.push(format!(
         "from {:.3} s on all {reads} reads {} were lost, on every flow and of every size{}",
         seconds(begin),
@@ -98,4 +104,16 @@ fn take(case: &mut Case<'_>, (first, end): Stretch, window_ns: u64) {
         .estimates
         .entry("length".into())
         .or_insert_with(|| Estimate::new(length, "s", (length, length + 2.0 * slack)));
+}
+
+/// An experiment showed that other flows are answered, while the stage's own still were not.
+fn only_these_flows(case: &Case<'_>) -> bool {
+    case.books.trials.iter().rev().any(|trial| {
+        let (Experiment::OtherFlows { .. }, Some((lost, reads)), Some(own)) =
+            (trial.experiment, trial.outcome(), trial.control)
+        else {
+            return false;
+        };
+        2 * lost < reads && own.reads > 0 && own.first_try_lost as f64 >= ALL_LOST * own.reads as f64
+    })
 }

@@ -8,6 +8,7 @@ use super::fragments;
 use super::limits::{ALL_LOST, LOG_ODDS_MIN, LOSSES_MIN};
 use super::numbers::{best_log_likelihood, confidence};
 use super::path_mtu;
+use super::starved;
 use super::{Cause, Direction, Estimate, Experiment, HostCounters};
 
 /// A step in loss over size.
@@ -198,7 +199,7 @@ fn vanished(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounte
         "{} of {} answers of more than {:.0} B (IP packet) were lost, {} of {} smaller ones",
         step.lost, step.reads, bounds.0, step.lost_below, step.reads_below
     );
-    if at_the_mtu && cut == Some(true) && fragments::starved(case, step, counters) {
+    if at_the_mtu && cut == Some(true) && starved::settle(case, wire, step, counters) {
         return;
     }
     if at_the_mtu && cut != Some(false) && !put_together {
@@ -218,7 +219,8 @@ fn vanished(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounte
         return;
     }
     let reads = take_above(case, Cause::MtuBlackHole, step);
-    let proved = counters.too_big == Some(0) && (cut == Some(false) || !at_the_mtu);
+    let unheard = probes_unheard(case);
+    let proved = unheard || counters.too_big == Some(0) && (cut == Some(false) || !at_the_mtu);
     let share = case.share(Cause::MtuBlackHole, direction);
     // Where no smaller answer passed, size is but the likeliest of what may be.
     let contrast = if step.reads_below > 0 || bounds.0 > 0.0 { 1.0 } else { 0.7 };
@@ -231,8 +233,21 @@ fn vanished(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounte
         (Some(0), _) => "the server received no ICMP that would have told it so".to_owned(),
         _ => "whether ICMP told the server so is not known".to_owned(),
     });
+    if unheard {
+        share
+            .evidence
+            .push("probes with DF set were lost as well, and nobody said that they were too big".to_owned());
+    }
     let size = if bounds.1 - bounds.0 < 1.0 { bounds.0 } else { f64::midpoint(bounds.0, bounds.1).floor() };
     share.estimates.insert("size".into(), Estimate::new(size, "bytes", bounds));
+}
+
+/// An experiment showed that packets that must not be cut vanish, and that no ICMP says so.
+fn probes_unheard(case: &Case<'_>) -> bool {
+    case.books.trials.iter().any(|trial| {
+        let all_lost = trial.outcome().is_some_and(|(lost, reads)| lost == reads);
+        matches!(trial.experiment, Experiment::DontFragment { .. }) && all_lost && trial.icmp == Some(0)
+    })
 }
 
 /// Largest IP packet known to pass, and the largest that may: from experiments where there were some, else from the reads.

@@ -20,7 +20,7 @@ pub(super) struct Sent {
 
 /// All answers that left the server; none without the receipts of all.
 pub(super) fn answers(case: &Case<'_>) -> Option<Vec<Sent>> {
-    let receipts = case.books.receipts.as_ref().filter(|_| case.books.receipts_missing() == 0)?;
+    let receipts = case.books.all_receipts()?;
     let lost: HashMap<_, _> = case
         .open
         .iter()
@@ -48,7 +48,7 @@ pub(super) fn answers(case: &Case<'_>) -> Option<Vec<Sent>> {
 /// All requests on their way to the server: those that arrived by their receipts, those that did not between the ones before and after them on
 /// their flow. Their sizes are all alike, and not known here.
 pub(super) fn requests(case: &Case<'_>) -> Option<Vec<Sent>> {
-    let receipts = case.books.receipts.as_ref().filter(|_| case.books.receipts_missing() == 0)?;
+    let receipts = case.books.all_receipts()?;
     let request = |at_us, lost| Sent { at_us, payload: 0, datagrams: 1, lost };
     let mut sent: Vec<_> = receipts
         .all

@@ -58,11 +58,6 @@ impl Worker {
             resting: false,
         }
     }
-
-    /// Draws the items of its reads.
-    pub(crate) fn keys_mut(&mut self) -> &mut KeySampler {
-        &mut self.keys
-    }
 }
 
 impl Flows for Worker {

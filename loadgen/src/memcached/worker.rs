@@ -75,11 +75,6 @@ impl<C: Carrier> Worker<C> {
         }
         Self { cpu, poll, restless: vec![false; flows.len()], flows, keys, gear: C::Gear::default(), turn: 0 }
     }
-
-    /// Draws the items of its reads.
-    pub(crate) fn keys_mut(&mut self) -> &mut KeySampler {
-        &mut self.keys
-    }
 }
 
 impl<C: Carrier> Flows for Worker<C> {

@@ -26,6 +26,8 @@ struct Outcome {
     counts: attribution::Counts,
     bounds_bytes: Option<(u32, u32)>,
     icmp: Option<u64>,
+    control: Option<attribution::Counts>,
+    limit: Option<attribution::Estimate>,
     flows: Vec<attribution::FlowCounts>,
     failed: Option<String>,
 }
@@ -86,9 +88,11 @@ impl Rig {
             lab.drain(limits::TRIAL_DRAIN_MAX)?;
         }
         let begun = Instant::now();
-        let Outcome { counts, bounds_bytes, icmp, flows, failed } = match *experiment {
+        let Outcome { counts, bounds_bytes, icmp, control, limit, flows, failed } = match *experiment {
             Experiment::Rate { share } => self.rate_trial(share, stage)?,
-            Experiment::SmallOnly { answer_bytes_max } => self.small_only_trial(answer_bytes_max, stage)?,
+            Experiment::AnswersOf { bytes, share } => {
+                self.answers_of_trial(bytes, share, stage, population)?
+            }
             Experiment::OtherFlows { flows } => self.other_flows_trial(flows as usize, stage)?,
             Experiment::LargestAnswer { passed_bytes, lost_bytes } => {
                 self.largest_trial(passed_bytes, lost_bytes, stage, population)?
@@ -102,6 +106,8 @@ impl Rig {
             duration_ns: begun.elapsed().as_nanos() as u64,
             bounds_bytes,
             icmp,
+            control,
+            limit,
             flows,
             failed,
         })

@@ -1,17 +1,18 @@
-//! Experiments that are short stages of their own: at another rate, of small answers alone, on other flows. They enter no figures.
+//! Experiments that are short stages of their own: at another rate, of answers of one size, on other flows. They enter no figures.
 
 use std::time::Duration;
 
 use super::{Outcome, icmp, pace, tps};
-use crate::attribution::{Cause, Counts, FlowCounts};
+use crate::attribution::{self, Books, Cause, Counts, FlowCounts, Population};
 use crate::engine::Pace;
 use crate::error::Error;
-use crate::limits;
+use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
+use crate::load::Load;
 use crate::progress::Progress;
 use crate::record::Stage;
 use crate::rig::Rig;
 use crate::stage::StageResult;
-use crate::workload::Among;
+use crate::workload::{ItemSpace, Sizing, ValueSpec};
 
 impl Rig {
     /// The same reads at this share of the rate.
@@ -20,43 +21,58 @@ impl Rig {
         self.short_stage(pace(tps), length(tps, stage))
     }
 
-    /// The same rate of reads whose answers are at most so long.
-    pub(super) fn small_only_trial(
+    /// Reads at this share of the rate whose answers all have this UDP payload, of values made for it.
+    pub(super) fn answers_of_trial(
         &mut self,
-        answer_bytes_max: u32,
+        bytes: u32,
+        share: f64,
         stage: &Stage,
+        population: &Population,
     ) -> Result<Outcome, Error> {
-        let room = answer_bytes_max.saturating_sub(limits::ANSWER_OVERHEAD_BYTES) as usize;
-        let items = self.space.items();
-        let small = (0..items).filter(|item| self.space.value_bytes(*item) <= room).count();
-        // Rejecting many draws for one read would make the generator late.
-        if (small as f64) < limits::TRIAL_ITEM_SHARE_MIN * f64::from(items) {
-            return Ok(Outcome::impossible(format!(
-                "only {small} of the {items} items have answers of up to {answer_bytes_max} B, too few to read nothing else"
-            )));
+        let items = match made_items(&self.load, bytes, self.options.seed) {
+            Ok(items) => items,
+            Err(because) => return Ok(Outcome::impossible(because)),
+        };
+        self.load.fill(&items, true, &Progress::new(true))?;
+        let tps = tps(stage) * share.clamp(0.0, 1.0);
+        let length = if share < 1.0 { limits::TRIAL_LENGTH_MAX } else { length(tps, stage) };
+        let done = self.on_items(&items, |rig| rig.short_stage_with_books(pace(tps), length));
+        // Whatever became of it: nothing stays behind.
+        if let Load::Shingle(target, _) = &mut self.load {
+            for item in 0..items.items() {
+                target.control.delete(items.key(item, &mut [0; 250]))?;
+            }
         }
-        let among = Among::new(items, |item| self.space.value_bytes(item) <= room);
-        self.load.restrict(Some(&among));
-        let outcome = self.short_stage(pace(tps(stage)), length(tps(stage), stage));
-        self.load.restrict(None);
-        outcome
+        let (mut outcome, books) = done?;
+        outcome.limit = books.and_then(|books| attribution::fragment_limit(&books, population));
+        Ok(outcome)
     }
 
     /// The same reads, few, on flows that were not there before.
     pub(super) fn other_flows_trial(&mut self, flows: usize, stage: &Stage) -> Result<Outcome, Error> {
         let flows = flows.clamp(1, limits::TRIAL_FLOWS_MAX);
         let tps = tps(stage).min(flows as f64 * limits::TRIAL_FLOW_TPS_MAX);
-        self.on_new_flows(flows, |rig| rig.short_stage(pace(tps), length(tps, stage)))
+        let others = self.on_new_flows(flows, |rig| rig.short_stage(pace(tps), length(tps, stage)))?;
+        let own = self.short_stage(pace(tps), limits::TRIAL_LENGTH_MIN)?;
+        Ok(Outcome { control: own.failed.is_none().then_some(own.counts), ..others })
+    }
+
+    fn short_stage(&mut self, pace: Pace, length: Duration) -> Result<Outcome, Error> {
+        self.short_stage_with_books(pace, length).map(|(outcome, _)| outcome)
     }
 
     /// A stage that nothing of the run's figures comes from. One that the laboratory or the generator spoilt is run once more.
-    fn short_stage(&mut self, pace: Pace, length: Duration) -> Result<Outcome, Error> {
+    fn short_stage_with_books(
+        &mut self,
+        pace: Pace,
+        length: Duration,
+    ) -> Result<(Outcome, Option<Books>), Error> {
         let mut result = self.stage(pace, length, &Progress::new(true))?;
         if spoilt(&result).is_some() {
             result = self.stage(pace, length, &Progress::new(true))?;
         }
         if let Some(because) = spoilt(&result) {
-            return Ok(Outcome::impossible(because));
+            return Ok((Outcome::impossible(because), None));
         }
         let stage = &result.stage;
         let flow = |flow: &crate::record::FlowFigures| FlowCounts {
@@ -66,13 +82,32 @@ impl Rig {
             counts: Counts { reads: flow.reads, first_try_lost: flow.first_try_lost, failed: flow.failed },
             last_whole_ns: None,
         };
-        Ok(Outcome {
+        let outcome = Outcome {
             counts: Counts { reads: stage.sent, first_try_lost: stage.first_try_lost, failed: stage.failed },
             icmp: icmp(&stage.counters, stage.counters.contains_key("server.requests")),
             flows: stage.by_flow.iter().map(flow).collect(),
             ..Outcome::default()
-        })
+        };
+        Ok((outcome, result.books.take()))
     }
+}
+
+/// Items whose answers have this UDP payload, under keys of their own; or why there can be none.
+fn made_items(load: &Load, answer_bytes: u32, seed: u64) -> Result<ItemSpace, String> {
+    let Load::Shingle(target, _) = load else {
+        return Err("values of another size are made on Shingle servers alone".to_owned());
+    };
+    if !target.welcome().may_update {
+        return Err(
+            "values of another size cannot be stored here (no right to update; give --token-file)".to_owned()
+        );
+    }
+    let value_bytes_max = target.welcome().value_bytes_max;
+    let sizing = Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max };
+    let value = ValueSpec::Fixed(answer_bytes.saturating_sub(ANSWER_OVERHEAD_BYTES).max(1));
+    let items =
+        ItemSpace::new(&value, limits::TRIAL_ITEMS, seed, sizing).map_err(|error| error.to_string())?;
+    Ok(items.under(limits::TRIAL_KEY_PREFIX))
 }
 
 /// Why a stage says nothing, if it does not.

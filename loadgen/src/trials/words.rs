@@ -8,8 +8,8 @@ use crate::report::terminal::percent;
 pub(super) fn done(experiment: &Experiment) -> String {
     match experiment {
         Experiment::Rate { share } => format!("the same reads at {:.0} % of the rate", share * 100.0),
-        Experiment::SmallOnly { answer_bytes_max } => {
-            format!("the same rate, but only reads whose answers have up to {answer_bytes_max} bytes")
+        Experiment::AnswersOf { bytes, share } => {
+            format!("reads whose answers all have {bytes} bytes, at {:.0} % of the rate", share * 100.0)
         }
         Experiment::LargestAnswer { passed_bytes, lost_bytes } => {
             format!(
@@ -60,9 +60,12 @@ pub(super) fn outcome(trial: &Trial) -> String {
         }
         Experiment::OtherFlows { .. } => {
             let dead = trial.flows.iter().filter(|flow| 2 * flow.counts.first_try_lost > flow.counts.reads);
-            format!("{lost}; {} of {} ports lose most of their reads", dead.count(), trial.flows.len())
+            let own = trial.control.map_or(String::new(), |own| {
+                format!("; on the stage's own ports {} of {} lost right after", own.first_try_lost, own.reads)
+            });
+            format!("{lost}; {} of {} ports lose most of their reads{own}", dead.count(), trial.flows.len())
         }
-        Experiment::Rate { .. } | Experiment::SmallOnly { .. } => lost,
+        Experiment::Rate { .. } | Experiment::AnswersOf { .. } => lost,
     }
 }
 
@@ -117,6 +120,8 @@ mod tests {
             duration_ns: 1,
             bounds_bytes: None,
             icmp: Some(0),
+            control: None,
+            limit: None,
             flows: Vec::new(),
             failed: None,
         }

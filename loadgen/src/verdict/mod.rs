@@ -147,7 +147,7 @@ fn sure_words(interval: &KneeInterval, findings: &Findings<'_>) -> String {
     };
     let between = format!("{} and {} reads/s", rate(interval.lower_tps), rate(upper_tps));
     let mut words = format!(
-        "How sure: the highest rate that meets the service level lies between {between} in 95 of 100 stages, and so does what another run finds ({} stages were run; from one to the next it moved by {}).",
+        "How sure: with 95 % confidence the highest rate that meets the service level lies between {between}; another run finds one there as well ({} stages were run; from one to the next it moved by {}).",
         interval.stages,
         percent(interval.scatter)
     );

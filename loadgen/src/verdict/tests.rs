@@ -23,7 +23,7 @@ fn findings<'a>(best: Option<&'a Stage>, broken: Option<&'a Stage>) -> Findings<
 
 fn cause(cause: Cause, estimate: Option<(&str, f64)>) -> CauseReport {
     let estimate = estimate.map(|(name, value)| {
-        (name.to_owned(), Estimate { value, unit: "packets/s".to_owned(), interval: None })
+        (name.to_owned(), Estimate { value, unit: "fragments/s".to_owned(), interval: None })
     });
     CauseReport {
         cause,
@@ -77,7 +77,7 @@ fn losses_are_told_from_what_broke_to_what_to_do() {
         ["MET", "What broke first", "Who lost them", "What happens", "What to do", "What that brings"];
     assert_eq!(begins[..6], order, "{:?}", verdict.words);
     let text = verdict.words.join("\n");
-    assert!(text.contains("limit 1000 packets/s") && text.contains("0.10 % of the reads would"), "{text}");
+    assert!(text.contains("limit 1000 fragments/s") && text.contains("0.10 % of the reads would"), "{text}");
 }
 
 #[test]

@@ -65,13 +65,7 @@ fn exponent_range() -> String {
 pub struct KeySampler {
     items: u32,
     source: Source,
-    /// Items that may be drawn, where not all may.
-    among: Option<Among>,
 }
-
-/// Some of the items of a space.
-#[derive(Clone, Debug)]
-pub struct Among(Arc<[u64]>);
 
 #[derive(Clone, Debug)]
 enum Source {
@@ -105,25 +99,11 @@ impl KeySampler {
                 Source::Trace { reads: Arc::clone(reads), at, step: stream.count() as usize % reads.len() }
             }
         };
-        Ok(Self { items, source, among: None })
-    }
-
-    /// Draws only these items from now on, in the proportion that they have among all; or all again.
-    pub fn restrict(&mut self, among: Option<Among>) {
-        self.among = among;
+        Ok(Self { items, source })
     }
 
     /// The item of the next read.
     pub fn next_item(&mut self) -> u32 {
-        loop {
-            let item = self.draw();
-            if self.among.as_ref().is_none_or(|among| among.holds(item)) {
-                return item;
-            }
-        }
-    }
-
-    fn draw(&mut self) -> u32 {
         match &mut self.source {
             Source::Uniform(rng) => below(rng, self.items),
             Source::Zipf { rng, ranks, item_of_rank } => {
@@ -136,21 +116,6 @@ impl KeySampler {
                 item
             }
         }
-    }
-}
-
-impl Among {
-    /// The items that `is_among` them.
-    pub fn new(items: u32, is_among: impl Fn(u32) -> bool) -> Self {
-        let word = |first: u32| {
-            let bits = first..first.saturating_add(64).min(items);
-            bits.filter(|item| is_among(*item)).fold(0, |word, item| word | 1 << (item % 64))
-        };
-        Self((0..items).step_by(64).map(word).collect())
-    }
-
-    fn holds(&self, item: u32) -> bool {
-        self.0[item as usize / 64] >> (item % 64) & 1 == 1
     }
 }
 

@@ -32,7 +32,7 @@ pub use arrivals::{Arrivals, Schedule};
 pub use content::{ContentSpec, ValueMismatch};
 pub use error::WorkloadError;
 pub use items::{ItemSpace, Sizing};
-pub use keys::{Among, KeySampler, KeySpec};
+pub use keys::{KeySampler, KeySpec};
 pub use limits::{
     ITEMS_MAX, KEY_BYTES_MAX, RATE_PER_S_MAX, TRACE_READS_MAX, VALUE_BYTES_CEILING, ZIPF_EXPONENT_MAX,
 };

@@ -90,7 +90,9 @@ fn compare(number: &TrueNumber, estimate: Option<&Estimate>) -> Compared {
         Bound::Exact => off < 0.5,
         Bound::Relative(most) | Bound::Absolute(most) => error <= most,
     });
-    let covered = estimate.interval.map(|(low, high)| (low..=high).contains(&number.value));
+    // What is known to within an absolute bound only is no measure for intervals that are narrower.
+    let exact = !matches!(number.bound, Some(Bound::Absolute(_)));
+    let covered = estimate.interval.filter(|_| exact).map(|(low, high)| (low..=high).contains(&number.value));
     Compared { error: Some(error), within, covered, relative }
 }
 

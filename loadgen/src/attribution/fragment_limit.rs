@@ -1,0 +1,213 @@
+//! How many fragments a second pass, and which of them count: a token bucket fitted to the answers that were lost, and to the fragments that
+//! arrived.
+//!
+//! Which answers are lost tells the bucket's depth. How many fragments arrived tells the limit more closely than how many answers came whole:
+//! each fragment that passes takes a token, whatever becomes of the others of its answer.
+
+use super::bucket::{self, Charge, Fit};
+use super::case::{Case, Wire};
+use super::counters;
+use super::sizes::SizeCounters;
+use super::starved;
+use super::traffic::{self, Sent};
+use super::{Books, Direction, Estimate, Population};
+
+/// What its limit counts.
+pub(super) const UNIT: &str = "fragments/s";
+
+/// Depths tried, in packets: each some half more than the one before.
+pub(super) const DEPTHS_PACKETS: [f64; 20] = [
+    1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 70.0, 100.0, 150.0, 200.0, 300.0, 500.0, 700.0,
+    1000.0, 2000.0, 5000.0,
+];
+
+/// Share by which the limit by arrivals may differ from that by losses: what differs more counts fragments of other traffic as well.
+const ARRIVALS_AGREE: f64 = 0.25;
+/// Tokens that a count of arrivals may be off by: a bucket is not full at first, or not empty at the end.
+const TOKENS_OFF: f64 = 10.0;
+
+/// Which fragments of a datagram take tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counted {
+    First,
+    Rest,
+    All,
+}
+
+impl Counted {
+    fn of(self, fragments: u32) -> u32 {
+        match self {
+            _ if fragments < 2 => 0,
+            Self::First => 1,
+            Self::Rest => fragments - 1,
+            Self::All => fragments,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::First => "first fragments",
+            Self::Rest => "fragments after the first",
+            Self::All => "fragments",
+        }
+    }
+}
+
+/// A bucket that fits, and what it counts.
+pub(super) struct Fragments {
+    counted: Counted,
+    /// They are counted before a router cuts them again.
+    before_routers: bool,
+    pub(super) fit: Fit,
+    /// The limit.
+    pub(super) limit: Estimate,
+    large: Vec<Sent>,
+}
+
+/// What is lost beside the limit.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beside {
+    /// Share of all large answers that chance loses or changes.
+    pub(super) of_large: f64,
+    /// Share of all packets that is lost on the way (those that are changed arrive).
+    pub(super) of_packets: f64,
+}
+
+/// The way of counting and the bucket that fit best.
+pub(super) fn fitted(
+    answers: &[Sent],
+    wire: &Wire,
+    beside: Beside,
+    counters: &SizeCounters,
+) -> Option<Fragments> {
+    let large: Vec<_> = answers.iter().filter(|sent| sent.packets(wire) > 1).copied().collect();
+    let several = large.iter().any(|sent| sent.packets(wire) > 2);
+    let places: &[bool] = if wire.cuts_twice() { &[false, true] } else { &[false] };
+    let ways = places
+        .iter()
+        .flat_map(|before| [Counted::Rest, Counted::First, Counted::All].map(|counted| (counted, *before)));
+    let arrived = counters.fragments_arrived.map(|arrived| arrived as f64);
+    let fits = ways.filter_map(|(counted, before_routers)| {
+        // Of datagrams of two fragments the first and the rest are as many.
+        if counted == Counted::First && !several {
+            return None;
+        }
+        let charges: Vec<_> = large.iter().map(|sent| charge(sent, wire, counted, before_routers)).collect();
+        let fit = bucket::fit(&charges, &DEPTHS_PACKETS, beside.of_large, true)?;
+        // What arrived tells how many of them counted: those that do not all pass.
+        let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
+        let uncharged = all - charges.iter().map(Charge::arrive_at_most).sum::<f64>();
+        let arrives = (uncharged + fit.agreement.arrived) * (1.0 - beside.of_packets);
+        let off = arrived.map_or(0.0, |arrived| (arrives / arrived.max(1.0) - 1.0).abs());
+        let passed = arrived.map(|arrived| arrived / (1.0 - beside.of_packets) - uncharged);
+        let by_losses = Estimate::new(fit.limit, UNIT, fit.interval);
+        let by_arrivals = passed.and_then(|passed| by_arrivals(&charges, &fit, passed));
+        Some((
+            Fragments {
+                counted,
+                before_routers,
+                fit,
+                limit: by_arrivals.unwrap_or(by_losses),
+                large: Vec::new(),
+            },
+            off,
+        ))
+    });
+    // Counts that agree to a hundredth agree.
+    let rank = |off: f64| (off * 50.0).floor() as u64;
+    let best =
+        fits.min_by(|a, b| rank(a.1).cmp(&rank(b.1)).then(b.0.fit.log_odds.total_cmp(&a.0.fit.log_odds)))?;
+    Some(Fragments { large, ..best.0 })
+}
+
+/// The limit of a bucket of about this depth that lets so many fragments pass, if it agrees with what was lost.
+fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64) -> Option<Estimate> {
+    let limit = |depth: f64, passed: f64| bucket::limit_by_arrivals(charges, depth, passed);
+    let value = limit(fit.depth, passed).filter(|value| (value / fit.limit - 1.0).abs() < ARRIVALS_AGREE)?;
+    let place = DEPTHS_PACKETS.iter().position(|depth| *depth == fit.depth)?;
+    let depths = &DEPTHS_PACKETS[place.saturating_sub(1)..(place + 2).min(DEPTHS_PACKETS.len())];
+    let off = TOKENS_OFF.min(fit.depth) + passed.max(1.0).sqrt() / 10.0;
+    let limits = depths.iter().flat_map(|depth| [limit(*depth, passed - off), limit(*depth, passed + off)]);
+    let interval =
+        limits.flatten().fold((value, value), |(low, high), limit| (limit.min(low), limit.max(high)));
+    Some(Estimate::new(value, UNIT, interval))
+}
+
+/// What an answer takes of the bucket.
+fn charge(sent: &Sent, wire: &Wire, counted: Counted, before_routers: bool) -> Charge {
+    let pieces =
+        if before_routers { wire.server_fragments(sent.payload) } else { wire.fragments(sent.payload) };
+    let (each, last) = if before_routers { wire.cut_again(sent.payload) } else { (1, 1) };
+    let last = if counted == Counted::First { each } else { last };
+    let arrive = (f64::from(each), f64::from(last));
+    Charge { at_us: sent.at_us, cost: 1.0, packets: counted.of(pieces), arrive, lost: sent.lost }
+}
+
+/// The limit that the reads of an experiment show whose answers all take two fragments; `stage` is that before it, whose small answers tell what
+/// chance loses.
+pub fn fragment_limit(books: &Books, stage: &Population) -> Option<Estimate> {
+    let wire = Wire::of(books);
+    let case = Case::open(books);
+    let counters = SizeCounters::of(&case);
+    let small = |index: usize| wire.packets((index as u32 + 1) * stage.size_bin_bytes) == 1;
+    let (lost, reads) = stage
+        .by_size
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| small(*index))
+        .fold((0, 0), |sum, (_, counts)| (sum.0 + counts.first_try_lost, sum.1 + counts.reads));
+    let of_one = lost as f64 / reads.max(1) as f64;
+    let beside = Beside { of_large: 1.0 - (1.0 - of_one).powi(2), of_packets: lost_of(&case, of_one) };
+    let answers = traffic::answers(&case)?;
+    let found = fitted(&answers, &wire, beside, &counters).map(|found| found.limit);
+    found.or_else(|| starved::replayed(&case, &wire, counters.fragments_arrived?))
+}
+
+/// Of a share of packets that chance loses or changes, that which it loses: changed ones arrive.
+pub(super) fn lost_of(case: &Case<'_>, share: f64) -> f64 {
+    let reads: u64 = case.books.population.by_size.iter().map(|counts| counts.reads).sum();
+    let changed = counters::corrupted(case, Direction::Down) as f64 / reads.max(1) as f64;
+    (share - changed).clamp(0.0, 0.9)
+}
+
+impl Fragments {
+    /// What it counts, in words.
+    pub(super) fn words(&self) -> &'static str {
+        self.counted.words()
+    }
+
+    /// How evenly answers passed in ten equal stretches of time, beside how unevenly they were sent.
+    pub(super) fn evidence(&self, wire: &Wire) -> Option<String> {
+        const STRETCHES: usize = 10;
+        let pieces = |sent: &Sent| {
+            if self.before_routers {
+                wire.server_fragments(sent.payload)
+            } else {
+                wire.fragments(sent.payload)
+            }
+        };
+        let (first, last) = (self.large.first()?.at_us, self.large.last()?.at_us);
+        let length = ((last - first) / STRETCHES as u64 + 1).max(1);
+        let (mut sent, mut passed) = ([0.0; STRETCHES], [0.0; STRETCHES]);
+        for answer in &self.large {
+            let stretch = ((answer.at_us - first) / length) as usize;
+            let count = f64::from(self.counted.of(pieces(answer)));
+            sent[stretch] += count;
+            passed[stretch] += if answer.lost == Some(true) { 0.0 } else { count };
+        }
+        let a_second = 1e6 / length as f64;
+        let mean = |counts: &[f64]| counts.iter().sum::<f64>() / STRETCHES as f64;
+        let deviation = |counts: &[f64]| {
+            let mean = mean(counts);
+            (counts.iter().map(|count| (count - mean).powi(2)).sum::<f64>() / (STRETCHES - 1) as f64).sqrt()
+        };
+        Some(format!(
+            "{} in answers that came whole: {:.0} a second (over tenths of the time that varied by {:.0}), of {:.0} a second that were sent (varied by {:.0}); a path that loses by chance passes the same share, not the same number",
+            self.words(),
+            mean(&passed) * a_second,
+            deviation(&passed) * a_second,
+            mean(&sent) * a_second,
+            deviation(&sent) * a_second,
+        ))
+    }
+}

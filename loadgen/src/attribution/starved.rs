@@ -1,0 +1,101 @@
+//! A limit of fragments so low, or of so shallow a bucket, that hardly any answer that is cut comes whole: which ones are lost tells nothing
+//! then, and what is left to go by is how many fragments arrived.
+//!
+//! A bucket that holds fewer tokens than an answer charges passes some fragments of each. For each depth below that, the limit follows from the
+//! number that arrived; the depths together give an interval, which an experiment with answers of two fragments makes a number.
+
+use super::bucket::{self, Charge};
+use super::case::{Case, Wire};
+use super::fragment_limit::UNIT;
+use super::fragments::by_experiment;
+use super::limits::{COUNTED_ALONE, LOSSES_MIN};
+use super::numbers::confidence;
+use super::sizes::{SizeCounters, Step};
+use super::traffic;
+use super::{Cause, Direction, Estimate};
+
+/// Most fragments of an answer whose every bucket is tried: those of 64 KiB over an MTU of 1280.
+const FRAGMENTS_MAX: u32 = 53;
+/// Share by which counts that are one may differ: a few fragments of other traffic.
+const SAME_COUNT: f64 = 0.02;
+
+/// Takes all large answers where fragments arrive, but not just the first or the later ones of each, as a firewall would have it that passes
+/// those.
+pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounters) -> bool {
+    let (Some(made), Some(arrived)) = (counters.fragments_made, counters.fragments_arrived) else {
+        return false;
+    };
+    let cut = counters.fragmented.unwrap_or(step.reads);
+    let all_of = |count: u64| arrived.abs_diff(count) as f64 <= SAME_COUNT * count as f64;
+    if arrived < LOSSES_MIN || all_of(cut) || all_of(made.saturating_sub(cut)) || all_of(made) {
+        return false;
+    }
+    let direction = case.told(Direction::Down);
+    let limit =
+        by_experiment(case).or_else(|| replayed(case, wire, arrived)).or_else(|| a_second(case, arrived));
+    let Some(limit) = limit else { return false };
+    let reads = super::sizes::take_above(case, Cause::FragmentRateLimit, step);
+    let share = case.share(Cause::FragmentRateLimit, direction);
+    share.confidence = confidence(reads as f64).min(COUNTED_ALONE);
+    share.evidence.push(format!(
+        "{} of {} answers that are cut into fragments were lost; of {made} fragments {arrived} arrived, and hardly ever all of an answer's",
+        step.lost, step.reads
+    ));
+    share.estimates.insert("limit".into(), limit);
+    true
+}
+
+/// The limits of all buckets too shallow for an answer that let so many fragments pass of the answers sent.
+pub(super) fn replayed(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Estimate> {
+    let answers = traffic::answers(case)?;
+    let large: Vec<_> =
+        answers.iter().map(|sent| (sent, sent.packets(wire))).filter(|(_, pieces)| *pieces > 1).collect();
+    let most = large.iter().map(|(_, pieces)| *pieces).max()?.min(FRAGMENTS_MAX);
+    let charges = |uncharged: u32| -> Vec<Charge> {
+        let charge = |(sent, pieces): &(&traffic::Sent, u32)| Charge {
+            at_us: sent.at_us,
+            cost: 1.0,
+            packets: pieces - uncharged,
+            arrive: (1.0, 1.0),
+            lost: sent.lost,
+        };
+        large.iter().map(charge).collect()
+    };
+    let mut limits = Vec::new();
+    // All fragments are charged, or all but the first, which then all arrive.
+    for uncharged in [0, 1] {
+        let Some(passed) = arrived.checked_sub(u64::from(uncharged) * large.len() as u64) else { continue };
+        let charges = charges(uncharged);
+        let depths = 1..most - uncharged;
+        limits.extend(
+            depths.filter_map(|depth| bucket::limit_by_arrivals(&charges, depth.into(), passed as f64)),
+        );
+    }
+    limits.sort_by(f64::total_cmp);
+    let relative = 2.0 / (arrived as f64).sqrt();
+    let (low, high) = (limits.first()? * (1.0 - relative), limits.last()? * (1.0 + relative));
+    Some(Estimate::new(limits[limits.len() / 2], UNIT, (low, high)))
+}
+
+/// Fragments that arrived a second, by the counters read meanwhile: between the first quarter of the stage, when a bucket was still full, and its
+/// end.
+fn a_second(case: &Case<'_>, arrived: u64) -> Option<Estimate> {
+    let (series, duration_ns) = (&case.books.client.host.series, case.books.stage.duration_ns);
+    let places: Vec<_> = ["Ip.ReasmReqds", "Ip6.ReasmReqds"]
+        .iter()
+        .filter_map(|name| series.names.iter().position(|other| other == name))
+        .collect();
+    let rows: Vec<_> = series
+        .rows
+        .iter()
+        .filter(|(at, _)| (duration_ns / 4..=duration_ns).contains(at))
+        .map(|(at, counts)| (*at, places.iter().filter_map(|place| counts.get(*place)).sum::<u64>()))
+        .collect();
+    let (count, length_ns) = match rows.as_slice() {
+        [first, .., last] if last.1 > first.1 => (last.1 - first.1, last.0 - first.0),
+        _ => (arrived, duration_ns),
+    };
+    let rate = count as f64 * 1e9 / length_ns.max(1) as f64;
+    let relative = 2.0 / (count as f64).sqrt().max(1.0);
+    (count > 0).then(|| Estimate::new(rate, UNIT, (rate * (1.0 - relative), rate * (1.0 + relative))))
+}
