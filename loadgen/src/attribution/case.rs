@@ -144,7 +144,7 @@ impl Wire {
 
     /// Fragments the server's kernel makes of a datagram of such a UDP payload.
     pub(super) fn server_fragments(&self, payload: u32) -> u32 {
-        let mtu = self.cut_before.unwrap_or(self.mtu);
+        let mtu = self.cut_mtu();
         if payload + self.headers <= mtu { 1 } else { (payload + 8).div_ceil(self.fragment_room(mtu)) }
     }
 
@@ -161,6 +161,11 @@ impl Wire {
     fn fragment_room(&self, mtu: u32) -> u32 {
         let header = self.headers - 8 + if self.ipv6 { 8 } else { 0 };
         (mtu.saturating_sub(header) / 8 * 8).max(8)
+    }
+
+    /// MTU at which the server's kernel cuts.
+    pub(super) fn cut_mtu(&self) -> u32 {
+        self.cut_before.unwrap_or(self.mtu)
     }
 
     /// Routers cut again what the server's kernel cut.

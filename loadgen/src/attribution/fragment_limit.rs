@@ -28,7 +28,7 @@ const TOKENS_OFF: f64 = 10.0;
 
 /// Which fragments of a datagram take tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counted {
+pub(super) enum Counted {
     First,
     Rest,
     All,
@@ -82,12 +82,8 @@ pub(super) fn fitted(
 ) -> Option<Fragments> {
     let large: Vec<_> = answers.iter().filter(|sent| sent.packets(wire) > 1).copied().collect();
     let several = large.iter().any(|sent| sent.packets(wire) > 2);
-    let places: &[bool] = if wire.cuts_twice() { &[false, true] } else { &[false] };
-    let ways = places
-        .iter()
-        .flat_map(|before| [Counted::Rest, Counted::First, Counted::All].map(|counted| (counted, *before)));
     let arrived = counters.fragments_arrived.map(|arrived| arrived as f64);
-    let fits = ways.filter_map(|(counted, before_routers)| {
+    let fits = ways(wire).filter_map(|(counted, before_routers)| {
         // Of datagrams of two fragments the first and the rest are as many.
         if counted == Counted::First && !several {
             return None;
@@ -120,6 +116,13 @@ pub(super) fn fitted(
     Some(Fragments { large, ..best.0 })
 }
 
+/// Which fragments may be charged, and where: after the last cut, or before routers cut again.
+pub(super) fn ways(wire: &Wire) -> impl Iterator<Item = (Counted, bool)> {
+    let places = if wire.cuts_twice() { [Some(false), Some(true)] } else { [Some(false), None] };
+    let counted = [Counted::Rest, Counted::First, Counted::All];
+    places.into_iter().flatten().flat_map(move |before| counted.map(|counted| (counted, before)))
+}
+
 /// The limit of a bucket of about this depth that lets so many fragments pass, if it agrees with what was lost.
 fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64) -> Option<Estimate> {
     let limit = |depth: f64, passed: f64| bucket::limit_by_arrivals(charges, depth, passed);
@@ -134,7 +137,7 @@ fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64) -> Option<Estimate> {
 }
 
 /// What an answer takes of the bucket.
-fn charge(sent: &Sent, wire: &Wire, counted: Counted, before_routers: bool) -> Charge {
+pub(super) fn charge(sent: &Sent, wire: &Wire, counted: Counted, before_routers: bool) -> Charge {
     let pieces =
         if before_routers { wire.server_fragments(sent.payload) } else { wire.fragments(sent.payload) };
     let (each, last) = if before_routers { wire.cut_again(sent.payload) } else { (1, 1) };
@@ -157,17 +160,20 @@ pub fn fragment_limit(books: &Books, stage: &Population) -> Option<Estimate> {
         .filter(|(index, _)| small(*index))
         .fold((0, 0), |sum, (_, counts)| (sum.0 + counts.first_try_lost, sum.1 + counts.reads));
     let of_one = lost as f64 / reads.max(1) as f64;
-    let beside = Beside { of_large: 1.0 - (1.0 - of_one).powi(2), of_packets: lost_of(&case, of_one) };
+    let beside = Beside { of_large: 1.0 - (1.0 - of_one).powi(2), of_packets: lost_of(&case, of_one, 2.0) };
     let answers = traffic::answers(&case)?;
     let found = fitted(&answers, &wire, beside, &counters).map(|found| found.limit);
     found.or_else(|| starved::replayed(&case, &wire, counters.fragments_arrived?))
 }
 
-/// Of a share of packets that chance loses or changes, that which it loses: changed ones arrive.
-pub(super) fn lost_of(case: &Case<'_>, share: f64) -> f64 {
-    let reads: u64 = case.books.population.by_size.iter().map(|counts| counts.reads).sum();
-    let changed = counters::corrupted(case, Direction::Down) as f64 / reads.max(1) as f64;
-    (share - changed).clamp(0.0, 0.9)
+/// Of a share of packets that chance loses or changes, that which it loses: changed ones arrive, and fail a checksum when all of an answer is
+/// there, of so many packets in the mean.
+pub(super) fn lost_of(case: &Case<'_>, share: f64, packets: f64) -> f64 {
+    let counts = &case.books.population.by_size;
+    let whole: u64 = counts.iter().map(|counts| counts.reads - counts.first_try_lost).sum();
+    let changed = counters::corrupted(case, Direction::Down) as f64;
+    let unchanged_packets = (whole as f64 / (whole as f64 + changed).max(1.0)).powf(1.0 / packets);
+    (1.0 - (1.0 - share) / unchanged_packets.max(0.01)).clamp(0.0, 0.9)
 }
 
 impl Fragments {

@@ -15,6 +15,8 @@ use super::{Books, Cause, Direction, Estimate, Experiment};
 /// Confidence in a limit that no replay and no experiment was made for: whatever else loses some fragments and not others looks alike.
 const UNTESTED: f64 = 0.6;
 
+/// Largest share of the stage's rate at which an experiment reads answers of two fragments: as long as others' at the rate itself it need not be.
+const SHARE_MAX: f64 = 0.95;
 /// How many times as many fragments an experiment offers as the stage did.
 const EXCESS: f64 = 4.0;
 /// An interval this wide, to either side, is a number: a wider one is worth an experiment.
@@ -91,7 +93,7 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
         return;
     }
     let of_chance = chance_of_large(case, wire, step);
-    let beside = Beside { of_large: of_chance, of_packets: fragment_limit::lost_of(case, step.base()) };
+    let beside = Beside { of_large: of_chance, of_packets: fragment_limit::lost_of(case, step.base(), 1.0) };
     let found = traffic::answers(case).and_then(|answers| fitted(&answers, wire, beside, counters));
     // What the limit let through, chance lost in part.
     let lost = (step.lost as f64 - of_chance * step.reads as f64) / (1.0 - of_chance);
@@ -169,8 +171,9 @@ pub(super) fn by_experiment(case: &Case<'_>) -> Option<Estimate> {
 /// The answers of two fragments that would make this limit a number, and at which share of the stage's rate; none where it is one.
 pub(super) fn telling(books: &Books, wire: &Wire, limit: &Estimate) -> Option<Experiment> {
     // Well above what is cut, and far from what makes three.
-    let bytes = wire.mtu.saturating_sub(wire.headers) + wire.mtu / 4;
-    if spread(limit) <= CLOSE_ENOUGH || !wire.whole() || wire.fragments(bytes) != 2 {
+    let mtu = wire.cut_mtu();
+    let bytes = mtu.saturating_sub(wire.headers) + mtu / 4;
+    if spread(limit) <= CLOSE_ENOUGH || !wire.whole() || wire.server_fragments(bytes) != 2 {
         return None;
     }
     let population = &books.population;
@@ -181,7 +184,7 @@ pub(super) fn telling(books: &Books, wire: &Wire, limit: &Estimate) -> Option<Ex
     let bins = population.by_size.iter().enumerate().map(of_bin);
     let (reads, beyond_first) = bins.fold((0.0, 0.0), |sum, bin| (sum.0 + bin.0, sum.1 + bin.1));
     // Whichever fragments are charged, so many times as many are as were at least: a bucket that is never full wastes no token.
-    let share = (EXCESS * beyond_first / f64::max(reads, 1.0)).clamp(0.01, 1.0);
+    let share = (EXCESS * beyond_first / f64::max(reads, 1.0)).clamp(0.01, SHARE_MAX);
     Some(Experiment::AnswersOf { bytes, share })
 }
 

@@ -6,7 +6,7 @@
 
 use super::bucket::{self, Charge};
 use super::case::{Case, Wire};
-use super::fragment_limit::UNIT;
+use super::fragment_limit::{self, Counted, UNIT};
 use super::fragments::by_experiment;
 use super::limits::{COUNTED_ALONE, LOSSES_MIN};
 use super::numbers::confidence;
@@ -48,28 +48,22 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
 /// The limits of all buckets too shallow for an answer that let so many fragments pass of the answers sent.
 pub(super) fn replayed(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Estimate> {
     let answers = traffic::answers(case)?;
-    let large: Vec<_> =
-        answers.iter().map(|sent| (sent, sent.packets(wire))).filter(|(_, pieces)| *pieces > 1).collect();
-    let most = large.iter().map(|(_, pieces)| *pieces).max()?.min(FRAGMENTS_MAX);
-    let charges = |uncharged: u32| -> Vec<Charge> {
-        let charge = |(sent, pieces): &(&traffic::Sent, u32)| Charge {
-            at_us: sent.at_us,
-            cost: 1.0,
-            packets: pieces - uncharged,
-            arrive: (1.0, 1.0),
-            lost: sent.lost,
-        };
-        large.iter().map(charge).collect()
-    };
+    let large: Vec<_> = answers.into_iter().filter(|sent| sent.packets(wire) > 1).collect();
+    let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
     let mut limits = Vec::new();
     // All fragments are charged, or all but the first, which then all arrive.
-    for uncharged in [0, 1] {
-        let Some(passed) = arrived.checked_sub(u64::from(uncharged) * large.len() as u64) else { continue };
-        let charges = charges(uncharged);
-        let depths = 1..most - uncharged;
-        limits.extend(
-            depths.filter_map(|depth| bucket::limit_by_arrivals(&charges, depth.into(), passed as f64)),
-        );
+    for (counted, before_routers) in
+        fragment_limit::ways(wire).filter(|(counted, _)| *counted != Counted::First)
+    {
+        let charges: Vec<_> =
+            large.iter().map(|sent| fragment_limit::charge(sent, wire, counted, before_routers)).collect();
+        let most = charges.iter().map(|charge| charge.packets).max()?.min(FRAGMENTS_MAX);
+        let uncharged = all - charges.iter().map(Charge::arrive_at_most).sum::<f64>();
+        let through = arrived as f64 - uncharged;
+        if through > 0.0 {
+            let limit = |depth: u32| bucket::limit_by_arrivals(&charges, depth.into(), through);
+            limits.extend((1..most).filter_map(limit));
+        }
     }
     limits.sort_by(f64::total_cmp);
     let relative = 2.0 / (arrived as f64).sqrt();
