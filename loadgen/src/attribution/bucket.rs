@@ -15,6 +15,8 @@ use super::numbers::falling_root;
 const GROUP_EVENTS: f64 = 10.0;
 /// A depth whose odds are e^2 lower than the best's is outside of what is likely at 95 % (half of the chi-squared of one degree of freedom).
 const LIKELY_LOG_ODDS: f64 = 2.0;
+/// Where the order is not known: share of the losses that must follow from the rate alone, not from what came close together.
+const BY_RATE_MIN: f64 = 0.6;
 /// Limits tried, in what is asked for in the mean: a shallow bucket loses some of each crowd, however high its limit.
 const DEMANDS_MAX: f64 = 16.0;
 /// Fewest groups that tell how much they scatter.
@@ -150,12 +152,13 @@ pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64, in_order: 
     let all: Vec<_> = beside.iter().filter_map(|place| fitted(charges, *place, BISECTIONS)).collect();
     let best = best(all.iter().copied())?;
     let (limit, agreement, depth) = (best.limit, best.agreement, depths[best.place]);
-    // Of a limit above what is sent in the mean only the closest are lost, and what is not in order is not known to be close.
-    if !in_order && limit > mean_demand(charges) {
+    let (target, tokens) = asked(charges, by_chance);
+    // What comes too close is lost at any limit; but what is not in order is not known to be close, and what was put in a wrong place crowds.
+    let by_rate = tokens * (1.0 - limit / mean_demand(charges));
+    if !in_order && by_rate < BY_RATE_MIN * target {
         return None;
     }
     // A count of losses that disagree in either sense is how far the number matched may be off.
-    let (target, tokens) = asked(charges, by_chance);
     let each = tokens / known(charges).max(1.0);
     let slack = NORMAL_95 * (agreement.predicted_only + agreement.observed_only).sqrt().max(1.0) * each;
     let at = |tokens: f64| limit_for(charges, depth, tokens.max(0.5 * each), BISECTIONS_FOR_DEPTH, limit);

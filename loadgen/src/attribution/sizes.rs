@@ -74,6 +74,18 @@ impl SizeCounters {
     }
 }
 
+impl SizeCounters {
+    /// Without so many answers put together from so many fragments.
+    fn without(&self, (answers, fragments): (u64, u64)) -> Self {
+        let less = |count: Option<u64>, by: u64| count.map(|count| count.saturating_sub(by));
+        Self {
+            fragments_arrived: less(self.fragments_arrived, fragments),
+            reassembled: less(self.reassembled, answers),
+            ..*self
+        }
+    }
+}
+
 /// Takes the reads that were lost for their answers' size.
 pub(super) fn settle(case: &mut Case<'_>) {
     let wire = Wire::of(case.books);
@@ -191,9 +203,11 @@ fn vanished(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounte
     // Fragments that arrived were made by somebody, whatever the server's counter says.
     let arrived = counters.fragments_arrived.is_some_and(|fragments| fragments > 0);
     let cut = counters.fragments_made.map(|made| made > 0 || arrived);
+    let counters = &counters.without(cut_below(case, wire, step));
     let put_together = counters.reassembled.is_some_and(|datagrams| datagrams > 0);
-    // Whole packets up to the MTU at which hosts cut pass, and nothing of what they cut.
-    let at_the_mtu = bounds.1 >= f64::from(wire.mtu) && bounds.0 <= f64::from(wire.mtu);
+    // Whole packets up to the MTU at which hosts, or routers after them, cut pass, and nothing of what they cut.
+    let within = |mtu: u32| bounds.1 >= f64::from(mtu) && bounds.0 <= f64::from(mtu);
+    let at_the_mtu = within(wire.mtu) || within(wire.cut_mtu());
     let direction = case.told(Direction::Down);
     let above = format!(
         "{} of {} answers of more than {:.0} B (IP packet) were lost, {} of {} smaller ones",
@@ -240,6 +254,19 @@ fn vanished(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounte
     }
     let size = if bounds.1 - bounds.0 < 1.0 { bounds.0 } else { f64::midpoint(bounds.0, bounds.1).floor() };
     share.estimates.insert("size".into(), Estimate::new(size, "bytes", bounds));
+}
+
+/// Most answers below the step that can have been put together from fragments, and their fragments: those that routers alone cut.
+fn cut_below(case: &Case<'_>, wire: &Wire, step: &Step) -> (u64, u64) {
+    let population = &case.books.population;
+    // Of a bin that the cut lies in, all may be.
+    let pieces = |index: usize| wire.packets((index as u32 + 1) * population.size_bin_bytes);
+    let last = (step.from_bytes / population.size_bin_bytes.max(1)) as usize + 1;
+    let whole = |counts: &super::Counts| counts.reads.saturating_sub(counts.first_try_lost);
+    let bins = population.by_size.iter().enumerate().take(last).filter(|(index, _)| pieces(*index) > 1);
+    bins.fold((0, 0), |sum, (index, counts)| {
+        (sum.0 + whole(counts), sum.1 + whole(counts) * u64::from(pieces(index)))
+    })
 }
 
 /// An experiment showed that packets that must not be cut vanish, and that no ICMP says so.

@@ -65,7 +65,11 @@ pub(super) fn outcome(trial: &Trial) -> String {
             });
             format!("{lost}; {} of {} ports lose most of their reads{own}", dead.count(), trial.flows.len())
         }
-        Experiment::Rate { .. } | Experiment::AnswersOf { .. } => lost,
+        Experiment::AnswersOf { .. } => match &trial.limit {
+            Some(limit) => format!("{lost}; {}", causes::estimated("limit", limit)),
+            None => lost,
+        },
+        Experiment::Rate { .. } => lost,
     }
 }
 
