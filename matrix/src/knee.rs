@@ -1,11 +1,11 @@
 //! Whether searches for the knee find the same one: several in laboratories whose limit is a policer's, and in one whose limit is this machine.
 
-use std::fs;
+use std::fmt;
 
 use clap::Parser as _;
-use serde_json::Value;
-use shingle_loadgen::cli::Cli;
+use shingle_loadgen::cli::{Cli, Command};
 use shingle_loadgen::commands;
+use shingle_loadgen::record::Record;
 
 use crate::limits;
 use crate::speech::say;
@@ -33,8 +33,8 @@ pub const LIMITS: [Limit; 3] = [
         policer: true,
     },
     Limit {
-        what: "this machine",
-        arguments: "qualify --lab direct --items 10k --duration 2s",
+        what: "this machine, over loopback",
+        arguments: "qualify --items 10k --duration 2s",
         policer: false,
     },
 ];
@@ -55,32 +55,39 @@ pub struct Knee {
 pub fn searched() -> Result<bool, Box<dyn std::error::Error>> {
     let mut agree = true;
     for limit in &LIMITS {
+        say!("{}: loadgen {}", limit.what, limit.arguments);
         let knees = (0..limits::KNEE_SEARCHES).map(|_| search(limit)).collect::<Result<Vec<_>, _>>()?;
         let (good, words) = verdict(limit.policer, &knees);
-        say!("{}: {words}\n  loadgen {}", limit.what, limit.arguments);
+        say!("  {words}");
         agree &= good;
     }
     Ok(agree)
 }
 
 fn search(limit: &Limit) -> Result<Knee, Box<dyn std::error::Error>> {
-    let path = std::env::temp_dir().join(format!("matrix-knee-{}.json", std::process::id()));
-    let json = path.display().to_string();
-    let words = ["loadgen"].into_iter().chain(limit.arguments.split(' ')).chain(["--quiet", "--json", &json]);
-    commands::run(&Cli::try_parse_from(words)?)?;
-    let text = fs::read(&path);
-    let _ = fs::remove_file(&path);
-    let record: Value = serde_json::from_slice(&text?)?;
-    Ok(Knee::of(&record))
+    let words = ["loadgen"].into_iter().chain(limit.arguments.split(' ')).chain(["--quiet"]);
+    let Command::Qualify(qualify) = Cli::try_parse_from(words)?.command else {
+        return Err("not a search".into());
+    };
+    let knee = Knee::of(&commands::qualify(&qualify)?.record);
+    say!("  {knee}");
+    Ok(knee)
 }
 
 impl Knee {
     /// What a record says.
-    fn of(record: &Value) -> Self {
-        let number = |path: &str| record.pointer(path).and_then(Value::as_f64);
-        let interval =
-            number("/verdict/tps_interval/lower_tps").zip(number("/verdict/tps_interval/upper_tps"));
-        Self { tps: number("/verdict/tps_at_slo").unwrap_or(0.0), interval }
+    fn of(record: &Record) -> Self {
+        let verdict = &record.verdict;
+        let interval = verdict.tps_interval.as_ref();
+        let interval = interval.and_then(|interval| Some((interval.lower_tps, interval.upper_tps?)));
+        Self { tps: verdict.tps_at_slo as f64, interval }
+    }
+}
+
+impl fmt::Display for Knee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0} reads/s", self.tps)?;
+        self.interval.map_or(Ok(()), |(low, high)| write!(f, " ({low:.0} to {high:.0})"))
     }
 }
 
@@ -137,12 +144,5 @@ mod tests {
         assert!(verdict(false, &knees(&[50_000.0, 70_000.0], Some((45_000.0, 75_000.0)))).0);
         assert!(!verdict(false, &knees(&[50_000.0, 70_000.0], Some((45_000.0, 65_000.0)))).0);
         assert!(!verdict(false, &knees(&[50_000.0, 50_000.0], None)).0, "nothing stated is no promise kept");
-    }
-
-    #[test]
-    fn records_tell_their_knee() {
-        let record = serde_json::json!({ "verdict": { "tps_at_slo": 9000, "tps_interval": { "lower_tps": 8500.0, "upper_tps": 9500.0 } } });
-        assert_eq!(Knee::of(&record), Knee { tps: 9000.0, interval: Some((8500.0, 9500.0)) });
-        assert_eq!(Knee::of(&serde_json::json!({})).tps, 0.0);
     }
 }

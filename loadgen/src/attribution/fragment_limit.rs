@@ -146,7 +146,7 @@ pub(super) fn charge(sent: &Sent, wire: &Wire, counted: Counted, before_routers:
     Charge { at_us: sent.at_us, cost: 1.0, packets: counted.of(pieces), arrive, lost: sent.lost }
 }
 
-/// The limit that the reads of an experiment show whose answers all take two fragments; `stage` is that before it, whose small answers tell what
+/// The limit that the reads of an experiment show whose answers all take two fragments, or none where none takes more than one packet; `stage` is that before it, whose small answers tell what
 /// chance loses.
 pub fn fragment_limit(books: &Books, stage: &Population) -> Option<Estimate> {
     let wire = Wire::of(books);
@@ -162,6 +162,9 @@ pub fn fragment_limit(books: &Books, stage: &Population) -> Option<Estimate> {
     let of_one = lost as f64 / reads.max(1) as f64;
     let beside = Beside { of_large: 1.0 - (1.0 - of_one).powi(2), of_packets: lost_of(&case, of_one, 2.0) };
     let answers = traffic::answers(&case)?;
+    if !answers.iter().any(|sent| sent.packets(&wire) > 1) {
+        return None;
+    }
     let found = fitted(&answers, &wire, beside, &counters).map(|found| found.limit);
     found.or_else(|| starved::replayed(&case, &wire, counters.fragments_arrived?))
 }
