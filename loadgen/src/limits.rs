@@ -191,6 +191,8 @@ pub const REASSEMBLY_BYTES: usize = 8 << 20;
 pub const PARTIAL_MAX: usize = 512;
 /// Bytes of an answer datagram beside a small value: header, telemetry, VALUE frame and seal (PROTOCOL.md 2.1, 5, 3.2).
 pub const ANSWER_OVERHEAD_BYTES: u32 = 16 + 24 + 16;
+/// Receipts that the stages of a search keep together until one of them is explained, some 40 bytes each.
+pub const QUALIFY_RECEIPTS_MAX: usize = 2_000_000;
 /// Experiments after a stage at most: what three do not decide, a fourth may; each takes a second or two.
 pub const TRIALS_MAX: usize = 4;
 /// Shortest stage of an experiment, which is enough at the rates people qualify with.

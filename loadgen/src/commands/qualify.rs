@@ -3,6 +3,7 @@
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::Path;
 
+use crate::attribution::Books;
 use crate::baseline;
 use crate::canary::{self, Canaries};
 use crate::cli::Qualify;
@@ -249,18 +250,26 @@ impl Hunt<'_> {
         unreachable!("an endless range")
     }
 
-    /// Lets go of the books of stages that will not be explained: with receipts they are large. The two lowest rates that broke keep theirs,
-    /// since one of them may be met after all.
+    /// Lets go of the books of stages that will not be explained: with receipts they are large. The lowest rates that broke keep theirs, since
+    /// some of them may be met after all: two, and as many more as there is room for.
     fn forget_books(&mut self) {
         let broken = self.stages.iter().filter(|result| result.stage.broke.is_some());
         let mut rates: Vec<_> = broken.map(|result| result.stage.offered_tps).collect();
         rates.sort_by(f64::total_cmp);
         rates.dedup();
-        rates.truncate(2);
-        for result in &mut self.stages {
-            if !rates.contains(&result.stage.offered_tps) {
-                result.books = None;
+        let mut receipts = 0;
+        for (place, tps) in rates.iter().enumerate() {
+            let of_rate = self.stages.iter_mut().filter(|result| result.stage.offered_tps == *tps);
+            for result in of_rate {
+                let held = |books: &Books| books.receipts.as_ref().map_or(0, |receipts| receipts.all.len());
+                receipts += result.books.as_ref().map_or(0, held);
+                if place >= 2 && receipts > limits::QUALIFY_RECEIPTS_MAX {
+                    result.books = None;
+                }
             }
+        }
+        for result in self.stages.iter_mut().filter(|result| result.stage.broke.is_none()) {
+            result.books = None;
         }
     }
 
