@@ -31,7 +31,7 @@ const TPS: f64 = 200_000.0;
 const SHARE_MAX: f64 = 0.03;
 /// Where reads are to be lost, some in a hundred: the generator stands still once a second, and what then leaves with more than half of its
 /// timeout gone is lost. It takes three times as long to catch up: longer pauses would lose a third of all.
-const PAUSE: [&str; 4] = ["--inject-pause", "20ms/1s", "--timeout", "30ms"];
+const PAUSE: [&str; 4] = ["--inject-pause", "40ms/1s", "--timeout", "30ms"];
 
 /// What is typed.
 #[derive(Debug, Parser)]
