@@ -221,7 +221,7 @@ pub const TRIAL_READ_INTERVAL_MIN: Duration = Duration::from_millis(1);
 pub const TRIAL_READ_INTERVAL_MAX: Duration = Duration::from_millis(10);
 /// Longest search for the largest answer.
 pub const TRIAL_SEARCH_MAX: Duration = Duration::from_secs(10);
-/// Values stored for an experiment are deleted after it, and expire where that fails.
+/// Items stored for an experiment are deleted after it, and expire where that fails.
 pub const TRIAL_KEYS_TTL_S: u32 = 120;
 /// Probes of one size: of eight, chance loss of a fifth takes all once in 400,000 times, and half of them leave ICMP limited by rate time.
 pub const TRIAL_PROBES: u32 = 8;

@@ -1,6 +1,7 @@
 //! Seeding: storing every item over TCP, or finding that a server holds them already.
 
 use shingle_client::control::ControlError;
+use shingle_proto::limits::KEY_BYTES_MAX;
 
 use crate::error::Error;
 use crate::progress::Progress;
@@ -102,7 +103,7 @@ pub(crate) fn holds_items(server: &mut impl Store, space: &ItemSpace) -> Result<
     }
     let step = (items / SAMPLE_ITEMS).max(1);
     for item in (0..items).step_by(step as usize) {
-        let mut buffer = [0; 250];
+        let mut buffer = [0; KEY_BYTES_MAX];
         match server.get(space.key(item, &mut buffer))? {
             Some(value) if space.check_value(item, &value).is_ok() => {}
             _ => return Ok(false),
@@ -111,24 +112,42 @@ pub(crate) fn holds_items(server: &mut impl Store, space: &ItemSpace) -> Result<
     Ok(true)
 }
 
-/// Stores every item. `progress` is told the number stored so far.
-///
-/// # Errors
-/// No right to update, or the connection failed.
+/// Stores every item for as long as the workload says. `progress` is told the number stored so far.
 fn store_items(
     server: &mut impl Store,
     space: &ItemSpace,
     progress: &mut dyn FnMut(u64),
 ) -> Result<u64, Error> {
     let mut items = (0..space.items()).map(|item| {
-        let mut key = [0; 250];
-        let key = space.key(item, &mut key).to_vec();
-        let mut value = vec![0; space.value_bytes(item)];
-        space.fill_value(item, &mut value);
         let ttl_s = space.ttl(item).map_or(0, |ttl| ttl.as_secs().clamp(1, u32::MAX.into()));
-        (key, value, ttl_s)
+        stored(space, item, ttl_s)
     });
     server.set_all(&mut items, progress)
+}
+
+/// Stores items of this program's own beside what else the server holds; they expire after so many seconds, if nobody removes them.
+///
+/// # Errors
+/// No right to update, no room, or the connection failed; some may be stored then.
+pub(crate) fn lend(target: &mut Target, space: &ItemSpace, ttl_s: u32) -> Result<(), Error> {
+    let mut items = (0..space.items()).map(|item| stored(space, item, ttl_s.into()));
+    target.set_all(&mut items, &mut |_| ()).map(drop)
+}
+
+/// Takes them away again, as far as the server can be asked.
+pub(crate) fn remove(target: &mut Target, space: &ItemSpace) {
+    for item in 0..space.items() {
+        if target.control.delete(space.key(item, &mut [0; KEY_BYTES_MAX])).is_err() {
+            return;
+        }
+    }
+}
+
+/// Key, value and seconds to live of an item.
+fn stored(space: &ItemSpace, item: u32, ttl_s: u64) -> (Vec<u8>, Vec<u8>, u64) {
+    let mut value = vec![0; space.value_bytes(item)];
+    space.fill_value(item, &mut value);
+    (space.key(item, &mut [0; KEY_BYTES_MAX]).to_vec(), value, ttl_s)
 }
 
 impl Store for Target {

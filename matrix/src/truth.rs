@@ -13,7 +13,8 @@ pub type Counters = BTreeMap<String, u64>;
 
 /// The causes that were at work, with shares of the reads lost.
 pub fn of(scenario: &Scenario, counters: &Counters, lost: u64, flows: &[FlowFigures]) -> Vec<TrueCause> {
-    let shares = shares(&scenario.causes, counters, lost);
+    let reads: u64 = flows.iter().map(|flow| flow.reads).sum();
+    let shares = shares(&scenario.causes, counters, (lost, reads));
     let one = |(expected, share): (&Expected, f64)| TrueCause {
         accepted: expected.accepted.clone(),
         share,
@@ -25,10 +26,17 @@ pub fn of(scenario: &Scenario, counters: &Counters, lost: u64, flows: &[FlowFigu
 }
 
 /// Each cause's share. One that the laboratory does not count read by read has what the others leave.
-fn shares(causes: &[Expected], counters: &Counters, lost: u64) -> Vec<f64> {
+fn shares(causes: &[Expected], counters: &Counters, (lost, reads): (u64, u64)) -> Vec<f64> {
     let counted = |cause: &Expected| {
-        let sum: u64 = cause.counters.iter().map(|name| risen(counters, name)).sum();
-        (!cause.counters.is_empty()).then_some(sum as f64)
+        let sum = cause.counters.iter().map(|name| risen(counters, name)).sum::<u64>() as f64;
+        if !cause.beside_fragments {
+            return (!cause.counters.is_empty()).then_some(sum);
+        }
+        let seen =
+            risen(counters, "router.down_seen").saturating_sub(risen(counters, "router.fragments_dropped"));
+        let struck = (sum / seen.max(1) as f64).min(0.99);
+        let by_other = ((lost as f64 - struck * reads as f64) / (1.0 - struck)).max(0.0);
+        Some(lost as f64 - by_other)
     };
     let counted: Vec<_> = causes.iter().map(counted).collect();
     let known: f64 = counted.iter().flatten().sum();
@@ -124,12 +132,32 @@ mod tests {
     #[test]
     fn one_of_a_pair_has_what_the_other_leaves() {
         let pair = (0..50).map(|number| Recipe::named("pair").expect("a recipe").draw(1, number));
-        let one_counted =
-            |run: &Scenario| run.causes.iter().filter(|cause| cause.counters.is_empty()).count() == 1;
+        let one_counted = |run: &Scenario| {
+            let uncounted = run.causes.iter().filter(|cause| cause.counters.is_empty()).count();
+            uncounted == 1 && run.causes.iter().all(|cause| !cause.beside_fragments)
+        };
         let run = pair.into_iter().find(one_counted).expect("fragments are not reads");
         let name = run.causes.iter().find_map(|cause| cause.counters.first()).expect("the other is counted");
         let truth = of(&run, &counters(&[(name, 250)]), 1000, &[]);
         assert_eq!([truth[0].share, truth[1].share], [0.75, 0.25]);
         assert!(name.contains("down"));
+    }
+
+    #[test]
+    fn packets_of_reads_that_were_lost_before_are_not_lost_twice() {
+        let pair = (0..50).map(|number| Recipe::named("pair").expect("a recipe").draw(1, number));
+        let of_fragments = |run: &Scenario| run.causes.iter().any(|cause| cause.beside_fragments);
+        let run = pair.into_iter().find(of_fragments).expect("a limit of fragments beside chance");
+        let chance = run.causes.iter().find(|cause| cause.beside_fragments).expect("one of the two");
+        // A limit lost 2,000 reads, of each of which a fragment went on; one in ten packets was struck.
+        let counters = counters(&[
+            (chance.counters[0].as_str(), 1000),
+            ("router.down_seen", 12_000),
+            ("router.fragments_dropped", 2_000),
+        ]);
+        let flows = [FlowFigures { reads: 10_000, ..FlowFigures::default() }];
+        let truth = of(&run, &counters, 2800, &flows);
+        let share = |cause| truth.iter().find(|truth| truth.accepted.contains(&cause)).expect("in it").share;
+        assert!((share(chance.accepted[0]) - 800.0 / 2800.0).abs() < 1e-9, "{truth:?}");
     }
 }

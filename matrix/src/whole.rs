@@ -9,6 +9,7 @@ use crate::carry;
 use crate::kept::{Kept, KeptError};
 use crate::outcome::{Named, Outcome, TrueNumber};
 use crate::recipes::{self, HEALTHY, Recipe};
+use crate::score::estimates;
 use crate::score::judge::{Judgement, judge};
 use crate::speech::complain;
 
@@ -66,7 +67,10 @@ pub fn carry_out(planned: &[Planned], keep: Option<&Path>) -> Result<Vec<Outcome
             planned.len(),
             line(&outcome, &judgement)
         );
-        let wrong = outcome.not_judged.is_none() && !(judgement.right && judgement.shares_right);
+        let off = if outcome.not_judged.is_none() { estimates::off(&outcome) } else { Vec::new() };
+        off.iter().for_each(|off| complain!("         OFF, {off}"));
+        let judged_wrong = outcome.not_judged.is_none() && !(judgement.right && judgement.shares_right);
+        let wrong = judged_wrong || !off.is_empty();
         let kept = Kept { outcome, books };
         if let Some(directory) = keep.filter(|_| wrong || planned.len() == 1) {
             let path = kept.write(directory)?;

@@ -22,11 +22,7 @@ pub fn doubts(books: &Books, attribution: &Attribution) -> Vec<(Experiment, Stri
         wanted(books, (*cause, *direction), share, &wire)
     };
     let mut all: Vec<(Experiment, &str)> = shares.into_iter().flat_map(of_share).collect();
-    let made = |experiment: &Experiment| {
-        let same = |other: &Experiment| std::mem::discriminant(other) == std::mem::discriminant(experiment);
-        books.trials.iter().any(|trial| same(&trial.experiment))
-    };
-    all.retain(|(experiment, _)| !made(experiment));
+    all.retain(|(experiment, _)| !books.trials.iter().any(|trial| trial.experiment.asks_as(experiment)));
     all.into_iter().map(|(experiment, because)| (experiment, because.to_owned())).collect()
 }
 

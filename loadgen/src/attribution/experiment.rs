@@ -40,6 +40,19 @@ pub enum Experiment {
     },
 }
 
+impl Experiment {
+    /// Whether the other asks the same question, maybe in other numbers: nobody needs the answer twice.
+    pub(super) fn asks_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            // At the same rate they tell packets from bits, at a lower one how many fragments pass.
+            (Self::AnswersOf { share: one, .. }, Self::AnswersOf { share: another, .. }) => {
+                (*one < 1.0) == (*another < 1.0)
+            }
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
+        }
+    }
+}
+
 /// An experiment, and what came of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Trial {

@@ -163,7 +163,7 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
 /// The limit that an experiment with answers of two fragments each showed.
 pub(super) fn by_experiment(case: &Case<'_>) -> Option<Estimate> {
     case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
-        Experiment::AnswersOf { .. } => trial.limit.clone(),
+        Experiment::AnswersOf { share, .. } if share < 1.0 => trial.limit.clone(),
         _ => None,
     })
 }

@@ -72,9 +72,7 @@ impl SizeCounters {
             too_big,
         }
     }
-}
 
-impl SizeCounters {
     /// Without so many answers put together from so many fragments.
     fn without(&self, (answers, fragments): (u64, u64)) -> Self {
         let less = |count: Option<u64>, by: u64| count.map(|count| count.saturating_sub(by));

@@ -50,8 +50,7 @@ impl Rig {
                 chance_loss,
                 &mut stock,
             );
-            // Whatever became of it: nothing stays behind.
-            stock.clear()?;
+            stock.clear();
             done
         })?;
         Ok(Outcome { icmp, ..outcome })
@@ -140,7 +139,10 @@ impl Bisection {
         let control = search.passed();
         let pairs = (0..*times).flat_map(|_| [*judged, control]);
         let wanted: Vec<u32> = pairs.chain(once.iter().copied()).collect();
-        let keys = stock.keys(&wanted)?;
+        let keys = match stock.keys(&wanted) {
+            Ok(keys) => keys,
+            Err(error) => return Ok(Err(format!("values of other sizes could not be stored: {error}"))),
+        };
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         let ends = self.reader.read(&keys, self.patience, self.pace)?;
         for end in &ends {
@@ -222,11 +224,12 @@ impl<'r> Stock<'r> {
         Ok(sizes.iter().map(|size| self.made[size].clone()).collect())
     }
 
-    /// Deletes what was stored.
-    fn clear(&mut self) -> Result<(), Error> {
-        for (_, key) in std::mem::take(&mut self.made) {
-            self.target.control.delete(&key)?;
+    /// Deletes what was stored, as far as the server can be asked.
+    fn clear(self) {
+        for key in self.made.into_values() {
+            if self.target.control.delete(&key).is_err() {
+                return;
+            }
         }
-        Ok(())
     }
 }

@@ -11,6 +11,7 @@ use crate::load::Load;
 use crate::progress::Progress;
 use crate::record::Stage;
 use crate::rig::Rig;
+use crate::seeding;
 use crate::stage::StageResult;
 use crate::workload::{ItemSpace, Sizing, ValueSpec};
 
@@ -29,19 +30,15 @@ impl Rig {
         stage: &Stage,
         population: &Population,
     ) -> Result<Outcome, Error> {
-        let items = match made_items(&self.load, bytes, self.options.seed) {
+        let items = match made_items(&mut self.load, bytes, self.options.seed) {
             Ok(items) => items,
             Err(because) => return Ok(Outcome::impossible(because)),
         };
-        self.load.fill(&items, true, &Progress::new(true))?;
         let tps = tps(stage) * share.clamp(0.0, 1.0);
         let length = if share < 1.0 { limits::TRIAL_LENGTH_MAX } else { length(tps, stage) };
         let done = self.on_items(&items, |rig| rig.short_stage_with_books(pace(tps), length));
-        // Whatever became of it: nothing stays behind.
         if let Load::Shingle(target, _) = &mut self.load {
-            for item in 0..items.items() {
-                target.control.delete(items.key(item, &mut [0; 250]))?;
-            }
+            seeding::remove(target, &items);
         }
         let (mut outcome, books) = done?;
         outcome.limit = books.and_then(|books| attribution::fragment_limit(&books, population));
@@ -92,8 +89,8 @@ impl Rig {
     }
 }
 
-/// Items whose answers have this UDP payload, under keys of their own; or why there can be none.
-fn made_items(load: &Load, answer_bytes: u32, seed: u64) -> Result<ItemSpace, String> {
+/// Stores items whose answers have this UDP payload, under keys of their own; or says why there can be none.
+fn made_items(load: &mut Load, answer_bytes: u32, seed: u64) -> Result<ItemSpace, String> {
     let Load::Shingle(target, _) = load else {
         return Err("values of another size are made on Shingle servers alone".to_owned());
     };
@@ -107,7 +104,14 @@ fn made_items(load: &Load, answer_bytes: u32, seed: u64) -> Result<ItemSpace, St
     let value = ValueSpec::Fixed(answer_bytes.saturating_sub(ANSWER_OVERHEAD_BYTES).max(1));
     let items =
         ItemSpace::new(&value, limits::TRIAL_ITEMS, seed, sizing).map_err(|error| error.to_string())?;
-    Ok(items.under(limits::TRIAL_KEY_PREFIX))
+    let items = items.under(limits::TRIAL_KEY_PREFIX);
+    match seeding::lend(target, &items, limits::TRIAL_KEYS_TTL_S) {
+        Ok(()) => Ok(items),
+        Err(error) => {
+            seeding::remove(target, &items);
+            Err(format!("values of another size could not be stored: {error}"))
+        }
+    }
 }
 
 /// Why a stage says nothing, if it does not.

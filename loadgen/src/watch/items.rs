@@ -1,11 +1,9 @@
 //! What a watch reads: the workload's items where the server holds them, else a few of its own, else keys that are not there.
 
-use shingle_proto::limits::KEY_BYTES_MAX;
-
 use crate::error::Error;
 use crate::limits::{ANSWER_OVERHEAD_BYTES, WATCH_ITEMS, WATCH_KEY_PREFIX, WATCH_TTL_S};
 use crate::options::Options;
-use crate::seeding::{self, Store as _};
+use crate::seeding;
 use crate::target::Target;
 use crate::workload::{ItemSpace, Sizing};
 
@@ -61,30 +59,6 @@ pub(super) fn choose(target: &mut Target, options: &Options) -> Result<(ItemSpac
     if !may_update {
         return Ok((own, Reads::Absent));
     }
-    store(target, &own)?;
+    seeding::lend(target, &own, WATCH_TTL_S)?;
     Ok((own, Reads::Own))
-}
-
-/// Stores the watch's own items, for a day.
-pub(super) fn store(target: &mut Target, space: &ItemSpace) -> Result<(), Error> {
-    let mut items = (0..space.items()).map(|item| {
-        let mut value = vec![0; space.value_bytes(item)];
-        space.fill_value(item, &mut value);
-        (key(space, item), value, u64::from(WATCH_TTL_S))
-    });
-    target.set_all(&mut items, &mut |_| ()).map(drop)
-}
-
-/// Takes them away again, as far as the server can be asked.
-pub(super) fn remove(target: &mut Target, space: &ItemSpace) {
-    for item in 0..space.items() {
-        if target.control.delete(&key(space, item)).is_err() {
-            return;
-        }
-    }
-}
-
-fn key(space: &ItemSpace, item: u32) -> Vec<u8> {
-    let mut buffer = [0; KEY_BYTES_MAX];
-    space.key(item, &mut buffer).to_vec()
 }

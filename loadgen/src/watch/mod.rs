@@ -37,6 +37,7 @@ use crate::options::Options;
 use crate::progress::Progress;
 use crate::record::Stage;
 use crate::rig::Rig;
+use crate::seeding;
 use crate::stage::StageResult;
 use crate::target::Target;
 use link::{Found, Link, Way};
@@ -169,7 +170,7 @@ impl Watch {
             && self.connected
             && let Load::Shingle(target, _) = &mut self.rig.load
         {
-            items::remove(target, &self.rig.space);
+            seeding::remove(target, &self.rig.space);
         }
     }
 
@@ -295,7 +296,7 @@ impl Watch {
         }
         let Load::Shingle(target, _) = &mut self.rig.load else { return };
         self.stored = Instant::now();
-        self.notes.push(match items::store(target, &self.rig.space) {
+        self.notes.push(match seeding::lend(target, &self.rig.space, limits::WATCH_TTL_S) {
             Ok(()) => format!("own items stored again: {why}"),
             Err(error) => format!("own items could not be stored again ({why}): {error}"),
         });

@@ -60,7 +60,8 @@ fn two(dice: &mut Dice) -> Option<Scenario> {
     run.set(&format!("{second}.direction"), "down");
     let mut causes = std::mem::take(&mut run.causes);
     let counters = vec![format!("router.{counter}_down")];
-    causes.push(Expected { counters, ..cause(name, others * rate / 100.0) });
+    let of_fragments = [Cause::FragmentRateLimit, Cause::FragmentsBlocked].contains(&causes[0].accepted[0]);
+    causes.push(Expected { counters, beside_fragments: of_fragments, ..cause(name, others * rate / 100.0) });
     causes.sort_by(|a, b| b.lost.total_cmp(&a.lost));
     run.losing(1500, causes)
 }

@@ -45,21 +45,26 @@ const PROMISED: [&str; 6] = [
     "bandwidth_limit limit",
 ];
 
+/// What is promised of a run's estimates and not kept, in words; none of it of a cause that is not named.
+pub fn off(outcome: &Outcome) -> Vec<String> {
+    let kept = |compared: &Compared| compared.within != Some(false);
+    let promised = judged(outcome).filter(|(kind, ..)| PROMISED.contains(&kind.as_str()));
+    promised
+        .map(|(kind, cause, number)| (kind, number, estimate(outcome, cause, number)))
+        .filter(|(_, number, estimate)| !kept(&compare(number, *estimate)))
+        .map(|(kind, number, estimate)| {
+            let given = estimate.map_or("none".to_owned(), |estimate| format!("{:.4}", estimate.value));
+            format!("{kind} {given} for {:.4}", number.value)
+        })
+        .collect()
+}
+
 /// The figures by cause and name. Only runs count in which the cause was named at all: others are wrong already.
 pub(super) fn of(outcomes: &[&Outcome]) -> BTreeMap<String, Figures> {
     let mut kinds: BTreeMap<String, Vec<Compared>> = BTreeMap::new();
     for outcome in outcomes {
-        for cause in &outcome.truth {
-            for number in &cause.numbers {
-                let named = outcome
-                    .named
-                    .iter()
-                    .any(|named| cause.accepted.contains(&named.cause) && named.reads > 0);
-                if named {
-                    let kind = format!("{} {}", cause.accepted[0], number.name);
-                    kinds.entry(kind).or_default().push(compare(number, estimate(outcome, cause, number)));
-                }
-            }
+        for (kind, cause, number) in judged(outcome) {
+            kinds.entry(kind).or_default().push(compare(number, estimate(outcome, cause, number)));
         }
     }
     kinds
@@ -69,6 +74,17 @@ pub(super) fn of(outcomes: &[&Outcome]) -> BTreeMap<String, Figures> {
             (kind, figures)
         })
         .collect()
+}
+
+/// Numbers that there should be estimates of, each with its kind and its cause.
+fn judged(outcome: &Outcome) -> impl Iterator<Item = (String, &TrueCause, &TrueNumber)> {
+    let is_named = |cause: &&TrueCause| {
+        outcome.named.iter().any(|named| cause.accepted.contains(&named.cause) && named.reads > 0)
+    };
+    let of_named = outcome.truth.iter().filter(is_named);
+    of_named
+        .flat_map(|cause| cause.numbers.iter().map(move |number| (cause, number)))
+        .map(|(cause, number)| (format!("{} {}", cause.accepted[0], number.name), cause, number))
 }
 
 /// The estimate of a number: of its way, or of the way that lost most.

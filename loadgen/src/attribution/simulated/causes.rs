@@ -1,0 +1,122 @@
+//! Each cause that models tell, mixtures, thin data and missing facts.
+
+use super::*;
+
+#[test]
+fn chance_is_path_loss_with_its_probability() {
+    for (seed, share) in [(1, 0.005), (2, 0.05), (3, 0.3)] {
+        let shares = balanced(&cut(books(seed, chance(share)), 4000, 2000));
+        assert_eq!(main_cause(&shares), (Cause::PathLoss, Direction::Down), "{share}: {shares:?}");
+        let probability = &shares[&(Cause::PathLoss, Direction::Down)].estimates["probability"];
+        // Large answers have two packets.
+        let (low, high) = probability.interval.expect("it has one");
+        assert!(
+            low < share / 1.09 + share * 0.1 && high > share / 1.11 - share * 0.1,
+            "{share}: {probability:?}"
+        );
+    }
+}
+
+#[test]
+fn a_limit_of_fragments_is_found_beside_chance() {
+    for (seed, limit, base) in [(1, 500.0, 0.0), (2, 900.0, 0.0), (3, 500.0, 0.02)] {
+        let (mut bucket, mut passed) = (Bucket::new(limit, 5.0), 0);
+        let books = books(seed, |read, dice| {
+            let limited = read.value_bytes == LARGE && !bucket.passes(read.at_ns, 1.0);
+            passed += u64::from(read.value_bytes == LARGE && !limited);
+            (limited || dice.next() < base).then_some(Direction::Down)
+        });
+        let large = books.population.by_size[(LARGE / 16) as usize].reads;
+        let arrived = (large + passed) as f64 * (1.0 - base);
+        let shares = balanced(&cut(books, arrived as u64, passed));
+        let share = &shares[&(Cause::FragmentRateLimit, Direction::Down)];
+        let estimate = &share.estimates["limit"];
+        assert!((estimate.value / limit - 1.0).abs() < 0.05, "{limit} {base}: {shares:?}");
+        assert_eq!(shares.contains_key(&(Cause::PathLoss, Direction::Down)), base > 0.0, "{shares:?}");
+    }
+}
+
+#[test]
+fn limits_of_packets_and_bits_are_told_apart_each_way() {
+    // All answers are of one packet.
+    let wide = |mut books: Books| {
+        (books.stage.client_mtu, books.stage.path_mtu_down) = (9001, Some(9001));
+        books
+    };
+    for direction in [Direction::Up, Direction::Down] {
+        let mut bucket = Bucket::new(6000.0, 50.0);
+        let shares =
+            balanced(&wide(books(4, |read, _| (!bucket.passes(read.at_ns, 1.0)).then_some(direction))));
+        assert_eq!(main_cause(&shares), (Cause::PacketRateLimit, direction), "{shares:?}");
+        let limit = shares[&(Cause::PacketRateLimit, direction)].estimates["limit"].value;
+        assert!((limit / 6000.0 - 1.0).abs() < 0.05, "{limit}");
+    }
+    let mut bucket = Bucket::new(4e6, 64e3);
+    let cost = |bytes: u32| f64::from(bytes + 56 + 28 + 14);
+    let bits = wide(books(5, |read, _| {
+        (!bucket.passes(read.at_ns, cost(read.value_bytes))).then_some(Direction::Down)
+    }));
+    let shares = balanced(&bits);
+    assert_eq!(main_cause(&shares), (Cause::BandwidthLimit, Direction::Down), "{shares:?}");
+    let limit = shares[&(Cause::BandwidthLimit, Direction::Down)].estimates["limit"].value;
+    assert!((limit / 32e6 - 1.0).abs() < 0.05, "{limit}");
+}
+
+#[test]
+fn bad_flows_are_named_exactly_beside_chance() {
+    let shares = balanced(&books(7, |read, dice| {
+        let bad = [2, 5].contains(&read.flow) && dice.next() < 0.4;
+        (bad || dice.next() < 0.005).then_some(Direction::Up)
+    }));
+    assert_eq!(shares[&(Cause::FlowBlackHole, Direction::Up)].flows, [2, 5], "{shares:?}");
+}
+
+#[test]
+fn silence_is_told_with_its_begin_and_length() {
+    for until in [1_500_000_000, u64::MAX] {
+        let silent = |read: &Read, _: &mut Dice| {
+            (read.at_ns >= 700_000_000 && read.at_ns < until).then_some(Direction::Up)
+        };
+        let shares = balanced(&books(8, silent));
+        assert_eq!(shares.len(), 1, "{shares:?}");
+        let share = &shares[&(Cause::ServerSilent, Direction::Host)];
+        assert!((share.estimates["begin"].value - 0.7).abs() < 0.02, "{:?}", share.estimates);
+        let length = (until.min(2_000_000_000) - 700_000_000) as f64 / 1e9;
+        assert!((share.estimates["length"].value - length).abs() < 0.02, "{:?}", share.estimates);
+    }
+}
+
+#[test]
+fn thin_data_accuse_nobody() {
+    for seed in 0..200 {
+        let mut left = 10;
+        let few = |_: &Read, dice: &mut Dice| {
+            let lost = left > 0 && dice.next() < 0.001;
+            left -= u32::from(lost);
+            lost.then_some(Direction::Down)
+        };
+        let shares = balanced(&books(seed, few));
+        assert!(shares.keys().all(|(cause, _)| *cause == Cause::Unexplained), "{seed}: {shares:?}");
+    }
+}
+
+#[test]
+fn chance_is_never_taken_for_anything_else() {
+    for seed in 0..60 {
+        let mut books = books(seed, |_, dice| match dice.next() {
+            draw if draw < 0.02 => Some(Direction::Up),
+            draw if draw < 0.05 => Some(Direction::Down),
+            _ => None,
+        });
+        if seed % 3 == 0 {
+            books.receipts = None;
+        }
+        if seed % 4 == 0 {
+            books.server = None;
+        }
+        let shares = balanced(&books);
+        let accused =
+            shares.keys().filter(|(cause, _)| !matches!(cause, Cause::PathLoss | Cause::Unexplained));
+        assert_eq!(accused.count(), 0, "{seed}: {shares:?}");
+    }
+}

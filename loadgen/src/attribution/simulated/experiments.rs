@@ -1,0 +1,134 @@
+//! What is in doubt is asked, and what the experiment shows decides.
+
+use super::*;
+
+#[test]
+fn chance_beside_a_limit_is_doubted_and_then_told() {
+    let network = |seed| {
+        let mut bucket = Bucket::new(6000.0, 50.0);
+        books(seed, move |read, dice| {
+            (!bucket.passes(read.at_ns, 1.0) || dice.next() < 0.15).then_some(Direction::Down)
+        })
+    };
+    let mut books = network(9);
+    (books.stage.client_mtu, books.stage.path_mtu_down) = (9001, Some(9001));
+    let shares = balanced(&books);
+    let wanted = doubts(&books, &shares);
+    let [(Experiment::Rate { share }, _)] = &wanted[..] else { panic!("{wanted:?} {shares:?}") };
+    assert!(share * 10_000.0 < 6000.0);
+    books.trials.push(tried(wanted[0].0, 300, 2000));
+    let shares = balanced(&books);
+    let limit = &shares[&(Cause::PacketRateLimit, Direction::Down)];
+    assert!((limit.estimates["limit"].value / 6000.0 - 1.0).abs() < 0.05, "{shares:?}");
+    let chance = shares[&(Cause::PathLoss, Direction::Down)].reads as f64;
+    // 15 % of the 12,000 that the limit lets through.
+    assert!((chance / 1800.0 - 1.0).abs() < 0.2, "{shares:?}");
+}
+
+#[test]
+fn where_all_answers_are_alike_an_experiment_tells_packets_from_bits() {
+    let mut bucket = Bucket::new(6000.0, 50.0);
+    let mut all = books(10, move |read, _| (!bucket.passes(read.at_ns, 1.0)).then_some(Direction::Down));
+    let size = |books: &mut Books, bytes: u32| {
+        books.losses.iter_mut().for_each(|loss| loss.value_bytes = bytes);
+        for receipt in &mut books.receipts.as_mut().expect("kept").all {
+            receipt.bytes = bytes + books.stage.answer_overhead_bytes;
+        }
+        let counts = books.population.by_size.iter().fold(Counts::default(), |mut sum, counts| {
+            sum.merge(counts);
+            sum
+        });
+        let bin = (bytes / books.population.size_bin_bytes) as usize;
+        books.population.by_size.iter_mut().enumerate().for_each(|(at, of)| {
+            *of = if at == bin { counts } else { Counts::default() };
+        });
+    };
+    (all.stage.client_mtu, all.stage.path_mtu_down) = (9001, Some(9001));
+    size(&mut all, 800);
+    let shares = balanced(&all);
+    let wanted = doubts(&all, &shares);
+    let [(experiment @ Experiment::AnswersOf { bytes, share: 1.0 }, _)] = wanted[..] else {
+        panic!("{wanted:?} {shares:?}")
+    };
+    assert!(bytes < 200, "{bytes}");
+    // As many are lost of small answers: packets. None: bits.
+    for (lost, cause, limit) in [
+        (1600, Cause::PacketRateLimit, 6000.0),
+        (0, Cause::BandwidthLimit, 6000.0 * 8.0 * (800.0 + 56.0 + 42.0)),
+    ] {
+        let mut all = all.clone();
+        all.trials.push(tried(experiment, lost, 4000));
+        let shares = balanced(&all);
+        let share = &shares[&(cause, Direction::Down)];
+        assert!((share.estimates["limit"].value / limit - 1.0).abs() < 0.05, "{shares:?}");
+        assert!(share.confidence > 0.9 && share.rival.is_none() && doubts(&all, &shares).is_empty());
+    }
+}
+
+#[test]
+fn without_receipts_a_lower_rate_tells_a_limit_from_chance() {
+    let mut bucket = Bucket::new(6000.0, 50.0);
+    let mut all = books(11, move |read, _| (!bucket.passes(read.at_ns, 1.0)).then_some(Direction::Down));
+    (all.stage.client_mtu, all.stage.path_mtu_down, all.receipts) = (9001, Some(9001), None);
+    let shares = balanced(&all);
+    assert_eq!(main_cause(&shares).0, Cause::PathLoss);
+    let wanted = doubts(&all, &shares);
+    let [(experiment @ Experiment::Rate { .. }, _)] = wanted[..] else { panic!("{wanted:?} {shares:?}") };
+    let mut chance = all.clone();
+    chance.trials.push(tried(experiment, 1600, 4000));
+    assert_eq!(main_cause(&balanced(&chance)).0, Cause::PathLoss);
+    all.trials.push(tried(experiment, 0, 4000));
+    let shares = balanced(&all);
+    assert!([Cause::PacketRateLimit, Cause::BandwidthLimit].contains(&main_cause(&shares).0), "{shares:?}");
+    assert!(matches!(doubts(&all, &shares)[..], [(Experiment::AnswersOf { .. }, _)]));
+}
+
+#[test]
+fn silence_of_known_flows_is_told_from_a_silent_server_by_others() {
+    let silent = |read: &Read, _: &mut Dice| (read.at_ns >= 700_000_000).then_some(Direction::Up);
+    let books = books(12, silent);
+    let shares = balanced(&books);
+    let wanted = doubts(&books, &shares);
+    let [(experiment @ Experiment::OtherFlows { .. }, _)] = wanted[..] else {
+        panic!("{wanted:?} {shares:?}")
+    };
+    let dead = Counts { reads: 100, first_try_lost: 100, failed: 100 };
+    let alive = Counts { reads: 100, ..Counts::default() };
+    for (lost, control, cause) in [
+        (0, Some(dead), Cause::FlowBlackHole),
+        (400, Some(dead), Cause::ServerSilent),
+        // It came back meanwhile.
+        (0, Some(alive), Cause::ServerSilent),
+        (0, None, Cause::ServerSilent),
+    ] {
+        let mut books = books.clone();
+        books.trials.push(Trial { control, ..tried(experiment, lost, 400) });
+        let shares = balanced(&books);
+        assert_eq!(main_cause(&shares).0, cause, "{lost} {control:?} {shares:?}");
+        assert!(doubts(&books, &shares).is_empty());
+    }
+}
+
+#[test]
+fn sizes_that_vanish_are_blocked_or_a_black_hole_by_what_hosts_counted() {
+    let large = |read: &Read, _: &mut Dice| (read.value_bytes == LARGE).then_some(Direction::Down);
+    let shares = balanced(&cut(books(6, large), 0, 0));
+    assert_eq!(main_cause(&shares), (Cause::FragmentsBlocked, Direction::Down));
+    let mut hole = books(6, |read, _| (read.value_bytes > 600).then_some(Direction::Down));
+    hole.server.get_or_insert_default().host.risen =
+        [("Ip.FragCreates".to_owned(), 0), ("Icmp.InDestUnreachs".to_owned(), 0)].into();
+    let shares = balanced(&hole);
+    let share = &shares[&(Cause::MtuBlackHole, Direction::Down)];
+    let (low, high) = share.estimates["size"].interval.expect("bounds");
+    // 600 B of value, 56 of answer, 28 of headers.
+    assert!(low <= 684.0 && 684.0 <= high && high - low <= 16.0, "{low} {high}");
+    let wanted = doubts(&hole, &shares);
+    let [(Experiment::LargestAnswer { passed_bytes, lost_bytes }, why)] = &wanted[..] else {
+        panic!("{wanted:?}")
+    };
+    assert!(passed_bytes < lost_bytes && !why.is_empty());
+    hole.trials.push(Trial { bounds_bytes: Some((656, 657)), ..tried(wanted[0].0, 0, 0) });
+    let shares = balanced(&hole);
+    assert_eq!(shares[&(Cause::MtuBlackHole, Direction::Down)].estimates["size"].value, 684.0);
+    assert!(doubts(&hole, &shares).is_empty(), "what was tried is not asked again");
+}
