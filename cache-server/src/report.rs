@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use shingle_proto::wire::DropReason;
-use shingle_udp::counters::{Snapshot, device_counters};
+use shingle_udp::counters::{Snapshot, cpu_counters, device_counters};
 use shingle_udp::realtime_ns;
 
 use crate::limits::SIZE_CLASS_BYTES;
@@ -41,6 +41,7 @@ pub(crate) fn report(shared: &Shared) -> StatsReport {
         }
     };
     kernel.extend(device_counters(&mut missing));
+    kernel.extend(cpu_counters(&mut missing));
     let ports: Vec<PortReport> = shared.ports.iter().map(port_report).collect();
     let mut drops = BTreeMap::<String, u64>::new();
     for (reason, count) in ports.iter().flat_map(|port| &port.workers).flat_map(|worker| &worker.drops) {

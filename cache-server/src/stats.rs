@@ -28,7 +28,8 @@ pub struct StatsReport {
     pub drops: BTreeMap<String, u64>,
     /// The control plane.
     pub control: ControlReport,
-    /// Counters of the server's network namespace by `PROTOCOL.Name`, such as `Udp.RcvbufErrors`.
+    /// Counters of the server's network namespace by `PROTOCOL.Name`, such as `Udp.RcvbufErrors`, and of its host's CPUs (`Cpu.busy_us`,
+    /// `Cpu.idle_us`, `Cpu.steal_us`).
     pub kernel: BTreeMap<String, u64>,
     /// The path to whoever asked over TCP; none where nobody did, as in the server's own process.
     pub path: Option<PathReport>,

@@ -2,17 +2,14 @@
 
 use std::fs;
 
-/// CPU time of the host and of this process at one moment, in clock ticks since their start.
+use shingle_udp::counters::{CpuTime, TICK_US};
+
+/// CPU time of the host and of this process at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTimes {
-    /// All time of all CPUs.
-    total: u64,
-    /// Time in which they did something.
-    busy: u64,
-    /// Time the hypervisor gave to others.
-    stolen: u64,
-    /// Time of this process.
-    own: u64,
+    host: CpuTime,
+    /// Of this process, microseconds.
+    own_us: u64,
 }
 
 /// Shares of the host's CPU time, 0 to 1. Tick sampling makes them rough: a few percent mean nothing.
@@ -24,9 +21,6 @@ pub struct HostLoad {
     pub stolen: f64,
 }
 
-/// A clock tick: USER_HZ is 100 on every architecture this runs on (time(7)).
-const TICK_US: u64 = 10_000;
-
 impl CpuTimes {
     /// Reads them now; `None` where procfs does not tell.
     pub fn read() -> Option<Self> {
@@ -34,26 +28,19 @@ impl CpuTimes {
     }
 
     fn parse(host: &str, process: &str) -> Option<Self> {
-        let fields = host.lines().find_map(|line| line.strip_prefix("cpu "))?;
-        // user nice system idle iowait irq softirq steal; guest time is part of user.
-        let ticks: Vec<u64> =
-            fields.split_whitespace().take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
-        let [_, _, _, idle, iowait, _, _, stolen] = ticks[..] else { return None };
-        let total = ticks.iter().sum();
         // The name of the process may hold spaces and brackets: fields begin after the last one.
         let mut after_name = process.rsplit_once(')')?.1.split_whitespace().skip(11);
         let own = after_name.next()?.parse::<u64>().ok()? + after_name.next()?.parse::<u64>().ok()?;
-        Some(Self { total, busy: total - idle - iowait - stolen, stolen, own })
+        Some(Self { host: CpuTime::parse(host)?, own_us: own * TICK_US })
     }
 
     /// Shares since `earlier`. `known_us` of CPU time were a server's under load on this host: no other's.
     pub fn since(self, earlier: Self, known_us: u64) -> HostLoad {
-        let total = self.total.saturating_sub(earlier.total).max(1) as f64;
-        let own = self.own.saturating_sub(earlier.own) + known_us / TICK_US;
-        HostLoad {
-            others: self.busy.saturating_sub(earlier.busy).saturating_sub(own) as f64 / total,
-            stolen: self.stolen.saturating_sub(earlier.stolen) as f64 / total,
-        }
+        let risen = |of: fn(&CpuTime) -> u64| of(&self.host).saturating_sub(of(&earlier.host));
+        let (busy, stolen) = (risen(|time| time.busy_us), risen(|time| time.steal_us));
+        let total = (busy + stolen + risen(|time| time.idle_us)).max(1) as f64;
+        let own = self.own_us.saturating_sub(earlier.own_us) + known_us;
+        HostLoad { others: busy.saturating_sub(own) as f64 / total, stolen: stolen as f64 / total }
     }
 }
 
@@ -69,7 +56,7 @@ mod tests {
             CpuTimes::parse("cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 1\n", "1 (x) S 1 2 3 4 5 6 7 8 9 10 0 0 0")
                 .expect("parses");
         let after = CpuTimes::parse("cpu  160 0 140 880 0 0 0 20 0 0\n", PROCESS).expect("parses");
-        assert_eq!(after.own, 50);
+        assert_eq!(after.own_us, 500_000);
         assert_eq!(after.since(before, 0), HostLoad { others: 0.25, stolen: 0.1 });
         assert_eq!(after.since(before, 300_000), HostLoad { others: 0.1, stolen: 0.1 });
     }
@@ -77,7 +64,6 @@ mod tests {
     #[test]
     fn what_is_not_there_is_not_guessed() {
         assert_eq!(CpuTimes::parse("", PROCESS), None);
-        assert_eq!(CpuTimes::parse("cpu  1 2 3 4 5\n", PROCESS), None);
         assert_eq!(CpuTimes::parse("cpu  1 2 3 4 5 6 7 8\n", "12 (x) S 1"), None);
         assert!(CpuTimes::read().is_some(), "this host has procfs");
     }

@@ -211,6 +211,8 @@ pub const TRIAL_FLOWS_MAX: usize = 256;
 pub const TRIAL_FLOW_TPS_MAX: f64 = 50.0;
 /// Flows of single reads: if one of four paths is bad, three others are not.
 pub const TRIAL_READER_FLOWS: usize = 4;
+/// Reads of small answers where a stage had none: if all come, at most one in ten is lost by chance.
+pub const TRIAL_SMALL_READS: usize = 40;
 /// Shortest wait for a single read or a probe: as long as a busy machine was seen to keep threads from its CPUs, twice over.
 pub const TRIAL_PATIENCE_MIN: Duration = Duration::from_millis(200);
 /// Longest.

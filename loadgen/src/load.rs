@@ -229,7 +229,8 @@ impl Load {
         cursor: &ReceiptCursor,
         gaps: &mut Vec<String>,
     ) -> Option<crate::attribution::Receipts> {
-        let flows = self.flows().into_iter().map(|(number, ..)| number).collect();
+        let mut flows: Vec<_> = self.flows().into_iter().map(|(number, ..)| number).collect();
+        flows.sort_unstable();
         match self {
             Self::Shingle(target, _) => cursor.fetch(&mut target.control, &flows, gaps),
             Self::MemcachedUdp(..) | Self::MemcachedTcp(..) => None,

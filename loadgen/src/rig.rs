@@ -314,9 +314,8 @@ impl Rig {
         if let Some(lab) = &mut lab {
             lab.packets_per_s = risen.packets() as f64 / (spec.duration_ns as f64 / 1e9);
         }
-        // Receipts are only looked at where something was lost.
         let receipts = cursor
-            .filter(|_| outcome.tally.first_try_lost > 0 && risen.server.is_some())
+            .filter(|_| outcome.tally.needs_receipts() && risen.server.is_some())
             .and_then(|cursor| self.load.receipts(&cursor, &mut risen.gaps));
         stage::settle(stage::Facts {
             spec,

@@ -35,7 +35,9 @@ pub struct Knee {
     pub upper_tps: Option<f64>,
     /// Scatter of the limit from stage to stage, one standard deviation as a share of the rate.
     pub scatter: f64,
-    /// The knee itself is known to the resolution asked for.
+    /// The knee itself lies within a range this wide with 95 % probability, as a share of it; none where no rate broke.
+    pub known_to: Option<f64>,
+    /// That is the resolution asked for, or less.
     pub resolved: bool,
 }
 
@@ -100,7 +102,12 @@ impl Search {
     }
 
     fn is_resolved(&self) -> bool {
-        self.belief.quantile(0.975) / self.belief.quantile(0.025) <= self.spec.resolution
+        self.ratio_of_95() <= self.spec.resolution
+    }
+
+    /// Upper over lower end of the range that holds the knee with 95 % probability.
+    fn ratio_of_95(&self) -> f64 {
+        self.belief.quantile(0.975) / self.belief.quantile(0.025)
     }
 
     /// No rate is met more often than not.
@@ -116,7 +123,7 @@ impl Search {
         let scatter = self.belief.scatter();
         if self.climbed.is_none() {
             let (tps, resolved) = (highest_met, self.times(self.spec.highest_tps, true) >= BROKEN_TWICE);
-            return Some(Knee { tps, lower_tps: tps, upper_tps: None, scatter, resolved });
+            return Some(Knee { tps, lower_tps: tps, upper_tps: None, scatter, known_to: None, resolved });
         }
         if self.is_all_broken() {
             return None;
@@ -128,6 +135,7 @@ impl Search {
             lower_tps: readable(lower).min(tps),
             upper_tps: Some(readable(upper).max(tps)),
             scatter,
+            known_to: Some(self.ratio_of_95() - 1.0),
             resolved: self.is_resolved(),
         })
     }

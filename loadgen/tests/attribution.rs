@@ -253,7 +253,7 @@ fn stage_of_a_small_socket(options: &Options) -> StageResult {
     let outcome = engine::run_stage(&mut workers, &spec, &space, &[], &|_| ()).unwrap();
     let mut risen = Reading::take(&workers, &mut target).since(&before, Placement::Embedded);
     let cursor = ReceiptCursor::at_end(before.server()).unwrap();
-    let receipts = cursor.fetch(&mut target.control, &[0].into(), &mut risen.gaps);
+    let receipts = cursor.fetch(&mut target.control, &[0], &mut risen.gaps);
     let flows = vec![(0, port, to.port())];
     let facts = stage::Facts {
         spec: &spec,

@@ -42,10 +42,10 @@ pub struct Expected {
     pub lost: f64,
     /// Counters of the laboratory whose sum is the reads it lost, where each packet lost is a read lost; empty where there are none.
     pub counters: Vec<String>,
-    /// Beside a device that drops fragments on their way down: packets it struck were in part those of reads that were lost already, and only
-    /// the share struck counts, of the reads that the other left.
+    /// Packets that it struck were in part those of reads that the other cause loses: only the share struck counts, of the reads that the other
+    /// left.
     #[serde(default)]
-    pub beside_fragments: bool,
+    pub overlaps: bool,
     /// What must be estimated for it.
     pub numbers: Vec<Number>,
 }

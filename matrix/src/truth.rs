@@ -29,7 +29,7 @@ pub fn of(scenario: &Scenario, counters: &Counters, lost: u64, flows: &[FlowFigu
 fn shares(causes: &[Expected], counters: &Counters, (lost, reads): (u64, u64)) -> Vec<f64> {
     let counted = |cause: &Expected| {
         let sum = cause.counters.iter().map(|name| risen(counters, name)).sum::<u64>() as f64;
-        if !cause.beside_fragments {
+        if !cause.overlaps {
             return (!cause.counters.is_empty()).then_some(sum);
         }
         let seen =
@@ -134,7 +134,7 @@ mod tests {
         let pair = (0..50).map(|number| Recipe::named("pair").expect("a recipe").draw(1, number));
         let one_counted = |run: &Scenario| {
             let uncounted = run.causes.iter().filter(|cause| cause.counters.is_empty()).count();
-            uncounted == 1 && run.causes.iter().all(|cause| !cause.beside_fragments)
+            uncounted == 1 && run.causes.iter().all(|cause| !cause.overlaps)
         };
         let run = pair.into_iter().find(one_counted).expect("fragments are not reads");
         let name = run.causes.iter().find_map(|cause| cause.counters.first()).expect("the other is counted");
@@ -146,9 +146,9 @@ mod tests {
     #[test]
     fn packets_of_reads_that_were_lost_before_are_not_lost_twice() {
         let pair = (0..50).map(|number| Recipe::named("pair").expect("a recipe").draw(1, number));
-        let of_fragments = |run: &Scenario| run.causes.iter().any(|cause| cause.beside_fragments);
+        let of_fragments = |run: &Scenario| run.causes.iter().any(|cause| cause.overlaps);
         let run = pair.into_iter().find(of_fragments).expect("a limit of fragments beside chance");
-        let chance = run.causes.iter().find(|cause| cause.beside_fragments).expect("one of the two");
+        let chance = run.causes.iter().find(|cause| cause.overlaps).expect("one of the two");
         // A limit lost 2,000 reads, of each of which a fragment went on; one in ten packets was struck.
         let counters = counters(&[
             (chance.counters[0].as_str(), 1000),

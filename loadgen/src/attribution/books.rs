@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::{Experiment, Trial};
+use super::read_set::ReadSet;
 
 /// A stage, as attribution sees it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -117,6 +118,13 @@ pub enum Symptom {
     ServerError,
     /// The connection the read went on broke, or there was none.
     ConnectionLost,
+}
+
+impl Symptom {
+    /// Whether the server's receipt may tell more: else the read proves its cause by itself.
+    pub fn receipt_tells_more(self) -> bool {
+        matches!(self, Self::Silent { .. } | Self::Late { .. })
+    }
 }
 
 /// How all reads of a stage ended, by size, time and flow.
@@ -272,10 +280,9 @@ impl Books {
 impl Receipts {
     /// The receipts of these losses' first requests, by flow and sequence.
     pub fn of(&self, losses: &[Loss]) -> HashMap<(u32, u32), Receipt> {
-        let mut wanted: Vec<_> = losses.iter().map(|loss| (loss.flow, loss.sequence)).collect();
-        wanted.sort_unstable();
+        let lost = ReadSet::of(losses.iter());
         let named = self.all.iter().map(|receipt| ((receipt.flow, receipt.sequence), *receipt));
-        named.filter(|(name, _)| wanted.binary_search(name).is_ok()).collect()
+        named.filter(|(name, _)| lost.contains(*name)).collect()
     }
 }
 

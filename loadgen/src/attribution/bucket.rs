@@ -433,4 +433,21 @@ mod tests {
         let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0, true).expect("something was lost");
         assert!((fit.limit / 2700.0 - 1.0).abs() < 0.01 && fit.log_odds > 50.0, "{fit:?}");
     }
+
+    #[test]
+    fn what_was_put_in_wrong_places_makes_no_bucket_of_chance() {
+        for one_of in [3, 10, 50] {
+            let mut charges = arrivals(20_000, 250, |draw| draw % one_of == 0);
+            // Lost requests are put beside the one that arrived before them.
+            let mut arrived_us = 0;
+            for charge in &mut charges {
+                if charge.lost == Some(true) {
+                    charge.at_us = arrived_us;
+                }
+                arrived_us = charge.at_us;
+            }
+            let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0, false);
+            assert!(fit.is_none_or(|fit| fit.log_odds < 6.0), "{one_of}: {fit:?}");
+        }
+    }
 }

@@ -29,13 +29,19 @@ struct Flow {
 
 /// Takes the losses of bad flows, each way by itself: what chance lost the other way is not their doing.
 pub(super) fn settle(case: &mut Case<'_>) {
-    for direction in [Direction::Up, Direction::Down, Direction::Host] {
-        settle_way(case, direction);
+    // What never arrived was never answered, whatever it is put down to.
+    let mut unheard: HashMap<u32, u64> = HashMap::new();
+    for open in case.open.iter().filter(|open| open.direction == Direction::Up) {
+        *unheard.entry(open.loss.flow).or_default() += 1;
     }
+    settle_way(case, Direction::Up, &HashMap::new());
+    settle_way(case, Direction::Down, &unheard);
+    settle_way(case, Direction::Host, &HashMap::new());
 }
 
-fn settle_way(case: &mut Case<'_>, direction: Direction) {
-    let mut flows = flows(case, direction);
+/// Takes the losses one way, of all reads but those `unheard` on each flow.
+fn settle_way(case: &mut Case<'_>, direction: Direction, unheard: &HashMap<u32, u64>) {
+    let mut flows = flows(case, direction, unheard);
     let lost: u64 = flows.iter().map(|flow| flow.lost).sum();
     if flows.len() < 2 || lost < LOSSES_MIN {
         return;
@@ -63,26 +69,15 @@ fn settle_way(case: &mut Case<'_>, direction: Direction) {
     }
 }
 
-fn flows(case: &Case<'_>, direction: Direction) -> Vec<Flow> {
+fn flows(case: &Case<'_>, direction: Direction, unheard: &HashMap<u32, u64>) -> Vec<Flow> {
     let population = &case.books.population;
     let mut place = HashMap::new();
     let mut flows = Vec::new();
-    for flow in population.flows.iter().filter(|flow| flow.counts.reads > 0) {
-        place.insert(flow.flow, (flows.len(), flow.last_whole_ns));
-        flows.push(Flow {
-            number: flow.flow,
-            reads: flow.counts.reads,
-            lost: 0,
-            tail: 0,
-            stretches: [0; STRETCHES],
-        });
-    }
-    // What never arrived was never answered.
-    for loss in case.open.iter().filter(|open| open.direction == Direction::Up).map(|open| open.loss) {
-        if direction == Direction::Down
-            && let Some((index, _)) = place.get(&loss.flow)
-        {
-            flows[*index].reads = flows[*index].reads.saturating_sub(1);
+    for flow in &population.flows {
+        let reads = flow.counts.reads.saturating_sub(unheard.get(&flow.flow).copied().unwrap_or(0));
+        if reads > 0 {
+            place.insert(flow.flow, (flows.len(), flow.last_whole_ns));
+            flows.push(Flow { number: flow.flow, reads, lost: 0, tail: 0, stretches: [0; STRETCHES] });
         }
     }
     let length = (case.books.stage.duration_ns / STRETCHES as u64).max(1);

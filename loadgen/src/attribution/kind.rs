@@ -84,8 +84,8 @@ impl Offered {
         for (index, counts) in population.by_size.iter().enumerate() {
             let value_bytes = index as u32 * population.size_bin_bytes + population.size_bin_bytes / 2;
             let (reads, packets) = (counts.reads as f64, wire.packets(value_bytes));
-            let payload = value_bytes + packets * books.stage.answer_overhead_bytes;
             let datagrams = if wire.whole() { 1 } else { packets };
+            let payload = value_bytes + datagrams * books.stage.answer_overhead_bytes;
             let link_bytes = f64::from(wire.link_bytes(datagrams, payload));
             let of_bin =
                 [reads, counts.first_try_lost as f64, reads * f64::from(packets), reads * link_bytes];
@@ -104,6 +104,7 @@ pub(super) fn telling_answer_bytes(books: &Books, wire: &Wire) -> u32 {
     if f64::from(wire.link_bytes(1, small)) < TELLING_MARGIN * asked.passed * asked.link_bytes {
         return small;
     }
+    // With their headers as payload: a little larger tells as well.
     let whole = wire.chunk.unwrap_or(wire.mtu.saturating_sub(wire.headers));
     ((asked.link_bytes * TELLING_TIMES_LARGER) as u32).min(whole)
 }
@@ -124,9 +125,13 @@ pub(super) fn waited_ms(case: &Case<'_>) -> Option<f64> {
 /// Log of the odds for packets against bits by how long what passed had waited, beside what a bucket of packets holds.
 fn by_waiting(case: &Case<'_>, holds_ms: f64) -> f64 {
     waited_ms(case).map_or(0.0, |waited_ms| {
-        let waits = waited_ms > WAITED_MS_MIN.max(holds_ms / 10.0);
-        if waits { -WAITING_LOG_ODDS } else { WAITING_LOG_ODDS / 2.0 }
+        if is_queue(waited_ms, holds_ms) { -WAITING_LOG_ODDS } else { WAITING_LOG_ODDS / 2.0 }
     })
+}
+
+/// Whether what waited so long stood in a queue, beside a bucket of packets that holds so much.
+pub(super) fn is_queue(waited_ms: f64, holds_ms: f64) -> bool {
+    waited_ms > WAITED_MS_MIN.max(holds_ms / 10.0)
 }
 
 /// Log of the odds for packets against bits by an experiment with answers of another size at the same rate.
@@ -142,4 +147,25 @@ fn by_experiment(case: &Case<'_>, offered: &Offered, wire: &Wire) -> f64 {
     let by_bits = predicted(offered.link_bytes, f64::from(wire.link_bytes(1, bytes)));
     let (lost, reads) = (lost as f64, reads as f64);
     log_likelihood(lost, reads, by_packets) - log_likelihood(lost, reads, by_bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Counts, StageFacts};
+    use super::*;
+
+    #[test]
+    fn what_was_asked_for_stands_in_for_what_was_sent() {
+        let stage = StageFacts { client_mtu: 1500, answer_overhead_bytes: 56, ..StageFacts::default() };
+        let mut books = Books { stage, ..Books::default() };
+        (books.population.size_bin_bytes, books.population.by_size) = (16, vec![Counts::default(); 200]);
+        // Of 96 to 111 bytes, and of 2000 to 2015, which take two packets.
+        books.population.by_size[6] = Counts { reads: 300, first_try_lost: 30, failed: 30 };
+        books.population.by_size[125] = Counts { reads: 100, first_try_lost: 70, failed: 70 };
+        let wire = Wire::of(&books);
+        let offered = Offered::asked(&books, &wire);
+        assert_eq!((offered.passed, offered.packets), (0.75, 1.25));
+        let bytes = |value: u32| f64::from(wire.link_bytes(1, value + 56));
+        assert!((offered.link_bytes - (0.75 * bytes(104) + 0.25 * bytes(2008))).abs() < 1e-6, "{offered:?}");
+    }
 }

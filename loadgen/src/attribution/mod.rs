@@ -15,12 +15,14 @@ mod findings;
 mod flows;
 mod fragment_limit;
 mod fragments;
+mod host_cpu;
 mod kind;
 mod limits;
 mod numbers;
 mod path_mtu;
 mod pauses;
 mod rates;
+mod read_set;
 mod silence;
 mod sizes;
 mod starved;
@@ -89,6 +91,7 @@ pub fn attribute(books: &Books) -> Attribution {
     rates::losses(&mut case);
     unexplained(&mut case);
     pauses::estimate(&mut case);
+    host_cpu::tell(&mut case);
     let mut shares = case.shares;
     share_out_unlisted(books, &mut shares);
     if books.stage.generator_late {

@@ -10,6 +10,9 @@ use super::{Cause, Direction, Estimate, ReceiptOutcome, Share};
 /// Shortest pause told: shorter ones are a scheduler's.
 const PAUSE_US_MIN: u64 = 5_000;
 
+/// A thread that may go on does so within a tick of the scheduler (CONFIG_HZ=250): what is seen of a pause begins and ends that much off.
+const TICK_MS: f64 = 4.0;
+
 /// One pause, microseconds: at least, and at most.
 type Pause = (u64, u64);
 
@@ -55,7 +58,7 @@ fn write(share: &mut Share, pauses: &[Pause], who: &str) {
         .iter()
         .map(|pause| (f64::midpoint(pause.0 as f64, pause.1 as f64) / 1000.0 - middle).powi(2))
         .sum::<f64>();
-    let half = NORMAL_95 * (variance / count.max(2.0) / count).sqrt();
+    let half = NORMAL_95 * (variance / count.max(2.0) / count).sqrt() + TICK_MS;
     share
         .estimates
         .insert("pause".into(), Estimate::new(middle, "ms", ((least - half).max(0.0), most + half)));

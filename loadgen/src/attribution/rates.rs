@@ -24,12 +24,15 @@ const BESIDE_CONFIDENCE: f64 = 0.8;
 /// Confidence in chance where no limit could be ruled out: what is lost by chance is much more often so than by a limit.
 const UNTESTED: f64 = 0.8;
 
+/// Share of packets of another size (a path's first answers, a miss) up to which sizes tell nothing of the kind of a limit.
+const OTHERS_MAX: f64 = 0.01;
+
 /// A limit that fits, or none.
 struct Limit {
     kind: Kind,
     fit: Fit,
-    /// How long whole reads waited beside those that were lost.
-    waited_ms: Option<f64>,
+    /// How long whole reads waited beside those that were lost, and whether that is as long as in a queue.
+    waited: Option<(f64, bool)>,
     /// The share that chance loses beside it.
     of_chance: f64,
 }
@@ -105,17 +108,21 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
     let kind = Kind::of(case, direction, (by_replay, holds_ms), &Offered::sent(sent, wire), wire);
     let fit = if kind.cause == Cause::PacketRateLimit { by_packets } else { by_bytes };
     let fit = fit.filter(|fit| fit.log_odds >= LOG_ODDS_MIN)?;
-    Some(Limit { kind, fit, waited_ms: kind::waited_ms(case), of_chance })
+    let waited = kind::waited_ms(case).map(|waited_ms| (waited_ms, kind::is_queue(waited_ms, holds_ms)));
+    Some(Limit { kind, fit, waited, of_chance })
 }
 
-/// Bytes of each packet on the link, where all have the same.
+/// Bytes of each packet on the link, where all but a few have the same.
 fn one_cost(sent: &[Sent], wire: &Wire) -> Option<f64> {
     let cost = |sent: &Sent| {
         let bytes = wire.link_bytes(sent.datagrams, sent.payload);
         f64::from(bytes) / f64::from(sent.packets(wire))
     };
-    let first = cost(sent.first()?);
-    sent.iter().all(|sent| cost(sent) == first).then_some(first)
+    let mut costs: Vec<_> = sent.iter().map(cost).collect();
+    let middle = costs.len() / 2;
+    let common = (!costs.is_empty()).then(|| *costs.select_nth_unstable_by(middle, f64::total_cmp).1)?;
+    let others = costs.iter().filter(|cost| **cost != common).count();
+    (others as f64 <= OTHERS_MAX * costs.len() as f64).then_some(common)
 }
 
 fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sent], wire: &Wire) {
@@ -162,10 +169,11 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
         packets.1 * 100.0,
         bits.1 * 100.0
     ));
-    if let Some(waited_ms) = limit.waited_ms {
-        let so = match cause {
-            Cause::BandwidthLimit => "it waited in a queue, as at a limit of bits",
-            _ => "hardly anything waited, as where packets are counted",
+    if let Some((waited_ms, is_queue)) = limit.waited {
+        let so = if is_queue {
+            "it waited in a queue, as it mostly does at a limit of bits"
+        } else {
+            "hardly anything waited, as where packets are counted"
         };
         share.evidence.push(format!(
             "what passed took {waited_ms:.1} ms longer than the fastest read of the stage: {so}"

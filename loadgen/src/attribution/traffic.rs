@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::case::{Case, Wire};
+use super::read_set::ReadSet;
 use super::{Direction, ReceiptOutcome};
 
 /// What one request or answer was on the wire.
@@ -21,12 +22,8 @@ pub(super) struct Sent {
 /// All answers that left the server; none without the receipts of all.
 pub(super) fn answers(case: &Case<'_>) -> Option<Vec<Sent>> {
     let receipts = case.books.all_receipts()?;
-    let lost: HashMap<_, _> = case
-        .open
-        .iter()
-        .filter(|open| open.direction == Direction::Down)
-        .map(|open| ((open.loss.flow, open.loss.sequence), ()))
-        .collect();
+    let lost = case.open.iter().filter(|open| open.direction == Direction::Down);
+    let lost = ReadSet::of(lost.map(|open| open.loss));
     let mut sent: Vec<_> = receipts
         .all
         .iter()
@@ -37,7 +34,7 @@ pub(super) fn answers(case: &Case<'_>) -> Option<Vec<Sent>> {
                 at_us: receipt.arrival_unix_us + u64::from(residence_us),
                 payload: receipt.bytes,
                 datagrams: u32::from(receipt.datagrams.max(1)),
-                lost: first.then(|| lost.contains_key(&(receipt.flow, receipt.sequence))),
+                lost: first.then(|| lost.contains((receipt.flow, receipt.sequence))),
             })
         })
         .collect();

@@ -41,7 +41,7 @@ pub(super) fn of_one_host(risen: &Named, placement: Placement) -> HostCounters {
 
 /// Counters that the kernel keeps for the whole machine, not for a namespace: in a laboratory they are neither host's.
 pub(super) fn is_of_the_machine(name: &str) -> bool {
-    name.starts_with("Softnet.")
+    name.starts_with("Softnet.") || name.starts_with("Cpu.")
 }
 
 /// Of the drops at our own sockets, those for a wrong UDP checksum and those for want of buffer: the kernel counts both in one number
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn counters_are_put_down_to_a_host_that_has_its_own() {
-        let risen = named(&[("Ip.ReasmFails", 3), ("Softnet.Dropped", 1)]);
+        let risen = named(&[("Ip.ReasmFails", 3), ("Softnet.Dropped", 1), ("Cpu.steal_us", 1)]);
         assert_eq!(of_one_host(&risen, Placement::Apart).risen, risen);
         assert_eq!(of_one_host(&risen, Placement::Lab).risen, named(&[("Ip.ReasmFails", 3)]));
         assert!(of_one_host(&risen, Placement::SameHost).risen.is_empty());

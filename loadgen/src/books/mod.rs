@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use shingle_proto::client::ServerState;
 use shingle_server::stats::{PathReport, StatsReport};
-use shingle_udp::counters::{Snapshot, device_counters};
+use shingle_udp::counters::{Snapshot, cpu_counters, device_counters};
 
 pub(crate) use self::asker::Asker;
 use self::flows::FlowCounters;
@@ -29,7 +29,8 @@ use crate::target::{Placement, Target};
 /// Both hosts' counters at one moment.
 pub struct Reading {
     kernel: Option<Snapshot>,
-    devices: Named,
+    /// Of its devices and CPUs.
+    beside: Named,
     flows: FlowCounters,
     server: Option<Report>,
     memcached: Option<memcached::books::Reading>,
@@ -105,11 +106,12 @@ impl Reading {
                 .map(|file| format!("/proc/net/{file} of this host")),
         );
         let mut missing = Vec::new();
-        let devices = device_counters(&mut missing);
+        let mut beside = device_counters(&mut missing);
+        beside.extend(cpu_counters(&mut missing));
         gaps.extend(missing.iter().map(|name| format!("{name} of this host")));
         Self {
             kernel,
-            devices,
+            beside,
             flows,
             server: None,
             memcached: None,
@@ -156,7 +158,7 @@ impl Reading {
     }
 
     fn client_since(&self, earlier: &Self, flows: &FlowCounters, placement: Placement, risen: &mut Risen) {
-        let mut kernel = kernel::risen(&self.devices, &earlier.devices, "this host", &mut risen.gaps);
+        let mut kernel = kernel::risen(&self.beside, &earlier.beside, "this host", &mut risen.gaps);
         if let (Some(now), Some(before)) = (&self.kernel, &earlier.kernel) {
             let delta = now.since(before);
             risen.gaps.extend(delta.reset.iter().map(|name| kernel::went_back(name, "this host")));
@@ -212,4 +214,33 @@ fn put(counters: &mut BTreeMap<String, u64>, side: &str, risen: &Named) {
     counters.extend(
         risen.iter().filter(|(_, value)| **value > 0).map(|(name, value)| (format!("{side}{name}"), *value)),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blind(gap: &str) -> Reading {
+        Reading {
+            kernel: None,
+            beside: Named::new(),
+            flows: FlowCounters::of_names([("datagrams_sent", 7)].into_iter()),
+            server: None,
+            memcached: None,
+            cpu: None,
+            draining: false,
+            gaps: vec![gap.to_owned()],
+        }
+    }
+
+    #[test]
+    fn where_nothing_can_be_read_nothing_is_guessed() {
+        for placement in [Placement::Apart, Placement::SameHost, Placement::Lab] {
+            let risen = blind("counters of this host: after").since(&blind("before"), placement);
+            assert_eq!(risen.gaps, ["counters of this host: after"]);
+            assert!(risen.server.is_none() && risen.server_gone && risen.packets() == 0);
+            assert!(risen.client.host.risen.is_empty() && risen.host_load == HostLoad::default());
+            assert!(risen.counters.values().all(|count| *count == 0), "{:?}", risen.counters);
+        }
+    }
 }

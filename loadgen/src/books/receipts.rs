@@ -1,7 +1,5 @@
 //! Receipts of the server, fetched after a stage from where they stood before it.
 
-use std::collections::HashSet;
-
 use shingle_client::control::Control;
 use shingle_proto::wire::Outcome;
 use shingle_server::stats::StatsReport;
@@ -21,13 +19,8 @@ impl ReceiptCursor {
         Some(Self { next })
     }
 
-    /// Fetches what came since on these flows; others are other generators'. A failing fetch is a gap.
-    pub fn fetch(
-        &self,
-        control: &mut Control,
-        flows: &HashSet<u32>,
-        gaps: &mut Vec<String>,
-    ) -> Option<Receipts> {
+    /// Fetches what came since on these flows, in rising order; others are other generators'. A failing fetch is a gap.
+    pub fn fetch(&self, control: &mut Control, flows: &[u32], gaps: &mut Vec<String>) -> Option<Receipts> {
         let mut receipts = Receipts::default();
         for (worker, from) in &self.next {
             let list = control
@@ -35,7 +28,7 @@ impl ReceiptCursor {
                 .map_err(|error| gaps.push(format!("receipts of the server: {error}")))
                 .ok()?;
             receipts.overwritten += list.overwritten;
-            let own = list.receipts.iter().filter(|receipt| flows.contains(&receipt.flow));
+            let own = list.receipts.iter().filter(|receipt| flows.binary_search(&receipt.flow).is_ok());
             receipts.all.extend(own.map(receipt));
         }
         Some(receipts)

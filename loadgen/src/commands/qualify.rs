@@ -215,6 +215,7 @@ impl Hunt<'_> {
             scatter: knee.scatter,
             stages: self.stages.len(),
             resolution: self.args.resolution,
+            known_to: knee.known_to,
             resolved: knee.resolved,
         });
         let (best, broken) = (self.at(search.met_tps(), false), self.at(search.broken_tps(), true));

@@ -65,8 +65,9 @@ pub fn of(facts: &Facts) -> Vec<Finding> {
     path::find(facts, &mut findings);
     buffers::find(facts, &mut findings);
     fragments::find(facts, &mut findings);
+    let ports: Vec<_> = facts.server.iter().flat_map(|server| &server.ports).map(|port| port.port).collect();
     for (place, host) in hosts(facts) {
-        conntrack::find(&place, host, &mut findings);
+        conntrack::find(&place, host, &ports, &mut findings);
         so_far::find(&place, host, &mut findings);
         cpu::find(&place, host, &mut findings);
     }

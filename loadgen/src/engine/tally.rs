@@ -211,6 +211,11 @@ impl Tally {
         }
     }
 
+    /// Whether the server's receipts may tell more of what was lost than the reads themselves.
+    pub fn needs_receipts(&self) -> bool {
+        self.losses.iter().any(|loss| loss.symptom.receipt_tells_more())
+    }
+
     /// Lets reads whose answer came after all be late rather than silent.
     pub fn settle_late(&mut self) {
         let late: BTreeMap<_, _> =

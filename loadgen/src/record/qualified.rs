@@ -20,7 +20,10 @@ pub struct KneeInterval {
     pub stages: usize,
     /// The resolution asked for, as a share (0.05 = 5 %).
     pub resolution: f64,
-    /// The best estimate itself is known to that resolution; otherwise the search ended first.
+    /// The best estimate itself lies within a range this wide with 95 % probability, as a share of it; none where no rate tried broke the level.
+    #[serde(default)]
+    pub known_to: Option<f64>,
+    /// That is the resolution asked for, or less; otherwise the search ended first.
     pub resolved: bool,
 }
 

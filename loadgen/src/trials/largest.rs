@@ -11,7 +11,7 @@ use crate::attribution::{Counts, Population};
 use crate::error::Error;
 use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
 use crate::load::Load;
-use crate::reader::Reader;
+use crate::reader::{End, Reader};
 use crate::record::Stage;
 use crate::rig::{self, Rig};
 use crate::target::Target;
@@ -35,9 +35,7 @@ impl Rig {
         if let Some(cut) = cut.filter(|cut| lost > *cut) {
             return Ok(Outcome::impossible(format!("the port cuts answers to datagrams of {cut} B")));
         }
-        let Some(chance_loss) = chance_loss(population, passed) else {
-            return Ok(Outcome::impossible(format!("no answers of up to {passed} B were read")));
-        };
+        let chance_loss = chance_loss(population, passed);
         let (outcome, icmp) = self.counting_icmp(|rig| {
             let spec = rig.single_read_spec();
             let first = rig.load.flows()[0].0.wrapping_sub(limits::TRIAL_READER_FLOWS as u32 + 1);
@@ -65,7 +63,7 @@ impl Rig {
     }
 }
 
-/// Upper end of the share of answers of up to this size that were lost, whatever by.
+/// Upper end of the share of answers of up to this size that were lost, whatever by; none where none was read.
 fn chance_loss(population: &Population, passed: u32) -> Option<f64> {
     let value_bytes = passed.saturating_sub(ANSWER_OVERHEAD_BYTES);
     let bins = (value_bytes / population.size_bin_bytes.max(1)) as usize + 1;
@@ -73,10 +71,14 @@ fn chance_loss(population: &Population, passed: u32) -> Option<f64> {
     for counts in population.by_size.iter().take(bins) {
         (reads, lost) = (reads + counts.reads, lost + counts.first_try_lost);
     }
-    // Wilson's upper bound at 97.5 %.
-    let (n, share, z) = (reads as f64, lost as f64 / (reads as f64).max(1.0), 1.96_f64);
+    (reads > 0).then(|| upper_share(lost, reads))
+}
+
+/// Wilson's upper bound of a share at 97.5 %.
+fn upper_share(lost: u64, reads: u64) -> f64 {
+    let (n, share, z) = (reads as f64, lost as f64 / reads.max(1) as f64, 1.96_f64);
     let spread = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
-    (reads > 0).then(|| (share + z * z / (2.0 * n) + spread) / (1.0 + z * z / n))
+    (share + z * z / (2.0 * n) + spread) / (1.0 + z * z / n)
 }
 
 /// Time between two reads: no more reads and bytes a second than the stage had, within reason.
@@ -96,11 +98,26 @@ struct Bisection {
 }
 
 impl Bisection {
-    fn run(mut self, bounds: (u32, u32), chance_loss: f64, stock: &mut Stock<'_>) -> Result<Outcome, Error> {
+    fn run(
+        mut self,
+        bounds: (u32, u32),
+        chance_loss: Option<f64>,
+        stock: &mut Stock<'_>,
+    ) -> Result<Outcome, Error> {
         let Some(((passed, lost), sizes)) = stock.sizes(bounds) else {
             return Ok(Outcome::impossible(
                 "values of other sizes cannot be stored here (no right to update; give --token-file), and those stored are too few",
             ));
+        };
+        let chance_loss = match chance_loss {
+            Some(share) => share,
+            None => match self.reads(&[passed; limits::TRIAL_SMALL_READS], stock)? {
+                Ok(ends) => {
+                    let missed = ends.iter().filter(|end| !end.came).count();
+                    upper_share(missed as u64, ends.len() as u64)
+                }
+                Err(because) => return Ok(Outcome { counts: self.counts, ..Outcome::impossible(because) }),
+            },
         };
         let Some(mut search) = SizeSearch::new(sizes, passed, lost, chance_loss) else {
             return Ok(Outcome::impossible("too many of the small answers are lost as well"));
@@ -139,7 +156,25 @@ impl Bisection {
         let control = search.passed();
         let pairs = (0..*times).flat_map(|_| [*judged, control]);
         let wanted: Vec<u32> = pairs.chain(once.iter().copied()).collect();
-        let keys = match stock.keys(&wanted) {
+        let ends = match self.reads(&wanted, stock)? {
+            Ok(ends) => ends,
+            Err(because) => return Ok(Err(because)),
+        };
+        let (pairs, rest) = ends.split_at(2 * *times as usize);
+        let mut controls_came = 0;
+        for pair in pairs.chunks_exact(2) {
+            controls_came += u32::from(pair[1].came);
+            if pair[0].came { search.came(*judged) } else { search.missed(*judged, pair[1].came) }
+        }
+        for (size, end) in once.iter().zip(rest) {
+            if end.came { search.came(*size) } else { search.missed(*size, false) }
+        }
+        Ok(Ok(controls_came))
+    }
+
+    /// How single reads of answers of these sizes end, or why the server gives no such answers.
+    fn reads(&mut self, sizes: &[u32], stock: &mut Stock<'_>) -> Result<Result<Vec<End>, String>, Error> {
+        let keys = match stock.keys(sizes) {
             Ok(keys) => keys,
             Err(error) => return Ok(Err(format!("values of other sizes could not be stored: {error}"))),
         };
@@ -151,18 +186,9 @@ impl Bisection {
         }
         if let Some(at) = ends.iter().position(|end| end.refused || end.missing) {
             let what = if ends[at].refused { "refused" } else { "no longer had" };
-            return Ok(Err(format!("the server {what} a value for an answer of {} B", wanted[at])));
+            return Ok(Err(format!("the server {what} a value for an answer of {} B", sizes[at])));
         }
-        let (pairs, rest) = ends.split_at(2 * *times as usize);
-        let mut controls_came = 0;
-        for pair in pairs.chunks_exact(2) {
-            controls_came += u32::from(pair[1].came);
-            if pair[0].came { search.came(*judged) } else { search.missed(*judged, pair[1].came) }
-        }
-        for (size, end) in once.iter().zip(rest) {
-            if end.came { search.came(*size) } else { search.missed(*size, false) }
-        }
-        Ok(Ok(controls_came))
+        Ok(Ok(ends))
     }
 }
 

@@ -147,16 +147,20 @@ fn sure_words(interval: &KneeInterval, findings: &Findings<'_>) -> String {
     };
     let between = format!("{} and {} reads/s", rate(interval.lower_tps), rate(upper_tps));
     let mut words = format!(
-        "How sure: with 95 % confidence the highest rate that meets the service level lies between {between}; another run finds one there as well ({} stages were run; from one to the next it moved by {}).",
+        "How sure: with 95 % confidence another run finds its highest rate between {between} ({} stages were run; from one to the next the limit moved by {}).",
         interval.stages,
         percent(interval.scatter)
     );
-    if !interval.resolved && !findings.server_gone && !findings.ended_by_lab {
-        words += &format!(
-            " That is less sure than the {} asked for (--resolution): the system was not steady enough for a search of this length. A quiet host, or longer stages (--duration), help.",
+    let Some(known_to) = interval.known_to else { return words };
+    words += &format!(" The estimate itself is known to {}", percent(known_to));
+    words += &if interval.resolved || findings.server_gone || findings.ended_by_lab {
+        ".".to_owned()
+    } else {
+        format!(
+            ", and {} was asked for (--resolution): the system was not steady enough for a search of this length. A quiet host, or longer stages (--duration), help.",
             percent(interval.resolution)
-        );
-    }
+        )
+    };
     words
 }
 

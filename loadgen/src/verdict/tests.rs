@@ -47,6 +47,7 @@ fn the_knee_of_a_search_is_told_with_its_interval_and_the_hosts_it_means() {
         lower_tps: 39_500.0,
         upper_tps: Some(42_500.0),
         stages: 14,
+        known_to: Some(0.031),
         resolved: true,
         ..KneeInterval::default()
     };
@@ -60,7 +61,9 @@ fn the_knee_of_a_search_is_told_with_its_interval_and_the_hosts_it_means() {
     assert_eq!((verdict.tps_at_slo, verdict.tps_interval), (41_000, Some(interval)));
     assert_eq!(verdict.hosts_needed, Some(76));
     let text = verdict.words.join("\n");
-    for words in ["MET: 41.0k reads/s", "at 40.0k it had", "between 39.5k and 42.5k", "76 hosts"] {
+    for words in
+        ["MET: 41.0k reads/s", "at 40.0k it had", "between 39.5k and 42.5k", "is known to 3.1", "76 hosts"]
+    {
         assert!(text.contains(words), "{words}: {text}");
     }
 }

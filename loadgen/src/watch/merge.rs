@@ -28,7 +28,7 @@ struct Kind {
 }
 
 impl Timed {
-    /// Whether both can be judged as one. Receipts are only fetched where something was lost: without losses they are of any kind.
+    /// Whether both can be judged as one. Receipts are only fetched where losses ask for them: without such they are of any kind.
     pub fn goes_with(&self, other: &Self) -> bool {
         let (mine, theirs) = (self.receipts_told(), other.receipts_told());
         self.kind() == other.kind() && (mine.is_none() || theirs.is_none() || mine == theirs)
@@ -74,8 +74,8 @@ impl Timed {
     }
 
     fn receipts_told(&self) -> Option<bool> {
-        let lost = !self.books.losses.is_empty() || self.books.unlisted.0 > 0;
-        lost.then(|| self.books.receipts.is_some())
+        let needed = self.books.losses.iter().any(|loss| loss.symptom.receipt_tells_more());
+        needed.then(|| self.books.receipts.is_some())
     }
 }
 

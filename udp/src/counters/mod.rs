@@ -7,6 +7,7 @@
 //! Two things to know when adding up: `Udp.RcvbufErrors`, `Udp.InCsumErrors` and `Udp.MemErrors` are all counted in
 //! `Udp.InErrors` as well, and a lost fragment shows in `Ip.ReasmTimeout` only after ipfrag_time (30 s).
 
+mod cpu;
 mod devices;
 mod snapshot;
 mod snmp;
@@ -14,6 +15,7 @@ mod snmp6;
 mod sockets;
 mod softnet;
 
+pub use self::cpu::{CpuTime, TICK_US, cpu_counters};
 pub use self::devices::device_counters;
 pub use self::snapshot::{Delta, Snapshot};
 pub use self::snmp::Snmp;

@@ -120,3 +120,78 @@ fn chance_is_never_taken_for_anything_else() {
         assert_eq!(accused.count(), 0, "{seed}: {shares:?}");
     }
 }
+
+#[test]
+fn a_bad_path_leaves_chance_its_share_whichever_way_it_goes() {
+    for bad_way in [Direction::Up, Direction::Down] {
+        let shares = balanced(&books(13, |read, dice| {
+            if read.flow == 3 && dice.next() < 0.8 {
+                return Some(bad_way);
+            }
+            (dice.next() < 0.1).then_some(Direction::Down)
+        }));
+        let bad: Vec<_> = shares.keys().filter(|(cause, _)| *cause == Cause::FlowBlackHole).collect();
+        assert_eq!(bad, [&(Cause::FlowBlackHole, bad_way)], "{shares:?}");
+        assert_eq!(shares[bad[0]].flows, [3], "{shares:?}");
+        // A tenth of what the bad path, which takes four fifths of one flow of eight, let through.
+        let by_chance = f64::from(READS) * 0.9 * 0.1;
+        let chance = shares[&(Cause::PathLoss, Direction::Down)].reads as f64;
+        assert!((chance / by_chance - 1.0).abs() < 0.1, "{bad_way:?}: {shares:?}");
+    }
+}
+
+#[test]
+fn a_limit_that_starves_every_answer_is_told_by_what_arrived() {
+    // Of two fragments one finds the token of a bucket that holds no more.
+    let (mut bucket, mut arrived) = (Bucket::new(300.0, 1.0), 0);
+    let books = books(14, |read, _| {
+        let large = read.value_bytes == LARGE;
+        if large {
+            arrived += (0..2).map(|_| u64::from(bucket.passes(read.at_ns, 1.0))).sum::<u64>();
+        }
+        large.then_some(Direction::Down)
+    });
+    let shares = balanced(&cut(books, arrived, 0));
+    assert_eq!(main_cause(&shares), (Cause::FragmentRateLimit, Direction::Down), "{shares:?}");
+    let limit = &shares[&(Cause::FragmentRateLimit, Direction::Down)].estimates["limit"];
+    assert!((limit.value / 300.0 - 1.0).abs() < 0.05, "{limit:?}");
+}
+
+#[test]
+fn fragments_blocked_are_no_black_hole_where_routers_cut_what_is_whole() {
+    let large = |read: &Read, _: &mut Dice| (read.value_bytes == LARGE).then_some(Direction::Down);
+    let mut books = cut(books(15, large), 0, 0);
+    // What is between the path's MTU and the server's is cut behind the device that drops the server's own fragments.
+    let stage = &mut books.stage;
+    (stage.path_mtu_down, stage.server_mtu, stage.routers_cut) = (Some(900), Some(1500), true);
+    let between = (900 - 84) / 16..(LARGE / 16) as usize;
+    let by_routers: u64 = books.population.by_size[between].iter().map(|counts| counts.reads).sum();
+    assert!(by_routers > 1000);
+    let risen = &mut books.client.host.risen;
+    risen.insert("Ip.ReasmReqds".to_owned(), 2 * by_routers);
+    risen.insert("Ip.ReasmOKs".to_owned(), by_routers);
+    let shares = balanced(&books);
+    assert_eq!(main_cause(&shares), (Cause::FragmentsBlocked, Direction::Down), "{shares:?}");
+}
+
+#[test]
+fn clocks_that_differ_by_hours_change_nothing() {
+    const HOURS_US: u64 = 7 * 3_600_000_000;
+    for (seed, direction) in [(17, Direction::Up), (18, Direction::Down)] {
+        let mut bucket = Bucket::new(6000.0, 50.0);
+        let mut books = books(seed, |read, dice| {
+            (!bucket.passes(read.at_ns, 1.0) || dice.next() < 0.01).then_some(direction)
+        });
+        (books.stage.client_mtu, books.stage.path_mtu_down) = (9001, Some(9001));
+        let shares = balanced(&books);
+        assert_eq!(main_cause(&shares), (Cause::PacketRateLimit, direction), "{shares:?}");
+        for ahead in [true, false] {
+            let mut apart = books.clone();
+            for receipt in &mut apart.receipts.as_mut().expect("kept").all {
+                let us = receipt.arrival_unix_us + 2 * HOURS_US;
+                receipt.arrival_unix_us = if ahead { us + HOURS_US } else { us - HOURS_US };
+            }
+            assert_eq!(attribute(&apart), shares);
+        }
+    }
+}

@@ -132,3 +132,25 @@ fn sizes_that_vanish_are_blocked_or_a_black_hole_by_what_hosts_counted() {
     assert_eq!(shares[&(Cause::MtuBlackHole, Direction::Down)].estimates["size"].value, 684.0);
     assert!(doubts(&hole, &shares).is_empty(), "what was tried is not asked again");
 }
+
+#[test]
+fn an_experiment_that_tells_packets_from_bits_does_not_stand_for_one_that_counts_fragments() {
+    let (mut bucket, mut passed) = (Bucket::new(60.0, 20.0), 0);
+    let books = books(16, |read, _| {
+        let limited = read.value_bytes == LARGE && !bucket.passes(read.at_ns, 1.0);
+        passed += u64::from(read.value_bytes == LARGE && !limited);
+        limited.then_some(Direction::Down)
+    });
+    let large = books.population.by_size[(LARGE / 16) as usize].reads;
+    let mut all = cut(books, large + passed, passed);
+    let shares = balanced(&all);
+    let wanted = doubts(&all, &shares);
+    let [(asked @ Experiment::AnswersOf { share, .. }, _)] = wanted[..] else {
+        panic!("{wanted:?} {shares:?}")
+    };
+    assert!(share < 1.0);
+    all.trials.push(tried(Experiment::AnswersOf { bytes: 100, share: 1.0 }, 0, 1000));
+    assert_eq!(doubts(&all, &balanced(&all)), wanted);
+    all.trials.push(tried(asked, 900, 1000));
+    assert!(doubts(&all, &balanced(&all)).is_empty());
+}

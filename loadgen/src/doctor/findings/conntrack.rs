@@ -1,14 +1,16 @@
 //! Connection tracking: each flow takes an entry, and where the table is full new flows are dropped.
 
+use shingle_server::limits::UDP_PORT;
+
 use super::super::facts::Host;
 use super::{Finding, Severity, Sureness, count};
 
 /// Above this share of the table new entries begin to displace others (`nf_conntrack_early_drop` is tried when it is full), and little is
 /// left for a burst of clients.
 const FULL: f64 = 0.9;
-const PORT: u16 = 7400;
 
-pub(super) fn find(place: &str, host: &Host, findings: &mut Vec<Finding>) {
+/// `ports`: those the server answers on; none known: its default.
+pub(super) fn find(place: &str, host: &Host, ports: &[u16], findings: &mut Vec<Finding>) {
     // Absent where conntrack is not loaded; an empty table where nothing in this namespace uses it.
     let (Some(used), Some(most)) =
         (host.number("net.netfilter.nf_conntrack_count"), host.number("net.netfilter.nf_conntrack_max"))
@@ -40,7 +42,7 @@ pub(super) fn find(place: &str, host: &Host, findings: &mut Vec<Finding>) {
             "every new source port of a client takes an entry, and every datagram a look-up; clients that change ports often can fill the table".to_owned()
         },
         fix: vec![
-            notrack(),
+            notrack(ports),
             format!("sysctl -w net.netfilter.nf_conntrack_max={}   # room for twice as many", 2 * most),
         ],
         risk: "untracked datagrams match no `ct state` rule: accept the port before such rules, and do not use it behind NAT on this host".to_owned(),
@@ -49,14 +51,18 @@ pub(super) fn find(place: &str, host: &Host, findings: &mut Vec<Finding>) {
 }
 
 /// A table of its own, so that no other rule has to be touched.
-fn notrack() -> String {
+fn notrack(ports: &[u16]) -> String {
+    let ports: Vec<_> = ports.iter().map(u16::to_string).collect();
+    let ports = if ports.is_empty() { UDP_PORT.to_string() } else { ports.join(", ") };
+    let both = format!("udp dport {{ {ports} }} notrack; udp sport {{ {ports} }} notrack;");
     format!(
-        "nft 'table inet shingle_notrack {{ chain in {{ type filter hook prerouting priority raw; udp dport {PORT} notrack; udp sport {PORT} notrack; }}; chain out {{ type filter hook output priority raw; udp sport {PORT} notrack; udp dport {PORT} notrack; }}; }}'   # undo: nft delete table inet shingle_notrack"
+        "nft 'table inet shingle_notrack {{ chain in {{ type filter hook prerouting priority raw; {both} }}; chain out {{ type filter hook output priority raw; {both} }}; }}'   # undo: nft delete table inet shingle_notrack"
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::facts::Port;
     use super::super::testing::{facts, finding, found};
     use super::*;
 
@@ -76,5 +82,10 @@ mod tests {
             full.what.contains("950 of 1,000") && full.what.contains("30 s") && full.what.contains("for ?")
         );
         assert_eq!(found(&set("0")), [], "nothing here uses it");
+        let mut facts = set("950");
+        assert!(finding(&facts, "conntrack").fix[0].contains("udp dport { 7400 } notrack;"));
+        let server = facts.server.as_mut().expect("there is one");
+        server.ports.push(Port { port: 9400, ..server.ports[0].clone() });
+        assert!(finding(&facts, "conntrack").fix[0].contains("udp sport { 7400, 9400 } notrack;"));
     }
 }
