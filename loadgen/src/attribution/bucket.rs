@@ -438,13 +438,11 @@ mod tests {
     fn what_was_put_in_wrong_places_makes_no_bucket_of_chance() {
         for one_of in [3, 10, 50] {
             let mut charges = arrivals(20_000, 250, |draw| draw % one_of == 0);
-            // Lost requests are put beside the one that arrived before them.
+            // Regular ones, of which those that were lost are put beside the one that arrived before them.
             let mut arrived_us = 0;
-            for charge in &mut charges {
-                if charge.lost == Some(true) {
-                    charge.at_us = arrived_us;
-                }
-                arrived_us = charge.at_us;
+            for (at, charge) in charges.iter_mut().enumerate() {
+                arrived_us = if charge.lost == Some(true) { arrived_us } else { 250 * at as u64 };
+                charge.at_us = arrived_us;
             }
             let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0, false);
             assert!(fit.is_none_or(|fit| fit.log_odds < 6.0), "{one_of}: {fit:?}");
