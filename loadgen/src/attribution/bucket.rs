@@ -9,7 +9,7 @@ use super::limits::{
     BISECTIONS, BISECTIONS_FOR_DEPTH, LOG_ODDS_MIN, LOSSES_FOR_DEPTH, NORMAL_95, OFF_TARGET_MAX,
     REPLAYED_FOR_DEPTH_MIN, REPLAYED_MAX,
 };
-use super::numbers::falling_root;
+use super::numbers::{falling_root, falling_root_by_threes};
 
 /// Lost or passed things, whichever are rarer, that a group has: enough to be nearly normal.
 const GROUP_EVENTS: f64 = 10.0;
@@ -148,6 +148,12 @@ pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64, in_order: 
     };
     let coarse = few(&mut (0..depths.len()).step_by(3))?;
     let near = few(&mut (coarse.place.saturating_sub(2)..coarse.place + 3))?;
+    // Evidence grows with what is replayed: where this little shows, all of it will not do.
+    if near.log_odds * charges.len() as f64 / (sample.len() as f64) < LOG_ODDS_MIN / 2.0 {
+        let (limit, depth) = (near.limit, depths[near.place]);
+        let log_odds = near.log_odds;
+        return Some(Fit { limit, interval: (limit, limit), depth, agreement: near.agreement, log_odds });
+    }
     let beside = [near.place.saturating_sub(1), near.place, near.place + 1];
     let all: Vec<_> = beside.iter().filter_map(|place| fitted(charges, *place, BISECTIONS)).collect();
     let best = best(all.iter().copied())?;
@@ -247,7 +253,38 @@ pub(super) fn limit_by_arrivals(charges: &[Charge], depth: f64, arrived: f64) ->
 
 fn limit_for(charges: &[Charge], depth: f64, target: f64, halvings: u32, near: f64) -> f64 {
     let most = if near > 0.0 { near * 2.0 } else { demand(charges) };
-    falling_root(near / 2.0, most, halvings, |limit| replay(charges, limit, depth).tokens_lost - target)
+    falling_root_by_threes(near / 2.0, most, halvings, |limits| {
+        tokens_lost(charges, limits, depth).map(|lost| lost - target)
+    })
+}
+
+/// Tokens that those ask for which buckets of these limits lose. A step waits for the one before, so that three at a time take hardly longer
+/// than one.
+fn tokens_lost(charges: &[Charge], limits: [f64; 3], depth: f64) -> [f64; 3] {
+    let each_us = limits.map(|limit| limit / 1e6);
+    let (mut tokens, mut lost) = ([depth; 3], [0.0; 3]);
+    let mut before_us = charges.first().map_or(0, |charge| charge.at_us);
+    for charge in charges {
+        let passed_us = (charge.at_us - before_us) as f64;
+        before_us = charge.at_us;
+        for lane in 0..3 {
+            tokens[lane] = (tokens[lane] + each_us[lane] * passed_us).min(depth);
+        }
+        let mut short = [0.0; 3];
+        for _ in 0..charge.packets {
+            for lane in 0..3 {
+                let passes = tokens[lane] >= charge.cost;
+                tokens[lane] -= if passes { charge.cost } else { 0.0 };
+                short[lane] = if passes { short[lane] } else { 1.0 };
+            }
+        }
+        if charge.lost.is_some() {
+            for lane in 0..3 {
+                lost[lane] += short[lane] * charge.tokens();
+            }
+        }
+    }
+    lost
 }
 
 /// Tokens a second that would let everything through, however it came: arrivals crowd, and the busiest moments ask for more than the mean.
@@ -340,9 +377,10 @@ fn scatter_log_odds(groups: &[(f64, f64)], size: f64, share: f64) -> f64 {
 /// of what passed.
 fn run(charges: &[Charge], limit: f64, depth: f64, mut each: impl FnMut(&Charge, bool, bool)) -> f64 {
     let mut arrived = 0.0;
+    let each_us = limit / 1e6;
     let (mut tokens, mut before_us) = (depth, charges.first().map_or(0, |charge| charge.at_us));
     for charge in charges {
-        tokens = (tokens + limit * (charge.at_us - before_us) as f64 / 1e6).min(depth);
+        tokens = (tokens + each_us * (charge.at_us - before_us) as f64).min(depth);
         before_us = charge.at_us;
         let mut lost = false;
         for packet in 1..=charge.packets {

@@ -42,6 +42,22 @@ pub(super) fn falling_root(mut low: f64, mut high: f64, halvings: u32, value: im
     f64::midpoint(low, high)
 }
 
+/// The same for a function that takes three places at a time for hardly more than one: two halvings each.
+pub(super) fn falling_root_by_threes(
+    mut low: f64,
+    mut high: f64,
+    halvings: u32,
+    values: impl Fn([f64; 3]) -> [f64; 3],
+) -> f64 {
+    for _ in 0..halvings.div_ceil(2) {
+        let middle = f64::midpoint(low, high);
+        let places = [f64::midpoint(low, middle), middle, f64::midpoint(middle, high)];
+        let above = values(places).iter().take_while(|value| **value > 0.0).count();
+        (low, high) = (if above > 0 { places[above - 1] } else { low }, *places.get(above).unwrap_or(&high));
+    }
+    f64::midpoint(low, high)
+}
+
 impl Estimate {
     /// A number with what it counts, and its interval.
     pub(super) fn new(value: f64, unit: &str, interval: impl Into<Option<(f64, f64)>>) -> Self {
@@ -72,6 +88,11 @@ mod tests {
 
     #[test]
     fn a_root_is_found() {
+        let by_threes = |places: [f64; 3]| places.map(|x| 2.0 - x * x);
+        assert_eq!(
+            falling_root_by_threes(0.0, 10.0, 40, by_threes),
+            falling_root(0.0, 10.0, 40, |x| 2.0 - x * x)
+        );
         let root = falling_root(0.0, 10.0, 40, |x| 2.0 - x * x);
         assert!((root - 2f64.sqrt()).abs() < 1e-9);
     }

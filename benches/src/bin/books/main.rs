@@ -58,8 +58,8 @@ struct Args {
     /// Pairs of stages of each row; fewer than six have no interval.
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u64).range(6..1000))]
     pairs: u64,
-    /// Length of a stage in milliseconds.
-    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(100..60_000))]
+    /// Length of a stage in milliseconds; by default that of `qualify`.
+    #[arg(long, default_value_t = 3000, value_parser = clap::value_parser!(u64).range(100..60_000))]
     stage_ms: u64,
 }
 
