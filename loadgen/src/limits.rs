@@ -12,8 +12,8 @@ pub const FLOWS_MAX: usize = 1024;
 pub const FLOWS_DEFAULT: usize = 8;
 /// Reads one thread can have in flight over all its flows, lingering ones included: 300,000 reads/s times 200 ms.
 pub const READS_PER_THREAD_MAX: usize = 65_536;
-/// Lost reads one thread lists one by one; beyond it they are only counted (40 B each: 8 MB).
-pub const LOSSES_PER_THREAD_MAX: usize = 200_000;
+/// Lost reads one thread lists one by one; beyond it they are only counted. 40 B each: 40 MB, of which only what is used is ever touched.
+pub const LOSSES_PER_THREAD_MAX: usize = 1_000_000;
 /// Reads issued in one turn of a worker's loop before it looks for answers again: some 10 us of work.
 pub const BURST_READS_MAX: usize = 64;
 /// Full requests issued in one turn where several reads share one: below it, a burst would often end in one that is not full.
@@ -73,6 +73,8 @@ pub const DISTURBED_WORTH_SAYING: f64 = 0.01;
 pub const DISTURBED_SHARE_MAX: f64 = 0.1;
 /// Share of reads that left later than their stage ended, above which the generator did not offer the rate.
 pub const BACKLOG_SHARE_MAX: f64 = 0.01;
+/// Share of the reads lost that the generator lost itself from which on it is what limits: of fewer it is not, whoever lost the others.
+pub const GENERATOR_LOSSES_SHARE_MIN: f64 = 0.05;
 /// First and lowest rate `qualify` tries by default, reads/s.
 pub const QUALIFY_RATE_DEFAULT: &str = "5k";
 /// Highest rate `qualify` tries, reads/s: beyond what one host's sockets carry.
@@ -117,6 +119,8 @@ pub const COMPARE_ROUNDS_MAX: usize = 100;
 pub const DOCTOR_RATE_DEFAULT: &str = "100k";
 /// Pause that `doctor` expects buffers to absorb: a garbage collection, or a stall of a virtual machine.
 pub const DOCTOR_PAUSE_DEFAULT: &str = "50ms";
+/// Longest pause that buffers are measured against: what is longer is an outage.
+pub const DOCTOR_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Warm-up of each strategy before the first round.
 pub const COMPARE_WARM_UP: Duration = Duration::from_millis(200);
 /// What a turn takes beside its length: threads that come up, the last answers, the drain, both hosts' books.
@@ -252,7 +256,7 @@ pub const WATCH_SLICES: usize = 12;
 /// Different kinds of books in one slice: a server that goes and comes, a path that changes now and then.
 pub const WATCH_KINDS_MAX: usize = 8;
 /// Losses listed in merged books, of an hour at most; what is lost beyond is counted.
-pub const WATCH_LOSSES_MAX: usize = 50_000;
+pub const WATCH_LOSSES_MAX: usize = 200_000;
 /// Receipts in merged books: an hour at the default rate.
 pub const WATCH_RECEIPTS_MAX: usize = 360_000;
 /// Flows in merged books: flows opened anew in every interval of an hour without an answer, eight at a time.

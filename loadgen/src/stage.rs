@@ -291,7 +291,7 @@ fn intervals(tally: &Tally, facts: &Facts<'_>) -> Vec<Interval> {
         let latency = percentiles(&timing.latency);
         Interval {
             start_s: start_ns as f64 / 1e9,
-            length_s: length_ns.min(facts.spec.duration_ns - start_ns) as f64 / 1e9,
+            length_s: length_ns.min(facts.spec.duration_ns.saturating_sub(start_ns)) as f64 / 1e9,
             reads: counts.reads,
             disturbed: timing.disturbed,
             first_try_lost: counts.first_try_lost,
@@ -343,7 +343,10 @@ fn generator_limits(facts: &Facts<'_>, stage: &Stage) -> Vec<String> {
             backlog * 100.0
         ));
     }
-    if let Some(reads) = stage.first_try_losses.get(&Cause::GeneratorLimited) {
+    let own = stage.first_try_losses.get(&Cause::GeneratorLimited);
+    if let Some(reads) =
+        own.filter(|reads| **reads as f64 >= limits::GENERATOR_LOSSES_SHARE_MIN * stage.first_try_lost as f64)
+    {
         because.push(format!(
             "{reads} reads left when more than half of their timeout was gone, or found no room because too many were in flight"
         ));

@@ -286,8 +286,8 @@ fn answers_out_of_order_and_twice_are_right_answers() {
 #[test]
 fn what_goes_wrong_fails_its_reads_and_is_named() {
     for (protocol, mood, evidence) in [
-        ("memcached-udp", Mood::CutShort, "beyond what any counter"),
-        ("memcached-udp", Mood::Gone, "beyond what any counter"),
+        ("memcached-udp", Mood::CutShort, "beyond what the counters"),
+        ("memcached-udp", Mood::Gone, "beyond what the counters"),
         ("memcached-udp", Mood::Errors, "error lines"),
         ("memcached-tcp", Mood::CutShort, "TCP connections"),
         ("memcached-tcp", Mood::Gone, "TCP connections"),

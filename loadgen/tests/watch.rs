@@ -133,22 +133,48 @@ fn a_server_may_go_and_come_and_a_signal_brings_the_summary() {
 }
 
 #[test]
+fn a_restart_between_two_looks_is_told() {
+    let ports = ports();
+    let first = server(ports);
+    let directory = tempfile::tempdir().unwrap();
+    let json = directory.path().join("watch.json");
+    let address = format!("127.0.0.1:{}", ports.0);
+    let args = ["--server", &address, "--rate", "50", "--interval", "1s", "--json", json.to_str().unwrap()];
+    let running = Running::begin(watch(&args).args(["--slo", "failures=99%,p99=10s"]));
+    wait_for(&json, "an interval", |all| !all.is_empty());
+    drop(first);
+    let again = server(ports);
+    wait_for(&json, "the new server", |all| all.iter().any(|it| it["server_restarted"] == true));
+    wait_for(&json, "answers with values", |all| all.last().unwrap()["misses"] == 0);
+    running.signal("TERM");
+    let (out, err) = said(&running.end());
+    assert!(out.contains("server restarts: 1") && err.contains("own items stored again"), "{out}{err}");
+    assert_eq!(again.stats().store.items, 0);
+}
+
+#[test]
 fn metrics_can_be_scraped_while_it_runs() {
     let port = ports().0;
     let metrics = format!("127.0.0.1:{port}");
     let running = Running::begin(&mut watch(&["--interval", "1s", "--metrics", &metrics]));
-    let scrape = || -> Option<String> {
+    let scrape = |has: &str| -> Option<String> {
         let mut stream = TcpStream::connect(&metrics).ok()?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").ok()?;
         let mut text = String::new();
         stream.read_to_string(&mut text).ok()?;
-        text.contains("shingle_watch_reads_total").then_some(text)
+        text.contains(has).then_some(text)
     };
-    let text = (0..600).find_map(|_| {
-        thread::sleep(Duration::from_millis(50));
-        scrape()
-    });
-    let text = text.expect("there are metrics after the first interval");
+    let scrape_until = |has: &str| {
+        let text = (0..600).find_map(|_| {
+            thread::sleep(Duration::from_millis(50));
+            scrape(has)
+        });
+        text.unwrap_or_else(|| panic!("no {has}"))
+    };
+    let first = scrape_until("shingle_watch_offered_reads_per_second");
+    let lost = "shingle_watch_lost_reads_total{cause=\"path_loss\",direction=\"down\"}";
+    assert!(first.contains(lost), "every cause has its series from the first scrape on: {first}");
+    let text = scrape_until("shingle_watch_server_answers");
     for line in [
         "shingle_watch_server_answers 1",
         "shingle_watch_server_control_up 1",

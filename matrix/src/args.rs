@@ -144,6 +144,10 @@ impl Args {
             outcomes.iter().filter(|outcome| outcome.not_judged.is_none() && !judge(outcome).right).count();
         let short = if self.sample {
             let mut short = Vec::new();
+            // Runs that could not be made say nothing for it.
+            if score.not_judged as usize > limits::SAMPLE_WRONG_MAX {
+                short.push(format!("{} runs of the sample could not be judged", score.not_judged));
+            }
             if wrong > limits::SAMPLE_WRONG_MAX {
                 short.push(format!(
                     "{wrong} runs of the sample are wrong, more than {}",

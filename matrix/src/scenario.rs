@@ -45,9 +45,18 @@ pub struct Expected {
     /// Packets that it struck were in part those of reads that the other cause loses: only the share struck counts, of the reads that the other
     /// left.
     #[serde(default)]
-    pub overlaps: bool,
+    pub beside: Option<Beside>,
     /// What must be estimated for it.
     pub numbers: Vec<Number>,
+}
+
+/// The reads of which the other cause loses some.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Beside {
+    /// Their share of all reads; the others' answers are of one packet.
+    pub share: f64,
+    /// Packets of their answers, in the mean.
+    pub packets: f64,
 }
 
 /// A number that must be estimated.

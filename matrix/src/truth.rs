@@ -6,7 +6,7 @@ use shingle_loadgen::record::FlowFigures;
 
 use crate::limits;
 use crate::outcome::{Bound, TrueCause, TrueNumber};
-use crate::scenario::{Expected, Number, Scenario, Source};
+use crate::scenario::{Beside, Expected, Number, Scenario, Source};
 
 /// Counters of a laboratory, and what they rose by.
 pub type Counters = BTreeMap<String, u64>;
@@ -29,13 +29,17 @@ pub fn of(scenario: &Scenario, counters: &Counters, lost: u64, flows: &[FlowFigu
 fn shares(causes: &[Expected], counters: &Counters, (lost, reads): (u64, u64)) -> Vec<f64> {
     let counted = |cause: &Expected| {
         let sum = cause.counters.iter().map(|name| risen(counters, name)).sum::<u64>() as f64;
-        if !cause.overlaps {
+        let Some(Beside { share, packets }) = &cause.beside else {
             return (!cause.counters.is_empty()).then_some(sum);
-        }
+        };
         let seen =
             risen(counters, "router.down_seen").saturating_sub(risen(counters, "router.fragments_dropped"));
         let struck = (sum / seen.max(1) as f64).min(0.99);
-        let by_other = ((lost as f64 - struck * reads as f64) / (1.0 - struck)).max(0.0);
+        // Of the reads that the other cause leaves, those whose answers have one packet and those that have several.
+        let of_several = 1.0 - (1.0 - struck).powf(*packets);
+        let reads = reads as f64;
+        let by_chance_alone = reads * ((1.0 - share) * struck + share * of_several);
+        let by_other = ((lost as f64 - by_chance_alone) / (1.0 - of_several)).max(0.0);
         Some(lost as f64 - by_other)
     };
     let counted: Vec<_> = causes.iter().map(counted).collect();
@@ -134,7 +138,7 @@ mod tests {
         let pair = (0..50).map(|number| Recipe::named("pair").expect("a recipe").draw(1, number));
         let one_counted = |run: &Scenario| {
             let uncounted = run.causes.iter().filter(|cause| cause.counters.is_empty()).count();
-            uncounted == 1 && run.causes.iter().all(|cause| !cause.overlaps)
+            uncounted == 1 && run.causes.iter().all(|cause| cause.beside.is_none())
         };
         let run = pair.into_iter().find(one_counted).expect("fragments are not reads");
         let name = run.causes.iter().find_map(|cause| cause.counters.first()).expect("the other is counted");
@@ -146,18 +150,22 @@ mod tests {
     #[test]
     fn packets_of_reads_that_were_lost_before_are_not_lost_twice() {
         let pair = (0..50).map(|number| Recipe::named("pair").expect("a recipe").draw(1, number));
-        let of_fragments = |run: &Scenario| run.causes.iter().any(|cause| cause.overlaps);
-        let run = pair.into_iter().find(of_fragments).expect("a limit of fragments beside chance");
-        let chance = run.causes.iter().find(|cause| cause.overlaps).expect("one of the two");
-        // A limit lost 2,000 reads, of each of which a fragment went on; one in ten packets was struck.
+        let of_fragments = |run: &Scenario| run.causes.iter().any(|cause| cause.beside.is_some());
+        let mut run = pair.into_iter().find(of_fragments).expect("a limit of fragments beside chance");
+        let chance = run.causes.iter_mut().find(|cause| cause.beside.is_some()).expect("one of the two");
+        // Half of the answers have two packets.
+        chance.beside = Some(Beside { share: 0.5, packets: 2.0 });
+        let chance = chance.clone();
+        // A limit lost 2,000 of them, of each of which a fragment went on; one in ten packets was struck: of 5,000 small answers 500, and of
+        // the 3,000 others 570.
         let counters = counters(&[
-            (chance.counters[0].as_str(), 1000),
-            ("router.down_seen", 12_000),
+            (chance.counters[0].as_str(), 1300),
+            ("router.down_seen", 15_000),
             ("router.fragments_dropped", 2_000),
         ]);
         let flows = [FlowFigures { reads: 10_000, ..FlowFigures::default() }];
-        let truth = of(&run, &counters, 2800, &flows);
+        let truth = of(&run, &counters, 3070, &flows);
         let share = |cause| truth.iter().find(|truth| truth.accepted.contains(&cause)).expect("in it").share;
-        assert!((share(chance.accepted[0]) - 800.0 / 2800.0).abs() < 1e-9, "{truth:?}");
+        assert!((share(chance.accepted[0]) - 1070.0 / 3070.0).abs() < 1e-9, "{truth:?}");
     }
 }

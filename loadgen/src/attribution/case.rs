@@ -103,7 +103,7 @@ pub(super) struct Wire {
     pub(super) mtu: u32,
     /// MTU at which the server's kernel cuts before a router cuts its fragments again.
     cut_before: Option<u32>,
-    ipv6: bool,
+    pub(super) ipv6: bool,
 }
 
 impl Wire {

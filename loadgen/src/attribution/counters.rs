@@ -151,15 +151,25 @@ fn up_suspects(case: &Case<'_>) -> Vec<Suspect> {
     vec![
         Suspect::new(
             Cause::ServerSocketBuffer,
-            server.socket_drops,
+            own_part(case.books, server.socket_drops),
             "datagrams dropped at the sockets of the server's workers",
         ),
         Suspect::new(
             Cause::PathCorruption,
-            server.checksum_drops + server.kernel_checksum_drops,
+            own_part(case.books, server.checksum_drops + server.kernel_checksum_drops),
             "requests that failed a checksum at the server",
         ),
     ]
+}
+
+/// Of what a server counted of all requests, the part that is likely to be this generator's: all, unless it serves others too.
+fn own_part(books: &super::Books, count: u64) -> u64 {
+    let requests = books.server.as_ref().map_or(0, |server| server.requests);
+    let sent = books.client.datagrams_sent;
+    if requests <= sent || requests == u64::MAX {
+        return count;
+    }
+    (count as f64 * sent as f64 / requests as f64).round() as u64
 }
 
 fn down_suspects(case: &Case<'_>) -> Vec<Suspect> {
@@ -189,7 +199,7 @@ fn down_suspects(case: &Case<'_>) -> Vec<Suspect> {
         ),
         Suspect::new(
             Cause::ServerSendQueue,
-            sends_refused,
+            own_part(books, sends_refused),
             "answers the server's kernel refused to send (ENOBUFS)",
         ),
         Suspect {

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use super::case::Case;
+use super::counters;
 use super::limits::{LOG_ODDS_MIN, LOSSES_MIN, SILENT_CHANCE_MIN, SILENT_READS_MIN};
 use super::numbers::{best_log_likelihood, confidence};
 use super::{Cause, Direction, Estimate};
@@ -14,8 +15,9 @@ use super::{Cause, Direction, Estimate};
 /// Stretches of time in which a flow's losses are counted to see how they scatter.
 const STRETCHES: usize = 20;
 
-/// How many times more than the others a flow must lose to be called bad: fewer is what a server's workers and their CPUs may do.
-const RATIO_MIN: f64 = 3.0;
+/// How many times more than the others a flow must lose to be called bad, beside what was changed of all: fewer is what a server's workers and
+/// their CPUs may do.
+const RATIO_MIN: f64 = 2.0;
 
 /// One flow and the reads of it that wait for a cause.
 struct Flow {
@@ -52,7 +54,9 @@ fn settle_way(case: &mut Case<'_>, direction: Direction, unheard: &HashMap<u32, 
         take(case, direction, &gone, 0.0, (flows.len(), f64::INFINITY), why);
         flows.retain(|flow| !gone.contains(&flow.number));
     }
-    if let Some((bad, log_odds)) = split(&mut flows) {
+    let reads: u64 = flows.iter().map(|flow| flow.reads).sum();
+    let changed = counters::corrupted(case, direction) as f64 / reads.max(1) as f64;
+    if let Some((bad, log_odds)) = split(&mut flows, changed) {
         let of = flows.len();
         let ratio = |flows: &[Flow]| {
             let (lost, reads) =
@@ -118,8 +122,9 @@ pub(super) fn all_of_them(case: &mut Case<'_>) {
     }
 }
 
-/// Sorts the flows by their loss; how many of them are bad, and the log of the odds for it.
-fn split(flows: &mut [Flow]) -> Option<(usize, f64)> {
+/// Sorts the flows by their loss; how many of them are bad, and the log of the odds for it. A share of all was `changed` on its way, and so
+/// lost.
+fn split(flows: &mut [Flow], changed: f64) -> Option<(usize, f64)> {
     let ratio = |flow: &Flow| flow.lost as f64 / flow.reads as f64;
     flows.sort_by(|a, b| ratio(b).total_cmp(&ratio(a)));
     let of = |flows: &[Flow]| {
@@ -139,7 +144,7 @@ fn split(flows: &mut [Flow]) -> Option<(usize, f64)> {
         // One burst on one flow makes no bad flow: losses of the suspected ones are to be spread over time as well.
         let log_odds = (apart - alike) / of_all.max(dispersion(&flows[..bad])) - ways;
         let others = (all_lost - lost) / (all_reads - reads).max(1.0);
-        let worse = lost / reads >= RATIO_MIN * others;
+        let worse = lost / reads - changed >= RATIO_MIN * (others - changed).max(0.0);
         if worse && best.is_none_or(|(_, most)| log_odds > most) {
             best = Some((bad, log_odds));
         }

@@ -132,8 +132,7 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
                 "a device that passes {:.0} {} a second, and {:.0} at once after a rest, would have lost {:.0} of the answers as they were sent; {:.0} were lost, {:.0} of them the very same",
                 fit.limit, found.words(), fit.depth, fit.agreement.predicted(), fit.agreement.observed(), fit.agreement.both
             ));
-            let better = tried.filter(|tried| spread(tried) < spread(&found.limit));
-            share.estimates.insert("limit".into(), better.unwrap_or(found.limit));
+            share.estimates.insert("limit".into(), agreed(found.limit, tried));
         }
         // Without the order of the answers: what passed a second is all there is to go by. At a rate that passes a limit loses nothing.
         None if lower_rate.unwrap_or_else(|| {
@@ -195,6 +194,21 @@ fn spread(limit: &Estimate) -> f64 {
         .map_or(f64::INFINITY, |(low, high)| (high - low) / 2.0 / limit.value.max(f64::MIN_POSITIVE))
 }
 
+/// Two measures of one limit, which lies where both say it does: the value that does, or of two that do the closer one. Where they
+/// contradict each other, the experiment's.
+fn agreed(found: Estimate, tried: Option<Estimate>) -> Estimate {
+    let Some(tried) = tried else { return found };
+    let (Some(one), Some(other)) = (found.interval, tried.interval) else { return tried };
+    let (low, high) = (one.0.max(other.0), one.1.min(other.1));
+    if low > high {
+        return tried;
+    }
+    let mut both = [&tried, &found];
+    both.sort_by(|a, b| spread(a).total_cmp(&spread(b)));
+    let inside = both.iter().map(|estimate| estimate.value).find(|value| (low..=high).contains(value));
+    Estimate::new(inside.unwrap_or(f64::midpoint(low, high)), UNIT, (low, high))
+}
+
 /// The share of answers above the step that chance loses, by what it loses below it and the packets they have.
 fn chance_of_large(case: &Case<'_>, wire: &Wire, step: &Step) -> f64 {
     let population = &case.books.population;
@@ -206,4 +220,23 @@ fn chance_of_large(case: &Case<'_>, wire: &Wire, step: &Step) -> f64 {
         (sum.0 + reads * (1.0 - (1.0 - step.base()).powi(packets as i32)), sum.1 + reads)
     });
     (lost / f64::max(reads, 1.0)).min(0.99)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_lies_where_both_measures_say() {
+        let limit = |value, low, high| Estimate::new(value, UNIT, (low, high));
+        let found = limit(293.0, 290.0, 325.0);
+        let agreed = |tried| agreed(found.clone(), tried);
+        assert_eq!(agreed(None), found);
+        // Only one of the values is possible for both, or both are, or neither.
+        assert_eq!(agreed(Some(limit(323.0, 321.0, 410.0))), limit(323.0, 321.0, 325.0));
+        assert_eq!(agreed(Some(limit(294.0, 291.0, 297.0))), limit(294.0, 291.0, 297.0));
+        assert_eq!(agreed(Some(limit(340.0, 305.0, 410.0))), limit(315.0, 305.0, 325.0));
+        let apart = limit(400.0, 390.0, 410.0);
+        assert_eq!(agreed(Some(apart.clone())), apart);
+    }
 }

@@ -16,6 +16,7 @@ mod flows;
 mod fragment_limit;
 mod fragments;
 mod host_cpu;
+mod host_drops;
 mod kind;
 mod limits;
 mod numbers;
@@ -92,6 +93,7 @@ pub fn attribute(books: &Books) -> Attribution {
     unexplained(&mut case);
     pauses::estimate(&mut case);
     host_cpu::tell(&mut case);
+    host_drops::tell(&mut case);
     let mut shares = case.shares;
     share_out_unlisted(books, &mut shares);
     if books.stage.generator_late {
@@ -109,7 +111,7 @@ fn unexplained(case: &mut Case<'_>) {
             let proven = share.evidence.is_empty();
             if proven {
                 share.evidence.push(format!(
-                    "{} reads beyond what any counter of either host or any model accounts for",
+                    "{} reads beyond what the counters and the model of any cause account for",
                     share.reads
                 ));
             }
@@ -117,7 +119,8 @@ fn unexplained(case: &mut Case<'_>) {
     }
 }
 
-/// Reads that are known by number only went the way of the listed ones, as far as anyone can tell.
+/// Reads that are known by number only went the way of the listed ones, as far as anyone can tell: what was concluded of these is as much less
+/// sure.
 fn share_out_unlisted(books: &Books, shares: &mut Attribution) {
     let (lost, failed) = books.unlisted;
     if lost == 0 {
@@ -128,6 +131,7 @@ fn share_out_unlisted(books: &Books, shares: &mut Attribution) {
     let (listed_failed, listed_saved) =
         (of(shares, |share| share.failed), of(shares, |share| share.reads - share.failed));
     let (mut failed_left, mut saved_left) = (failed, lost - failed);
+    let listed = (listed_failed + listed_saved) as f64 / (listed_failed + listed_saved + lost) as f64;
     let part = |whole: u64, count: u64, all: u64| {
         (u128::from(whole) * u128::from(count)).checked_div(u128::from(all)).unwrap_or(0) as u64
     };
@@ -137,6 +141,7 @@ fn share_out_unlisted(books: &Books, shares: &mut Attribution) {
         (failed_left, saved_left) = (failed_left - more_failed, saved_left - more_saved);
         share.failed += more_failed;
         share.reads += more_failed + more_saved;
+        share.confidence *= listed;
         if more_failed + more_saved > 0 {
             share.evidence.push(format!(
                 "{} of these reads are known by number only and shared out as the others are",

@@ -25,6 +25,9 @@ fn told(share: &mut super::Share, path_mtu: u32) {
 /// Takes the large answers that were lost while ICMP was on its way.
 pub(super) fn learned(case: &mut Case<'_>, wire: &Wire, counters: &SizeCounters) {
     let Some(told_times) = counters.too_big.filter(|messages| *messages > 0) else { return };
+    if !may_have_learned(case, wire, counters) {
+        return;
+    }
     // What the kernel had learned may have expired when the stage was over.
     let path_mtu = wire.mtu;
     let large = |value_bytes: u32| wire.ip_bytes(value_bytes) > path_mtu;
@@ -65,6 +68,18 @@ pub(super) fn learned(case: &mut Case<'_>, wire: &Wire, counters: &SizeCounters)
         share.estimates.insert("relearn".into(), Estimate::new(mean_ms, "ms", interval));
         share.evidence.push(format!("it happened {count} times, for {mean_ms:.1} ms each on average"));
     }
+}
+
+/// In IPv4 hosts count one number for all that is unreachable, ports that are closed among it: a kernel that was told of a path MTU holds it,
+/// has cut by it, or has refused what it was asked not to cut.
+fn may_have_learned(case: &Case<'_>, wire: &Wire, counters: &SizeCounters) -> bool {
+    let stage = &case.books.stage;
+    let refused = case.shares.contains_key(&(Cause::PmtuDiscovery, Direction::Down));
+    let holds = match (stage.path_mtu_down, stage.server_mtu) {
+        (Some(held), Some(own)) => held < own,
+        _ => true,
+    };
+    wire.ipv6 || refused || holds || counters.fragmented != Some(0)
 }
 
 /// Of losses by time, the places of so many that stand closest together: what is lost while something is learned is lost in a row.

@@ -72,7 +72,8 @@ fn of_server(case: &Case<'_>) -> Vec<Pause> {
     let mut before_us: Option<u64> = None;
     for receipt in &receipts.all {
         let ReceiptOutcome::Answered { residence_us } = receipt.outcome else { continue };
-        let (waited, left) = (u64::from(residence_us), receipt.arrival_unix_us + u64::from(residence_us));
+        let (waited, left) =
+            (u64::from(residence_us), receipt.arrival_unix_us.saturating_add(residence_us.into()));
         // Times that go back: the list of the next worker begins.
         let since = before_us.filter(|before| *before <= left).map(|before| left - before);
         if let Some(since) = since.filter(|since| *since >= PAUSE_US_MIN && waited >= PAUSE_US_MIN) {

@@ -209,12 +209,12 @@ fn passed(sent: &[Sent], size: impl Fn(&Sent) -> f64) -> (f64, f64) {
 
 /// Takes what chance lost, unless it was but a few moments.
 fn chance(case: &mut Case<'_>, direction: Direction, mut at_ns: Vec<u64>, wire: &Wire) {
+    at_ns.sort_unstable();
     let replayed = case.books.all_receipts().is_some();
     let dispersion = dispersion(case, &at_ns);
     if !replayed && by_rate(case, direction, at_ns.len() as f64, dispersion, wire) {
         return;
     }
-    at_ns.sort_unstable();
     let mut moments: Vec<_> = at_ns.iter().map(|at| at / EPISODE_NS).collect();
     moments.dedup();
     let episodes = moments.len() as u64;
@@ -313,7 +313,7 @@ fn probability(case: &Case<'_>, direction: Direction, lost: f64, wire: &Wire) ->
     (probability, reads, packets)
 }
 
-/// By how much the losses scatter over time more than independent ones.
+/// By how much the losses, in the order of time, scatter over it more than independent ones.
 fn dispersion(case: &Case<'_>, at_ns: &[u64]) -> f64 {
     let population = &case.books.population;
     let reads: f64 = population.windows.iter().map(|window| f64::from(window.reads)).sum();

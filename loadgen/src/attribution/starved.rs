@@ -50,7 +50,7 @@ pub(super) fn replayed(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Est
     let answers = traffic::answers(case)?;
     let large: Vec<_> = answers.into_iter().filter(|sent| sent.packets(wire) > 1).collect();
     let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
-    let mut limits = Vec::new();
+    let (mut limits, mut likely) = (Vec::new(), Vec::new());
     // All fragments are charged, or all but the first, which then all arrive.
     for (counted, before_routers) in
         fragment_limit::ways(wire).filter(|(counted, _)| *counted != Counted::First)
@@ -62,13 +62,18 @@ pub(super) fn replayed(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Est
         let through = arrived as f64 - uncharged;
         if through > 0.0 {
             let limit = |depth: u32| bucket::limit_by_arrivals(&charges, depth.into(), through);
-            limits.extend((1..most).filter_map(limit));
+            let found: Vec<_> = (1..most).filter_map(limit).collect();
+            limits.extend(&found);
+            // Limits of fragments are mostly those of the server's own card, which comes before any router.
+            likely.extend(found.into_iter().filter(|_| before_routers == wire.cuts_twice()));
         }
     }
     limits.sort_by(f64::total_cmp);
+    likely.sort_by(f64::total_cmp);
     let relative = 2.0 / (arrived as f64).sqrt();
     let (low, high) = (limits.first()? * (1.0 - relative), limits.last()? * (1.0 + relative));
-    Some(Estimate::new(limits[limits.len() / 2], UNIT, (low, high)))
+    let value = likely.get(likely.len() / 2).unwrap_or(&limits[limits.len() / 2]);
+    Some(Estimate::new(*value, UNIT, (low, high)))
 }
 
 /// Fragments that arrived a second, by the counters read meanwhile: between the first quarter of the stage, when a bucket was still full, and its

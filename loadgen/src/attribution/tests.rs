@@ -55,6 +55,18 @@ fn receipts_tell_upstream_from_downstream() {
 }
 
 #[test]
+fn of_what_a_server_counted_of_all_its_clients_ours_is_a_part() {
+    let losses: Vec<_> = (0..12).map(silent).collect();
+    let all = vec![receipt(100, ReceiptOutcome::Answered { residence_us: 20 })];
+    let mut books = Books { receipts: Some(Receipts { all, overwritten: 0 }), ..books(&losses) };
+    books.client.datagrams_sent = 1000;
+    for (requests, ours) in [(1000, 12), (1_000_000, 1)] {
+        books.server = Some(ServerBooks { requests, socket_drops: 1000, ..ServerBooks::default() });
+        assert_eq!(reads(&attribute(&books), Cause::ServerSocketBuffer, Direction::Up), ours, "{requests}");
+    }
+}
+
+#[test]
 fn without_receipts_counts_tell_the_direction() {
     let losses: Vec<_> = (0..10).map(silent).collect();
     let mut books = books(&losses);

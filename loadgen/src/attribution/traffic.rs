@@ -31,7 +31,7 @@ pub(super) fn answers(case: &Case<'_>) -> Option<Vec<Sent>> {
             let ReceiptOutcome::Answered { residence_us } = receipt.outcome else { return None };
             let first = receipt.attempt == 0;
             Some(Sent {
-                at_us: receipt.arrival_unix_us + u64::from(residence_us),
+                at_us: receipt.arrival_unix_us.saturating_add(residence_us.into()),
                 payload: receipt.bytes,
                 datagrams: u32::from(receipt.datagrams.max(1)),
                 lost: first.then(|| lost.contains((receipt.flow, receipt.sequence))),

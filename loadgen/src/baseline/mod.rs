@@ -8,7 +8,7 @@
 mod conditions;
 
 use crate::chance::{self, Counted};
-use crate::limits::{BASELINE_ERROR_RATE, BASELINE_RATES_MIN};
+use crate::limits::{BASELINE_ERROR_RATE, BASELINE_RATES_MIN, BROKEN_TWICE};
 use crate::record::{BaselineOutcome, BaselineReport, BaselineTest, Record, Stage};
 use crate::report::terminal::{latency, percent, rate};
 use crate::search::{Search, SearchSpec};
@@ -21,11 +21,19 @@ const SIGMAS_OF_95: f64 = 2.0 * 1.959_964;
 
 /// Compares a run with an earlier one whose record was in `file`.
 pub fn compare(file: &str, before: &Record, now: &Record) -> BaselineReport {
-    let (mut incomparable, differs) =
+    let (mut incomparable, mut differs) =
         (conditions::incomparable(before, now), conditions::differs(before, now));
     let mut tests = Vec::new();
     if incomparable.is_empty() {
         tests.extend(knees(before, now));
+        let unbroken =
+            |record: &Record| record.verdict.tps_interval.is_some_and(|knee| knee.upper_tps.is_none());
+        if tests.is_empty() && (unbroken(before) || unbroken(now)) {
+            differs.push(
+                "highest rates are not compared, as nothing broke the service level in one of the runs"
+                    .to_owned(),
+            );
+        }
         let rates = common_rates(before, now);
         tests.extend(failures(&rates));
         tests.extend(latencies(&rates));
@@ -67,10 +75,28 @@ fn test(what: String, before: f64, now: f64, p_value: f64, better: bool) -> Base
 }
 
 fn knees(before: &Record, now: &Record) -> Option<BaselineTest> {
-    let ((then_tps, then_sigma), (now_tps, now_sigma)) = (knee(before)?, knee(now)?);
-    let z = (now_tps / then_tps).ln() / then_sigma.hypot(now_sigma);
     let what = "highest rate within the service level, reads/s".to_owned();
-    Some(test(what, then_tps, now_tps, normal_two_sided(z), now_tps > then_tps))
+    match (knee(before), knee(now)) {
+        (Some((then_tps, then_sigma)), Some((now_tps, now_sigma))) => {
+            let z = (now_tps / then_tps).ln() / then_sigma.hypot(now_sigma);
+            Some(test(what, then_tps, now_tps, normal_two_sided(z), now_tps > then_tps))
+        }
+        // The lowest rate tried broke the level each time, and a search tries it twice.
+        (Some((then_tps, _)), None) if meets_nothing(now) => Some(test(what, then_tps, 0.0, 0.0, false)),
+        (None, Some((now_tps, _))) if meets_nothing(before) => Some(test(what, 0.0, now_tps, 0.0, true)),
+        _ => None,
+    }
+}
+
+/// A search found no rate that meets the level.
+fn meets_nothing(record: &Record) -> bool {
+    let judged = || record.stages.iter().filter(|stage| usable(stage));
+    judged().count() >= BROKEN_TWICE && judged().all(|stage| stage.broke.is_some())
+}
+
+/// A stage of which anything can be said.
+fn usable(stage: &Stage) -> bool {
+    stage.valid && !stage.generator_limited && stage.offered_tps > 0.0
 }
 
 /// The knee, and the standard deviation of its logarithm. A record from before intervals were stated has its stages, which tell it.
@@ -104,11 +130,11 @@ struct AtRate<'a> {
 }
 
 fn common_rates<'a>(before: &'a Record, now: &'a Record) -> Vec<AtRate<'a>> {
-    let usable = |stage: &&Stage| stage.valid && !stage.generator_limited && stage.offered_tps > 0.0;
     let at = |record: &'a Record, tps: f64| -> Vec<&'a Stage> {
-        record.stages.iter().filter(usable).filter(|stage| stage.offered_tps == tps).collect()
+        record.stages.iter().filter(|stage| usable(stage)).filter(|stage| stage.offered_tps == tps).collect()
     };
-    let mut rates: Vec<_> = now.stages.iter().filter(usable).map(|stage| stage.offered_tps).collect();
+    let mut rates: Vec<_> =
+        now.stages.iter().filter(|stage| usable(stage)).map(|stage| stage.offered_tps).collect();
     rates.sort_by(f64::total_cmp);
     rates.dedup();
     let both = rates.into_iter().map(|tps| AtRate { tps, before: at(before, tps), now: at(now, tps) });

@@ -5,6 +5,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use super::*;
 use crate::record::{Interval, KneeInterval, Outcome, Verdict};
+use crate::slo::Broke;
 
 /// A normal number.
 fn normal(random: &mut Xoshiro256PlusPlus) -> f64 {
@@ -162,4 +163,14 @@ fn the_error_rate_is_kept() {
     let different = (0..cases).filter(|_| outcome(&run(), &run()) != BaselineOutcome::WithinNoise).count();
     println!("{different} of {cases} pairs of equal systems are called different");
     assert!(different <= cases * 6 / 100, "{different}");
+}
+
+#[test]
+fn a_system_that_meets_no_rate_any_more_is_worse() {
+    let before = record((100e3, 95e3, 105e3), stages(0.001, P99));
+    let broke = Stage { broke: Some(Broke::P99), ..stage(RATES[0], 0.0, 5000.0) };
+    let mut now = record((0.0, 0.0, 0.0), vec![broke.clone(), broke]);
+    now.verdict.tps_interval = None;
+    assert_eq!(outcome(&before, &now), BaselineOutcome::Worse);
+    assert_eq!(outcome(&now, &before), BaselineOutcome::Better);
 }

@@ -80,10 +80,20 @@ impl Report {
             gaps.push("the server was restarted during the stage: its counters prove nothing".to_owned());
             return None;
         }
-        let sum = |field: fn(&WorkerReport) -> u64| {
-            let of = |report: &StatsReport| report.workers().map(field).sum::<u64>();
-            of(now).saturating_sub(of(before))
+        let total = |report: &StatsReport, field: fn(&WorkerReport) -> u64| {
+            report.workers().map(field).fold(0, u64::saturating_add)
         };
+        let back: Vec<_> =
+            WORKER_COUNTERS.iter().filter(|(_, field)| total(now, *field) < total(before, *field)).collect();
+        if !back.is_empty() {
+            let names: Vec<_> = back.iter().map(|(name, _)| *name).collect();
+            gaps.push(format!(
+                "the server's counters ({} went back, and it was not restarted)",
+                names.join(", ")
+            ));
+            return None;
+        }
+        let sum = |field: fn(&WorkerReport) -> u64| total(now, field) - total(before, field);
         let drops = |reason: &str| {
             let of = |report: &StatsReport| report.drops.get(reason).copied().unwrap_or(0);
             of(now).saturating_sub(of(before))

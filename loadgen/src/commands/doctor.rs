@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use shingle_client::control::{Control, ControlError};
 use shingle_netlab::Spec;
@@ -16,7 +17,7 @@ use crate::error::Error;
 use crate::lab::Laboratory;
 use crate::limits;
 use crate::options::{LabChoice, Output, check_load};
-use crate::workload::units::Rate;
+use crate::workload::units::{self, Rate};
 
 /// Memory of the server in a laboratory, which stores nothing.
 const LAB_SERVER_BYTES: usize = 16 << 20;
@@ -29,8 +30,12 @@ pub(super) fn run(args: &Doctor) -> Result<u8, Error> {
             range: "reads a second, such as 100k: what a buffer must hold follows from a rate".to_owned(),
         });
     };
-    // A pause is a duration like a stage's, but may be as short as a scheduler's slice.
-    check_load(args.rate, args.pause.max(std::time::Duration::from_millis(100)))?;
+    check_load(args.rate, Duration::from_secs(1))?;
+    if args.pause > limits::DOCTOR_PAUSE_MAX {
+        let (value, most) =
+            (units::format_duration(args.pause), units::format_duration(limits::DOCTOR_PAUSE_MAX));
+        return Err(Error::OutOfRange { flag: "--pause".to_owned(), value, range: format!("0s to {most}") });
+    }
     Output { json: args.json.clone(), ..Output::default() }.check_writable()?;
     let demand = facts::demand::of(rate, args.pause, &args.values)?;
     let report = match (&args.lab, &args.server) {

@@ -93,6 +93,7 @@ fn record(hunt: &Hunt<'_>, found: &Found, cold: &crate::record::ColdPath) -> Rec
         knee: found.knee.as_ref().map(|(tps, interval)| (*tps, interval)),
         target_tps: args.target,
         lab: rig.load.lab().map(|lab| lab.facts()),
+        cuts_answers: rig.load.path_facts().chunk_datagram_bytes.is_some(),
         ended_by_lab: found.ended_by_lab,
         server_gone: found.server_gone,
         plan: found.knee.zip(fleet).and_then(|((_, interval), fleet)| plan::plan(&fleet, &interval)),

@@ -72,6 +72,7 @@ pub fn measure(args: &Run) -> Result<Measured, Error> {
         broken: result.stage.broke.is_some().then_some(&result.stage),
         causes: &result.causes,
         lab: rig.load.lab().map(|lab| lab.facts()),
+        cuts_answers: rig.load.path_facts().chunk_datagram_bytes.is_some(),
         server_gone: result.server_gone,
         ..Findings::of_a_stage(options.slo, rig.load.placement())
     });

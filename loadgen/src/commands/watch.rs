@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use shingle_netlab::lab;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::attribution::Attribution;
 use crate::cli;
 use crate::embedded::Site;
 use crate::error::Error;
@@ -33,6 +34,10 @@ pub(super) fn run(args: &cli::Watch) -> Result<u8, Error> {
     let site = Site::prepare(&options, &progress)?;
     let at_the_client = site.enter()?;
     let mut watch = Watch::begin(&options, &site, args.rate as f64, cut, &progress)?;
+    if let Some(scraped) = &scraped {
+        // Every series is there before the first loss, which may fall into the first interval.
+        scraped.put(metrics::text(&watch.history, None, &Attribution::new(), args.rate as f64));
+    }
     let mut teller = Teller {
         args,
         options: &options,
@@ -138,7 +143,7 @@ impl Teller<'_> {
             written.map_err(|error| Error::file("write", path, error))?;
         }
         if let Some(scraped) = &self.scraped {
-            scraped.put(metrics::text(&watch.history, interval, &window, self.args.rate as f64));
+            scraped.put(metrics::text(&watch.history, Some(interval), &window, self.args.rate as f64));
         }
         Ok(())
     }

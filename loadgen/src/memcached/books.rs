@@ -82,11 +82,13 @@ impl Reading {
             rise.gaps.push(text.to_owned());
             return rise;
         }
-        let risen = |name: &str| {
-            let of = |reading: &Self| reading.counters.get(name).copied().unwrap_or(0);
-            // `stats reset` by somebody: what it shows now is all that is known.
-            of(self).checked_sub(of(earlier)).unwrap_or(of(self))
-        };
+        let of = |reading: &Self, name: &str| reading.counters.get(name).copied().unwrap_or(0);
+        if self.counters.keys().any(|name| of(self, name) < of(earlier, name)) {
+            let text = "what memcached counted (it went back: `stats reset` during the stage)";
+            rise.gaps.push(text.to_owned());
+            return rise;
+        }
+        let risen = |name: &str| of(self, name).saturating_sub(of(earlier, name));
         rise.counters = self.counters.keys().map(|name| ((*name).to_owned(), risen(name))).collect();
         let drops = self.socket_drops.zip(earlier.socket_drops);
         let drops = drops.map(|(now, before)| now.saturating_sub(before));
@@ -156,5 +158,7 @@ mod tests {
     fn a_restart_proves_nothing() {
         let rise = reading(2, 10, None).since(&reading(1, 0, None), 10, 10);
         assert!(rise.books.is_none() && rise.gaps[0].contains("restarted") && rise.counters.is_empty());
+        let rise = reading(1, 300, Some(9)).since(&reading(1, 500, Some(2)), 1000, 1000);
+        assert!(rise.books.is_none() && rise.gaps[0].contains("stats reset") && rise.counters.is_empty());
     }
 }

@@ -34,6 +34,8 @@ pub struct Findings<'a> {
     pub ended_by_lab: bool,
     /// One stage, not a search.
     pub single: bool,
+    /// Its port cut answers to what the path carries.
+    pub cuts_answers: bool,
     /// The server went away, which ended the search.
     pub server_gone: bool,
     /// Hosts for a fleet, where they were asked for.
@@ -59,6 +61,7 @@ impl Findings<'_> {
             lab: None,
             ended_by_lab: false,
             single: true,
+            cuts_answers: false,
             server_gone: false,
             plan: None,
             cold: None,
@@ -205,6 +208,10 @@ fn seldom_words(findings: &Findings<'_>) -> Vec<String> {
 }
 
 /// That it was a laboratory, which, and how far it can be trusted.
+/// Laboratories that trouble long answers alone.
+const ABOUT_LONG_ANSWERS: [&str; 6] =
+    ["fragment-limit", "fragments-blocked", "small-reassembly", "black-hole", "asymmetric", "narrow"];
+
 fn lab_words(lab: &LabFacts, findings: &Findings<'_>) -> String {
     let settings: Vec<_> = lab.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut words = format!(
@@ -213,6 +220,10 @@ fn lab_words(lab: &LabFacts, findings: &Findings<'_>) -> String {
         lab.topology,
         settings.join(", ")
     );
+    let about_long = lab.topology.split('+').any(|topology| ABOUT_LONG_ANSWERS.contains(&topology));
+    if findings.cuts_answers && about_long {
+        words += " Answers were cut to what its path carries (--strategy chunked, the default): --strategy kernel-pmtud, whose long answers leave in fragments, shows what it does to those.";
+    }
     let honest = lab.packets_per_s_max;
     let packets = |stage: &&Stage| stage.lab.as_ref().map_or(0.0, |figures| figures.packets_per_s);
     let most = findings.best.iter().chain(&findings.broken).map(packets).fold(0.0, f64::max);

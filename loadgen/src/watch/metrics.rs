@@ -10,13 +10,16 @@ use crate::attribution::{Attribution, Cause, Direction};
 const BUCKETS_S: [f64; 16] =
     [1e-4, 2e-4, 3e-4, 5e-4, 7e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 5.0];
 
-/// The text after an interval.
-pub fn text(history: &History, last: &Interval, window: &Attribution, offered_tps: f64) -> String {
+/// The text after an interval; before the first one there is no last.
+pub fn text(history: &History, last: Option<&Interval>, window: &Attribution, offered_tps: f64) -> String {
     let mut out = String::new();
     counters(&mut out, history);
     lost(&mut out, history);
     latency(&mut out, history);
-    gauges(&mut out, last, offered_tps);
+    gauge(&mut out, "offered_reads_per_second", "Rate of reads asked for.", offered_tps);
+    if let Some(last) = last {
+        gauges(&mut out, last);
+    }
     let judged = window.iter().map(|(name, share)| (*name, share.reads)).collect();
     let help = "Reads of the last hour that lost something on the first try, by cause and direction as judged by the whole hour.";
     by_cause(&mut out, "window_lost_reads", "gauge", help, &judged);
@@ -95,7 +98,7 @@ fn latency(out: &mut String, history: &History) {
     let _ = writeln!(out, "shingle_watch_{name}_count {all}");
 }
 
-fn gauges(out: &mut String, last: &Interval, offered_tps: f64) {
+fn gauges(out: &mut String, last: &Interval) {
     let flag = |is: bool| f64::from(u8::from(is));
     let server = &last.server;
     for (name, help, value) in [
@@ -121,16 +124,19 @@ fn gauges(out: &mut String, last: &Interval, offered_tps: f64) {
             "Reads of the last interval that a stall of the watching host fell into.",
             last.stage.disturbed as f64,
         ),
-        ("offered_reads_per_second", "Rate of reads asked for.", offered_tps),
         (
             "last_interval_timestamp_seconds",
             "When the last interval ended, seconds since 1970.",
             last.begin_unix_s + last.stage.duration_s,
         ),
     ] {
-        head(out, name, "gauge", help);
-        let _ = writeln!(out, "shingle_watch_{name} {value}");
+        gauge(out, name, help, value);
     }
+}
+
+fn gauge(out: &mut String, name: &str, help: &str, value: f64) {
+    head(out, name, "gauge", help);
+    let _ = writeln!(out, "shingle_watch_{name} {value}");
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {

@@ -24,7 +24,6 @@ use shingle_proto::wire::Strategy;
 pub use history::{History, Seen};
 pub use items::Reads;
 pub use merge::Timed;
-pub use thin::without_thin_accusations;
 pub use window::Sliding;
 
 use crate::attribution::Attribution;
@@ -182,7 +181,7 @@ impl Watch {
             // What this host's own standing still cost is nobody else's.
             books.stage.generator_late |= unjudged.is_some();
             if stage.first_try_lost > 0 {
-                causes = without_thin_accusations(crate::attribution::attribute(&books));
+                causes = thin::judged(&books);
             }
             self.sliding.add(Timed { begin_ns: start_ns, books });
         }
@@ -191,7 +190,9 @@ impl Watch {
             self.notes.push("the control connection is lost: the server cannot be asked for its counts until there is one again".to_owned());
         }
         self.connected &= !server_gone;
-        if !self.connected {
+        if self.connected {
+            self.see_to_the_instance();
+        } else {
             self.link.reconnect();
         }
         if stage.sent > 0 && stage.answered == 0 {
@@ -259,6 +260,18 @@ impl Watch {
         if self.restarted {
             self.store_own("the server was restarted");
         }
+    }
+
+    /// A connection that broke is made anew around an interval where that works at once: it may lead to a server that was restarted.
+    fn see_to_the_instance(&mut self) {
+        let Load::Shingle(target, _) = &self.rig.load else { return };
+        let instance = target.welcome().nonce;
+        if instance == self.instance {
+            return;
+        }
+        (self.instance, self.restarted) = (instance, true);
+        self.notes.push("the server was restarted, or is another one".to_owned());
+        self.store_own("the server was restarted");
     }
 
     /// Flows that announce what the path carries now.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::metrics;
+use super::thin::without_thin_accusations;
 use super::words;
 use super::*;
 use crate::attribution::{
@@ -270,7 +271,7 @@ fn parsed(text: &str) -> BTreeMap<String, f64> {
 fn metrics_are_what_the_format_allows_and_count_what_was_seen() {
     let (mut history, interval) = (History::begin(0.0), interval());
     history.add(&interval);
-    let samples = parsed(&metrics::text(&history, &interval, &interval.causes, 100.0));
+    let samples = parsed(&metrics::text(&history, Some(&interval), &interval.causes, 100.0));
     let path_loss = "{cause=\"path_loss\",direction=\"down\"}";
     for (series, value) in [
         ("shingle_watch_reads_total", 6000.0),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::merge::Timed;
 use super::thin;
-use crate::attribution::{self, Attribution};
+use crate::attribution::Attribution;
 use crate::limits::{WATCH_KINDS_MAX, WATCH_SLICE_NS, WATCH_SLICES};
 
 /// A window that slides over the books by slices of some minutes, and the sum of what it judged since the begin.
@@ -88,7 +88,7 @@ fn judge(stage: &Timed) -> Attribution {
     if stage.books.losses.is_empty() && stage.books.unlisted.0 == 0 {
         return Attribution::new();
     }
-    thin::without_thin_accusations(attribution::attribute(&stage.books))
+    thin::judged(&stage.books)
 }
 
 /// Adds up what was judged apart; of evidence and estimates those of the larger part stay.

@@ -66,7 +66,7 @@ pub(super) fn percent(of_hundred: f64) -> String {
 
 /// A cause of one name, with nothing known of it but how many reads it should lose.
 pub(super) fn cause(name: Cause, lost: f64) -> Expected {
-    Expected { accepted: vec![name], lost, counters: Vec::new(), overlaps: false, numbers: Vec::new() }
+    Expected { accepted: vec![name], lost, counters: Vec::new(), beside: None, numbers: Vec::new() }
 }
 
 /// Values most of which are small, and a share of which are as large as told.

@@ -6,8 +6,9 @@ use super::Recipe;
 use super::draft::{cause, percent};
 use crate::dice::Dice;
 use crate::limits;
+use crate::packets::{answer_packet_bytes, fragments};
 use crate::ranges;
-use crate::scenario::{Expected, Scenario};
+use crate::scenario::{Beside, Expected, Scenario};
 
 pub(super) const TWO_CAUSES: Recipe = Recipe {
     name: super::PAIR,
@@ -60,13 +61,29 @@ fn two(dice: &mut Dice) -> Option<Scenario> {
     run.set(&format!("{second}.direction"), "down");
     let mut causes = std::mem::take(&mut run.causes);
     let counters = vec![format!("router.{counter}_down")];
-    // Fragments that a limit lets through are struck though their answers are lost, and a shaper, which comes last, drops what was changed.
-    let overlaps = match causes[0].accepted[0] {
-        Cause::FragmentRateLimit | Cause::FragmentsBlocked => true,
-        Cause::BandwidthLimit => name == Cause::PathCorruption,
-        _ => false,
-    };
-    causes.push(Expected { counters, overlaps, ..cause(name, others * rate / 100.0) });
+    let beside = beside(&run, causes[0].accepted[0], name)?;
+    causes.push(Expected { counters, beside, ..cause(name, others * rate / 100.0) });
     causes.sort_by(|a, b| b.lost.total_cmp(&a.lost));
     run.losing(1500, causes)
 }
+
+/// The reads of which packets are struck though the first cause loses them: fragments that a limit lets through go on, and a shaper, which comes
+/// last, drops what was changed. Settings are still those of the first alone.
+fn beside(run: &Scenario, first: Cause, second: Cause) -> Option<Option<Beside>> {
+    let is_of_fragments = matches!(first, Cause::FragmentRateLimit | Cause::FragmentsBlocked);
+    let is_shaped = first == Cause::BandwidthLimit && second == Cause::PathCorruption;
+    if !is_of_fragments && !is_shaped {
+        return Some(None);
+    }
+    let set = |name: &str| run.settings.iter().find_map(|it| it.strip_prefix(name)?.parse::<u32>().ok());
+    let cut_at = set("server-mtu=").or(set("mtu=")).unwrap_or(WIDE_MTU);
+    let pieces = |size| fragments(answer_packet_bytes(size, run.ipv6), cut_at, run.ipv6);
+    let concerns = |size| is_shaped || pieces(size) > 1;
+    let values = run.stored()?;
+    let share = values.share(concerns);
+    let packets = values.mean(|size| if concerns(size) { f64::from(pieces(size)) } else { 0.0 }) / share;
+    Some(Some(Beside { share, packets }))
+}
+
+/// MTU of links where none is set.
+const WIDE_MTU: u32 = 9001;

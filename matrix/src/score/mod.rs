@@ -100,6 +100,12 @@ impl Score {
                 short.push(what);
             }
         };
+        let judged = self.main.count + self.accused.count;
+        unless(judged > 0, "no run was judged".to_owned());
+        unless(
+            self.not_judged as f64 <= NOT_JUDGED_MAX * (judged + self.not_judged) as f64,
+            format!("{} runs could not be judged, of {}", self.not_judged, judged + self.not_judged),
+        );
         unless(
             self.main.count == 0 || self.main.share() >= 0.95,
             format!("the main cause is right in {}, not 95 %", self.main),
@@ -125,6 +131,9 @@ impl Score {
         short
     }
 }
+
+/// Share of the runs that may stay without a judgement: more of them are no busy moments of the machine.
+const NOT_JUDGED_MAX: f64 = 0.05;
 
 /// The median; sorts.
 fn median(values: &mut [f64]) -> f64 {

@@ -195,3 +195,45 @@ fn clocks_that_differ_by_hours_change_nothing() {
         }
     }
 }
+
+#[test]
+fn the_order_of_the_list_does_not_matter() {
+    let books = cut(books(19, chance(0.05)), 4000, 2000);
+    let mut shuffled = books.clone();
+    shuffled.losses.sort_by_key(|loss| (loss.sequence % 97, loss.sequence));
+    assert_eq!(attribute(&shuffled), attribute(&books));
+}
+
+#[test]
+fn a_closed_port_somewhere_is_no_packet_too_big() {
+    let large = |read: &Read, _: &mut Dice| (read.value_bytes == LARGE).then_some(Direction::Down);
+    let mut hole = books(20, large);
+    (hole.stage.path_mtu_down, hole.server) = (Some(9001), Some(ServerBooks::default()));
+    hole.server.get_or_insert_default().host.risen = [
+        ("Ip.FragOKs".to_owned(), 0),
+        ("Ip.FragCreates".to_owned(), 0),
+        ("Icmp.InDestUnreachs".to_owned(), 1),
+    ]
+    .into();
+    let shares = balanced(&hole);
+    assert_eq!(main_cause(&shares), (Cause::MtuBlackHole, Direction::Down), "{shares:?}");
+    // The kernel that holds a smaller one now was told.
+    hole.stage.path_mtu_down = Some(1500);
+    assert_eq!(main_cause(&balanced(&hole)), (Cause::PmtuDiscovery, Direction::Down));
+}
+
+#[test]
+fn a_bad_path_is_told_beside_bits_that_flip_on_all() {
+    let mut changed = 0;
+    let mut books = books(21, |read, dice| {
+        let bad = read.flow < 4 && dice.next() < 0.2;
+        let flips = !bad && dice.next() < 0.15;
+        changed += u64::from(flips);
+        (bad || flips).then_some(Direction::Down)
+    });
+    books.client.checksum_drops = changed;
+    let shares = balanced(&books);
+    assert_eq!(shares[&(Cause::FlowBlackHole, Direction::Down)].flows, [0, 1, 2, 3], "{shares:?}");
+    let flipped = shares[&(Cause::PathCorruption, Direction::Down)].reads as f64;
+    assert!((flipped / changed as f64 - 1.0).abs() < 0.1, "{changed}: {shares:?}");
+}
