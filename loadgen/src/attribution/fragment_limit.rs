@@ -7,6 +7,7 @@
 use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
 use super::counters;
+use super::limits::ALL_LOST;
 use super::sizes::SizeCounters;
 use super::starved;
 use super::traffic::{self, Sent};
@@ -162,11 +163,19 @@ pub fn fragment_limit(books: &Books, stage: &Population) -> Option<Estimate> {
     let of_one = lost as f64 / reads.max(1) as f64;
     let beside = Beside { of_large: 1.0 - (1.0 - of_one).powi(2), of_packets: lost_of(&case, of_one, 2.0) };
     let answers = traffic::answers(&case)?;
-    if !answers.iter().any(|sent| sent.packets(&wire) > 1) {
+    let cut = || answers.iter().filter(|sent| sent.packets(&wire) > 1);
+    let (of, lost) = (cut().count(), cut().filter(|sent| sent.lost == Some(true)).count());
+    if of == 0 {
         return None;
     }
-    let found = fitted(&answers, &wire, beside, &counters).map(|found| found.limit);
-    found.or_else(|| starved::replayed(&case, &wire, counters.fragments_arrived?))
+    // Where hardly any comes whole, which ones are lost tells nothing.
+    let by_losses = || fitted(&answers, &wire, beside, &counters).map(|found| found.limit);
+    let by_arrivals = || starved::replayed(&case, &wire, counters.fragments_arrived?);
+    if lost as f64 >= ALL_LOST * of as f64 {
+        by_arrivals().or_else(by_losses)
+    } else {
+        by_losses().or_else(by_arrivals)
+    }
 }
 
 /// Of a share of packets that chance loses or changes, that which it loses: changed ones arrive, and fail a checksum when all of an answer is

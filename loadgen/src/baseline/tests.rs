@@ -168,7 +168,7 @@ fn the_error_rate_is_kept() {
 #[test]
 fn a_system_that_meets_no_rate_any_more_is_worse() {
     let before = record((100e3, 95e3, 105e3), stages(0.001, P99));
-    let broke = Stage { broke: Some(Broke::P99), ..stage(RATES[0], 0.0, 5000.0) };
+    let broke = Stage { broke: Some(Broke::P99), ..stage(RATES[0], 0.001, 5000.0) };
     let mut now = record((0.0, 0.0, 0.0), vec![broke.clone(), broke]);
     now.verdict.tps_interval = None;
     assert_eq!(outcome(&before, &now), BaselineOutcome::Worse);

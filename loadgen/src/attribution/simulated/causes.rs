@@ -151,10 +151,14 @@ fn a_limit_that_starves_every_answer_is_told_by_what_arrived() {
         }
         large.then_some(Direction::Down)
     });
-    let shares = balanced(&cut(books, arrived, 0));
+    let books = cut(books, arrived, 0);
+    let shares = balanced(&books);
     assert_eq!(main_cause(&shares), (Cause::FragmentRateLimit, Direction::Down), "{shares:?}");
     let limit = &shares[&(Cause::FragmentRateLimit, Direction::Down)].estimates["limit"];
-    assert!((limit.value / 300.0 - 1.0).abs() < 0.05, "{limit:?}");
+    let by_experiment = fragment_limit(&books, &books.population).expect("fragments arrived");
+    for limit in [limit, &by_experiment] {
+        assert!((limit.value / 300.0 - 1.0).abs() < 0.05, "{limit:?}");
+    }
 }
 
 #[test]
