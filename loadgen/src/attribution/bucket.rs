@@ -251,6 +251,12 @@ pub(super) fn limit_by_arrivals(charges: &[Charge], depth: f64, arrived: f64) ->
     (more(limit).abs() <= 3.0 + OFF_TARGET_MAX * arrived).then_some(limit)
 }
 
+/// How many come whole through such a bucket.
+pub(super) fn whole(charges: &[Charge], limit: f64, depth: f64) -> f64 {
+    let agreement = replay(charges, limit, depth);
+    agreement.neither + agreement.observed_only
+}
+
 fn limit_for(charges: &[Charge], depth: f64, target: f64, halvings: u32, near: f64) -> f64 {
     let most = if near > 0.0 { near * 2.0 } else { demand(charges) };
     falling_root_by_threes(near / 2.0, most, halvings, |limits| {

@@ -195,13 +195,13 @@ fn spread(limit: &Estimate) -> f64 {
 }
 
 /// Two measures of one limit, which lies where both say it does: the value that does, or of two that do the closer one. Where they
-/// contradict each other, the experiment's.
+/// contradict each other, the stage's: answers of several fragments tell better than those of two which fragments count.
 fn agreed(found: Estimate, tried: Option<Estimate>) -> Estimate {
     let Some(tried) = tried else { return found };
     let (Some(one), Some(other)) = (found.interval, tried.interval) else { return tried };
     let (low, high) = (one.0.max(other.0), one.1.min(other.1));
     if low > high {
-        return tried;
+        return found;
     }
     let mut both = [&tried, &found];
     both.sort_by(|a, b| spread(a).total_cmp(&spread(b)));
@@ -237,6 +237,6 @@ mod tests {
         assert_eq!(agreed(Some(limit(294.0, 291.0, 297.0))), limit(294.0, 291.0, 297.0));
         assert_eq!(agreed(Some(limit(340.0, 305.0, 410.0))), limit(315.0, 305.0, 325.0));
         let apart = limit(400.0, 390.0, 410.0);
-        assert_eq!(agreed(Some(apart.clone())), apart);
+        assert_eq!(agreed(Some(apart)), found);
     }
 }

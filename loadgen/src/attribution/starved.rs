@@ -1,14 +1,15 @@
 //! A limit of fragments so low, or of so shallow a bucket, that hardly any answer that is cut comes whole: which ones are lost tells nothing
 //! then, and what is left to go by is how many fragments arrived.
 //!
-//! A bucket that holds fewer tokens than an answer charges passes some fragments of each. For each depth below that, the limit follows from the
-//! number that arrived; the depths together give an interval, which an experiment with answers of two fragments makes a number.
+//! A bucket that holds fewer tokens than an answer charges passes some fragments of each, and so does a deeper one that is asked for far more
+//! than it gets. For each depth the limit follows from the number that arrived; depths that would let more answers come whole are out, and the
+//! others together give an interval, which an experiment with answers of two fragments makes a number.
 
 use super::bucket::{self, Charge};
 use super::case::{Case, Wire};
-use super::fragment_limit::{self, Counted, UNIT};
+use super::fragment_limit::{self, Counted, DEPTHS_PACKETS, UNIT};
 use super::fragments::by_experiment;
-use super::limits::{COUNTED_ALONE, LOSSES_MIN};
+use super::limits::{COUNTED_ALONE, LOSSES_MIN, NORMAL_95};
 use super::numbers::confidence;
 use super::sizes::{SizeCounters, Step};
 use super::traffic;
@@ -18,6 +19,9 @@ use super::{Cause, Direction, Estimate};
 const FRAGMENTS_MAX: u32 = 53;
 /// Share by which counts that are one may differ: a few fragments of other traffic.
 const SAME_COUNT: f64 = 0.02;
+
+/// Answers that a full bucket lets come whole at first, and that may have been lost otherwise.
+const WHOLE_BESIDE: f64 = 3.0;
 
 /// Takes all large answers where fragments arrive, but not just the first or the later ones of each, as a firewall would have it that passes
 /// those.
@@ -45,11 +49,13 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
     true
 }
 
-/// The limits of all buckets too shallow for an answer that let so many fragments pass of the answers sent.
+/// The limits of all buckets that let so many fragments pass of the answers sent, and no more of them whole than came.
 pub(super) fn replayed(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Estimate> {
     let answers = traffic::answers(case)?;
     let large: Vec<_> = answers.into_iter().filter(|sent| sent.packets(wire) > 1).collect();
     let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
+    let came = large.iter().filter(|sent| sent.lost == Some(false)).count() as f64;
+    let most_whole = came + WHOLE_BESIDE + NORMAL_95 * came.sqrt();
     let (mut limits, mut likely) = (Vec::new(), Vec::new());
     // All fragments are charged, or all but the first, which then all arrive.
     for (counted, before_routers) in
@@ -61,8 +67,13 @@ pub(super) fn replayed(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Est
         let uncharged = all - charges.iter().map(Charge::arrive_at_most).sum::<f64>();
         let through = arrived as f64 - uncharged;
         if through > 0.0 {
-            let limit = |depth: u32| bucket::limit_by_arrivals(&charges, depth.into(), through);
-            let found: Vec<_> = (1..most).filter_map(limit).collect();
+            let limit = |depth: f64| {
+                let limit = bucket::limit_by_arrivals(&charges, depth, through)?;
+                (bucket::whole(&charges, limit, depth) <= most_whole).then_some(limit)
+            };
+            let shallow = (1..most).map(f64::from);
+            let deeper = DEPTHS_PACKETS.into_iter().filter(|depth| *depth >= f64::from(most));
+            let found: Vec<_> = shallow.chain(deeper).filter_map(limit).collect();
             limits.extend(&found);
             // Limits of fragments are mostly those of the server's own card, which comes before any router.
             likely.extend(found.into_iter().filter(|_| before_routers == wire.cuts_twice()));
