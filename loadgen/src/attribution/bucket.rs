@@ -148,12 +148,6 @@ pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64, in_order: 
     };
     let coarse = few(&mut (0..depths.len()).step_by(3))?;
     let near = few(&mut (coarse.place.saturating_sub(2)..coarse.place + 3))?;
-    // Evidence grows with what is replayed: where this little shows, all of it will not do.
-    if near.log_odds * charges.len() as f64 / (sample.len() as f64) < LOG_ODDS_MIN / 2.0 {
-        let (limit, depth) = (near.limit, depths[near.place]);
-        let log_odds = near.log_odds;
-        return Some(Fit { limit, interval: (limit, limit), depth, agreement: near.agreement, log_odds });
-    }
     let beside = [near.place.saturating_sub(1), near.place, near.place + 1];
     let all: Vec<_> = beside.iter().filter_map(|place| fitted(charges, *place, BISECTIONS)).collect();
     let best = best(all.iter().copied())?;

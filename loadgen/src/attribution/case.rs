@@ -1,5 +1,7 @@
 //! The reads of a stage that wait for a cause: models take out what they explain, one after the other.
 
+use std::collections::HashMap;
+
 use super::findings::{self, Finding, Told};
 use super::limits::{ETHERNET_BYTES, IPV4_UDP_BYTES, IPV6_UDP_BYTES, MTU_BYTES_DEFAULT, PROVEN};
 use super::{Attribution, Books, Cause, Direction, Loss, Share};
@@ -17,13 +19,19 @@ pub(super) struct Case<'a> {
     pub(super) books: &'a Books,
     pub(super) open: Vec<Open<'a>>,
     pub(super) shares: Attribution,
+    /// Reads by flow that never arrived, so that nothing was sent back, whatever it is put down to.
+    pub(super) unheard: HashMap<u32, u64>,
 }
 
 impl<'a> Case<'a> {
     /// What each read proves by itself is settled; the others are open.
     pub(super) fn open(books: &'a Books) -> Self {
-        let mut case =
-            Self { books, open: Vec::with_capacity(books.losses.len()), shares: Attribution::new() };
+        let mut case = Self {
+            books,
+            open: Vec::with_capacity(books.losses.len()),
+            shares: Attribution::new(),
+            unheard: HashMap::new(),
+        };
         let receipts = books.receipts.as_ref().map(|receipts| receipts.of(&books.losses));
         for loss in &books.losses {
             match findings::told_by(loss, books, receipts.as_ref()) {
@@ -32,6 +40,13 @@ impl<'a> Case<'a> {
             }
         }
         case
+    }
+
+    /// Counts what never arrived, once that is told as far as it can be.
+    pub(super) fn count_unheard(&mut self) {
+        for open in self.open.iter().filter(|open| open.direction == Direction::Up) {
+            *self.unheard.entry(open.loss.flow).or_default() += 1;
+        }
     }
 
     /// Puts down to a cause the open reads that `chosen` picks, by their place in `open`; how many these were.

@@ -37,6 +37,7 @@ impl Suspect {
 /// Takes what counters of bursts account for: drops at sockets.
 pub(super) fn settle_bursts(case: &mut Case<'_>) {
     tell_directions(case);
+    case.count_unheard();
     settle(case, true);
 }
 
@@ -218,7 +219,10 @@ pub(super) fn corrupted(case: &Case<'_>, direction: Direction) -> u64 {
     let (client, server) = (&case.books.client, case.books.server.as_ref());
     match direction {
         Direction::Down => client.checksum_drops + client.kernel_checksum_drops,
-        _ => server.map_or(0, |server| server.checksum_drops + server.kernel_checksum_drops),
+        _ => own_part(
+            case.books,
+            server.map_or(0, |server| server.checksum_drops + server.kernel_checksum_drops),
+        ),
     }
 }
 

@@ -18,6 +18,8 @@ const STRETCHES: usize = 20;
 /// How many times more than the others a flow must lose to be called bad, beside what was changed of all: fewer is what a server's workers and
 /// their CPUs may do.
 const RATIO_MIN: f64 = 2.0;
+/// The same with what was changed, of which only the count is known.
+const RATIO_OF_ALL_MIN: f64 = 1.5;
 
 /// One flow and the reads of it that wait for a cause.
 struct Flow {
@@ -31,11 +33,7 @@ struct Flow {
 
 /// Takes the losses of bad flows, each way by itself: what chance lost the other way is not their doing.
 pub(super) fn settle(case: &mut Case<'_>) {
-    // What never arrived was never answered, whatever it is put down to.
-    let mut unheard: HashMap<u32, u64> = HashMap::new();
-    for open in case.open.iter().filter(|open| open.direction == Direction::Up) {
-        *unheard.entry(open.loss.flow).or_default() += 1;
-    }
+    let unheard = std::mem::take(&mut case.unheard);
     settle_way(case, Direction::Up, &HashMap::new());
     settle_way(case, Direction::Down, &unheard);
     settle_way(case, Direction::Host, &HashMap::new());
@@ -144,7 +142,8 @@ fn split(flows: &mut [Flow], changed: f64) -> Option<(usize, f64)> {
         // One burst on one flow makes no bad flow: losses of the suspected ones are to be spread over time as well.
         let log_odds = (apart - alike) / of_all.max(dispersion(&flows[..bad])) - ways;
         let others = (all_lost - lost) / (all_reads - reads).max(1.0);
-        let worse = lost / reads - changed >= RATIO_MIN * (others - changed).max(0.0);
+        let worse = lost / reads - changed >= RATIO_MIN * (others - changed).max(0.0)
+            && lost / reads >= RATIO_OF_ALL_MIN * others;
         if worse && best.is_none_or(|(_, most)| log_odds > most) {
             best = Some((bad, log_odds));
         }

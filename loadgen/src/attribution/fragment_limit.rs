@@ -7,7 +7,7 @@
 use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
 use super::counters;
-use super::limits::ALL_LOST;
+use super::limits::{ALL_LOST, LOG_ODDS_MIN};
 use super::sizes::SizeCounters;
 use super::starved;
 use super::traffic::{self, Sent};
@@ -169,7 +169,10 @@ pub fn fragment_limit(books: &Books, stage: &Population) -> Option<Estimate> {
         return None;
     }
     // Where hardly any comes whole, which ones are lost tells nothing.
-    let by_losses = || fitted(&answers, &wire, beside, &counters).map(|found| found.limit);
+    let by_losses = || {
+        let found = fitted(&answers, &wire, beside, &counters)?;
+        (found.fit.log_odds >= LOG_ODDS_MIN).then_some(found.limit)
+    };
     let by_arrivals = || starved::replayed(&case, &wire, counters.fragments_arrived?);
     if lost as f64 >= ALL_LOST * of as f64 {
         by_arrivals().or_else(by_losses)

@@ -1,16 +1,14 @@
 //! What a host's CPUs did while it was late: said beside the causes that are its own. It proves none of them, and tells where to look.
 
-use super::case::Case;
-use super::{Cause, HostCounters};
+use super::{Attribution, Books, Cause, HostCounters};
 
 /// Share of the time given to other machines from which on it is said: below, clock ticks are too coarse to tell.
 const STOLEN_MIN: f64 = 0.005;
 
-pub(super) fn tell(case: &mut Case<'_>) {
-    let books = case.books;
+pub(super) fn tell(books: &Books, shares: &mut Attribution) {
     let of_server = books.server.as_ref().and_then(|server| words(&server.host, "the server's host"));
     let of_client = words(&books.client.host, "the generator's host");
-    for ((cause, _), share) in &mut case.shares {
+    for ((cause, _), share) in shares {
         let told = match cause {
             Cause::ServerOverload | Cause::ServerSocketBuffer => &of_server,
             Cause::GeneratorLimited | Cause::ClientSocketBuffer => &of_client,

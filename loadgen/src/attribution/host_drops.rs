@@ -1,17 +1,15 @@
 //! What the devices and queues of a host dropped meanwhile: said beside what is lost between the hosts, by chance or at a limit. Their counters
 //! count everybody's packets, so they prove nothing; where they rose, the trouble may be the host's own.
 
-use super::case::Case;
-use super::{Cause, Direction, HostCounters};
+use super::{Attribution, Books, Cause, Direction, HostCounters};
 
 /// Counters named of one host, those that rose most.
 const NAMED_MAX: usize = 4;
 
-pub(super) fn tell(case: &mut Case<'_>) {
-    let books = case.books;
+pub(super) fn tell(books: &Books, shares: &mut Attribution) {
     let of_client = words(&books.client.host, "the generator's host");
     let of_server = books.server.as_ref().and_then(|server| words(&server.host, "the server's host"));
-    for ((cause, direction), share) in &mut case.shares {
+    for ((cause, direction), share) in shares {
         let is_between = matches!(
             cause,
             Cause::PathLoss

@@ -92,13 +92,13 @@ pub fn attribute(books: &Books) -> Attribution {
     rates::losses(&mut case);
     unexplained(&mut case);
     pauses::estimate(&mut case);
-    host_cpu::tell(&mut case);
-    host_drops::tell(&mut case);
     let mut shares = case.shares;
     share_out_unlisted(books, &mut shares);
     if books.stage.generator_late {
         blame_generator(&mut shares);
     }
+    host_cpu::tell(books, &mut shares);
+    host_drops::tell(books, &mut shares);
     shares.retain(|_, share| share.reads > 0);
     shares
 }

@@ -72,7 +72,10 @@ pub(super) fn replayed(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Est
                 (bucket::whole(&charges, limit, depth) <= most_whole).then_some(limit)
             };
             let shallow = (1..most).map(f64::from);
-            let deeper = DEPTHS_PACKETS.into_iter().filter(|depth| *depth >= f64::from(most));
+            // A full one lets as many come whole at first as it holds tokens for.
+            let deepest = f64::from(most) * (most_whole + 1.0);
+            let deeper =
+                DEPTHS_PACKETS.into_iter().filter(|depth| (f64::from(most)..=deepest).contains(depth));
             let found: Vec<_> = shallow.chain(deeper).filter_map(limit).collect();
             limits.extend(&found);
             // Limits of fragments are mostly those of the server's own card, which comes before any router.

@@ -82,16 +82,21 @@ fn knees(before: &Record, now: &Record) -> Option<BaselineTest> {
             Some(test(what, then_tps, now_tps, normal_two_sided(z), now_tps > then_tps))
         }
         // The lowest rate tried broke the level each time, and a search tries it twice.
-        (Some((then_tps, _)), None) if meets_nothing(now) => Some(test(what, then_tps, 0.0, 0.0, false)),
-        (None, Some((now_tps, _))) if meets_nothing(before) => Some(test(what, 0.0, now_tps, 0.0, true)),
+        (Some((then_tps, _)), None) if meets_nothing(now, then_tps) => {
+            Some(test(what, then_tps, 0.0, 0.0, false))
+        }
+        (None, Some((now_tps, _))) if meets_nothing(before, now_tps) => {
+            Some(test(what, 0.0, now_tps, 0.0, true))
+        }
         _ => None,
     }
 }
 
-/// A search found no rate that meets the level.
-fn meets_nothing(record: &Record) -> bool {
+/// A search found no rate that meets the level, not even one that the other's does.
+fn meets_nothing(record: &Record, knee_tps: f64) -> bool {
     let judged = || record.stages.iter().filter(|stage| usable(stage));
-    judged().count() >= BROKEN_TWICE && judged().all(|stage| stage.broke.is_some())
+    let below = judged().filter(|stage| stage.offered_tps <= knee_tps).count();
+    below >= BROKEN_TWICE && judged().all(|stage| stage.broke.is_some())
 }
 
 /// A stage of which anything can be said.

@@ -173,4 +173,7 @@ fn a_system_that_meets_no_rate_any_more_is_worse() {
     now.verdict.tps_interval = None;
     assert_eq!(outcome(&before, &now), BaselineOutcome::Worse);
     assert_eq!(outcome(&now, &before), BaselineOutcome::Better);
+    // Where only rates above the other's knee were tried, nothing is known.
+    let seldom = record((500.0, 480.0, 520.0), vec![stage(500.0, 0.001, 100.0)]);
+    assert_eq!(outcome(&seldom, &now), BaselineOutcome::NotComparable);
 }

@@ -207,11 +207,11 @@ fn seldom_words(findings: &Findings<'_>) -> Vec<String> {
     words
 }
 
-/// That it was a laboratory, which, and how far it can be trusted.
 /// Laboratories that trouble long answers alone.
 const ABOUT_LONG_ANSWERS: [&str; 6] =
     ["fragment-limit", "fragments-blocked", "small-reassembly", "black-hole", "asymmetric", "narrow"];
 
+/// That it was a laboratory, which, and how far it can be trusted.
 fn lab_words(lab: &LabFacts, findings: &Findings<'_>) -> String {
     let settings: Vec<_> = lab.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut words = format!(

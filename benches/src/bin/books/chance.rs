@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shingle_benches::floors::statistics::Interval;
-use shingle_loadgen::attribution::{self, Books, Counts, Loss, ReceiptOutcome, Symptom};
+use shingle_loadgen::attribution::{self, Books, Counts, Loss, Receipt, ReceiptOutcome, Symptom};
 use shingle_udp::process_cpu_time;
 
 /// CPU time of attribution, of so many tries in the median, where one read in so many is lost by chance; as a share of what a stage of so many
@@ -39,9 +39,8 @@ fn marked(mut books: Books, one_in: usize) -> Books {
         // Where the server stood still it was slow: that would prove something.
         receipt.outcome = ReceiptOutcome::Answered { residence_us: 20 };
     }
-    // Sequences of a flow rise by one: a multiplier (Knuth's) leaves no order in what is chosen.
-    let chosen = |sequence: u32| sequence.wrapping_mul(2_654_435_761) < u32::MAX / one_in as u32;
-    for receipt in receipts.all.iter().filter(|receipt| chosen(receipt.sequence)) {
+    let chosen = |receipt: &&Receipt| mixed(receipt.flow, receipt.sequence).is_multiple_of(one_in as u64);
+    for receipt in receipts.all.iter().filter(chosen) {
         let value_bytes = receipt.bytes.saturating_sub(overhead);
         let intended_ns = (receipt.arrival_unix_us - begin_us) * 1000;
         let bin = (value_bytes / population.size_bin_bytes.max(1)) as usize;
@@ -62,6 +61,14 @@ fn marked(mut books: Books, one_in: usize) -> Books {
         });
     }
     books
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea and Flood 2014): as good as drawn at random, and the same each time.
+fn mixed(flow: u32, sequence: u32) -> u64 {
+    let name = u64::from(flow) << 32 | u64::from(sequence);
+    let first = (name ^ name >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let second = (first ^ first >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    second ^ second >> 31
 }
 
 fn whole(counts: &mut Counts) {
