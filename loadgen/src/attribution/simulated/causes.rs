@@ -241,3 +241,19 @@ fn a_bad_path_is_told_beside_bits_that_flip_on_all() {
     let flipped = shares[&(Cause::PathCorruption, Direction::Down)].reads as f64;
     assert!((flipped / changed as f64 - 1.0).abs() < 0.1, "{changed}: {shares:?}");
 }
+
+#[test]
+fn flows_of_a_full_socket_make_no_bad_path_of_the_others() {
+    let mut dropped = 0;
+    let mut books = books(22, |read, dice| {
+        if read.flow < 2 && dice.next() < 0.7 {
+            dropped += 1;
+            return Some(Direction::Up);
+        }
+        (dice.next() < 0.05).then_some(Direction::Down)
+    });
+    books.server.get_or_insert_default().socket_drops = dropped;
+    let shares = balanced(&books);
+    assert_eq!(shares[&(Cause::ServerSocketBuffer, Direction::Up)].reads, dropped, "{shares:?}");
+    assert!(shares.keys().all(|(cause, _)| *cause != Cause::FlowBlackHole), "{shares:?}");
+}
