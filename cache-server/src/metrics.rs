@@ -123,7 +123,7 @@ pub(crate) fn text(report: &StatsReport) -> String {
             let _ = writeln!(out, "shingle_dropped_total{{{labels},reason=\"{reason}\"}} {count}");
         }
     });
-    head(&mut out, "kernel", "Counters of the server's network namespace");
+    head(&mut out, "kernel", "Counters of the server's network namespace, and of the CPUs of its host");
     for (counter, value) in &report.kernel {
         let _ = writeln!(out, "shingle_kernel_total{{counter=\"{counter}\"}} {value}");
     }

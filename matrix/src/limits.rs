@@ -64,3 +64,7 @@ pub const SAMPLE_HEALTHY: u32 = 3;
 pub const KNEE_SEARCHES: usize = 5;
 /// How far apart they may be where the limit is a policer's.
 pub const KNEE_SPREAD: f64 = 0.05;
+/// MTU of the laboratories' links where none is set: the jumbo frames of a cloud's network.
+pub const WIDE_MTU: u32 = 9001;
+/// Share of the runs that may stay without a judgement: more of them are no busy moments of the machine.
+pub const NOT_JUDGED_MAX: f64 = 0.05;

@@ -7,13 +7,15 @@ use super::case::{Case, Wire};
 use super::fragments::crowded;
 use super::limits::{COUNTED_ALONE, COUNTED_SHARED};
 use super::numbers::share_interval;
-use super::{Cause, Direction, Estimate, ServerBooks};
+use super::{Books, Cause, Direction, Estimate, ServerBooks};
 
 /// A counter that rose, and the cause it speaks for.
 #[derive(Clone, Debug)]
 struct Suspect {
     cause: Cause,
     count: u64,
+    /// What the counter says, where that is others' as well: `count` is the likely part of it.
+    all: Option<u64>,
     counter: &'static str,
     /// It counts reads, not datagrams.
     of_reads: bool,
@@ -25,7 +27,24 @@ impl Suspect {
     fn new(cause: Cause, count: u64, counter: &'static str) -> Self {
         let in_bursts =
             matches!(cause, Cause::ServerSocketBuffer | Cause::ClientSocketBuffer | Cause::GeneratorLimited);
-        Self { cause, count, counter, of_reads: false, in_bursts }
+        Self { cause, count, all: None, counter, of_reads: false, in_bursts }
+    }
+
+    /// Counted at a server that may serve others too.
+    fn at_server(cause: Cause, books: &Books, count: u64, counter: &'static str) -> Self {
+        let own = own_part(books, count);
+        Self { all: (own < count).then_some(count), ..Self::new(cause, own, counter) }
+    }
+
+    /// What it counted, in words.
+    fn words(&self) -> String {
+        match self.all {
+            Some(all) => format!(
+                "{all} {}, which serves others too; by the requests it received some {} of these are this generator's",
+                self.counter, self.count
+            ),
+            None => format!("{} {}", self.count, self.counter),
+        }
     }
 
     /// Where it lost reads of this direction: a generator that is the limit is so before it has sent and after it has received.
@@ -114,7 +133,7 @@ fn take(case: &mut Case<'_>, direction: Direction, suspects: &mut Vec<Suspect>) 
             let share = case.share(suspect.cause, suspect.direction(direction));
             share.confidence =
                 share.confidence.max(if suspect.cause == Cause::Unexplained { 0.0 } else { confidence });
-            share.evidence.push(format!("{} {}", suspect.count, suspect.counter));
+            share.evidence.push(suspect.words());
         }
         suspect.count = suspect.count.saturating_sub(used);
     }
@@ -150,21 +169,23 @@ fn take_one(case: &mut Case<'_>, direction: Direction, suspect: &Suspect, quota:
 fn up_suspects(case: &Case<'_>) -> Vec<Suspect> {
     let server = case.books.server.clone().unwrap_or_default();
     vec![
-        Suspect::new(
+        Suspect::at_server(
             Cause::ServerSocketBuffer,
-            own_part(case.books, server.socket_drops),
+            case.books,
+            server.socket_drops,
             "datagrams dropped at the sockets of the server's workers",
         ),
-        Suspect::new(
+        Suspect::at_server(
             Cause::PathCorruption,
-            own_part(case.books, server.checksum_drops + server.kernel_checksum_drops),
+            case.books,
+            server.checksum_drops + server.kernel_checksum_drops,
             "requests that failed a checksum at the server",
         ),
     ]
 }
 
 /// Of what a server counted of all requests, the part that is likely to be this generator's: all, unless it serves others too.
-fn own_part(books: &super::Books, count: u64) -> u64 {
+fn own_part(books: &Books, count: u64) -> u64 {
     let requests = books.server.as_ref().map_or(0, |server| server.requests);
     let sent = books.client.datagrams_sent;
     if requests <= sent || requests == u64::MAX {
@@ -198,10 +219,11 @@ fn down_suspects(case: &Case<'_>) -> Vec<Suspect> {
             books.client.checksum_drops + books.client.kernel_checksum_drops,
             "answers that failed a checksum at the client",
         ),
-        Suspect::new(
+        Suspect::at_server(
             Cause::ServerSendQueue,
-            own_part(books, sends_refused),
-            "answers the server's kernel refused to send (ENOBUFS)",
+            books,
+            sends_refused,
+            "answers that the kernel of the server refused to send (ENOBUFS)",
         ),
         Suspect {
             of_reads: true,
@@ -232,6 +254,7 @@ fn corruption(case: &mut Case<'_>) {
     let wire = Wire::of(books);
     let told = |server: &ServerBooks| (server.checksum_drops + server.kernel_checksum_drops, server.answers);
     let (at_server, answers) = books.server.as_ref().map_or((0, 0), told);
+    let at_server = own_part(books, at_server);
     let at_client = books.client.checksum_drops + books.client.kernel_checksum_drops;
     let (mut datagrams, mut packets) = (0u64, 0u64);
     for (index, counts) in books.population.by_size.iter().enumerate().filter(|(_, counts)| counts.reads > 0)

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Estimate;
 use super::books::{Counts, FlowCounts};
+use super::charging::Charging;
 
 /// A question to the network that reads can answer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +75,9 @@ pub struct Trial {
     /// Of [`Experiment::AnswersOf`]: the limit that its reads alone show.
     #[serde(default)]
     pub limit: Option<Estimate>,
+    /// The same for each way in which a device may charge fragments.
+    #[serde(default)]
+    pub limits: Vec<(Charging, Estimate)>,
     /// By flow (of the other ones), where that was the question.
     pub flows: Vec<FlowCounts>,
     /// It could not be made, and why.

@@ -6,8 +6,9 @@
 
 use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
+use super::charging::{Charging, Counted};
 use super::counters;
-use super::limits::{ALL_LOST, LOG_ODDS_MIN};
+use super::limits::{ALL_LOST, LOG_ODDS_MIN, REPLAYED_MAX};
 use super::sizes::SizeCounters;
 use super::starved;
 use super::traffic::{self, Sent};
@@ -27,38 +28,9 @@ const ARRIVALS_AGREE: f64 = 0.25;
 /// Tokens that a count of arrivals may be off by: a bucket is not full at first, or not empty at the end.
 const TOKENS_OFF: f64 = 10.0;
 
-/// Which fragments of a datagram take tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Counted {
-    First,
-    Rest,
-    All,
-}
-
-impl Counted {
-    fn of(self, fragments: u32) -> u32 {
-        match self {
-            _ if fragments < 2 => 0,
-            Self::First => 1,
-            Self::Rest => fragments - 1,
-            Self::All => fragments,
-        }
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::First => "first fragments",
-            Self::Rest => "fragments after the first",
-            Self::All => "fragments",
-        }
-    }
-}
-
 /// A bucket that fits, and what it counts.
 pub(super) struct Fragments {
-    counted: Counted,
-    /// They are counted before a router cuts them again.
-    before_routers: bool,
+    pub(super) charging: Charging,
     pub(super) fit: Fit,
     /// The limit.
     pub(super) limit: Estimate,
@@ -82,34 +54,10 @@ pub(super) fn fitted(
     counters: &SizeCounters,
 ) -> Option<Fragments> {
     let large: Vec<_> = answers.iter().filter(|sent| sent.packets(wire) > 1).copied().collect();
+    // Of datagrams of two fragments the first and the rest are as many.
     let several = large.iter().any(|sent| sent.packets(wire) > 2);
-    let arrived = counters.fragments_arrived.map(|arrived| arrived as f64);
-    let fits = ways(wire).filter_map(|(counted, before_routers)| {
-        // Of datagrams of two fragments the first and the rest are as many.
-        if counted == Counted::First && !several {
-            return None;
-        }
-        let charges: Vec<_> = large.iter().map(|sent| charge(sent, wire, counted, before_routers)).collect();
-        let fit = bucket::fit(&charges, &DEPTHS_PACKETS, beside.of_large, true)?;
-        // What arrived tells how many of them counted: those that do not all pass.
-        let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
-        let uncharged = all - charges.iter().map(Charge::arrive_at_most).sum::<f64>();
-        let arrives = (uncharged + fit.agreement.arrived) * (1.0 - beside.of_packets);
-        let off = arrived.map_or(0.0, |arrived| (arrives / arrived.max(1.0) - 1.0).abs());
-        let passed = arrived.map(|arrived| arrived / (1.0 - beside.of_packets) - uncharged);
-        let by_losses = Estimate::new(fit.limit, UNIT, fit.interval);
-        let by_arrivals = passed.and_then(|passed| by_arrivals(&charges, &fit, passed));
-        Some((
-            Fragments {
-                counted,
-                before_routers,
-                fit,
-                limit: by_arrivals.unwrap_or(by_losses),
-                large: Vec::new(),
-            },
-            off,
-        ))
-    });
+    let ways = Charging::ways(wire).filter(|way| several || way.counted != Counted::First);
+    let fits = ways.filter_map(|way| fitted_as(way, &large, wire, beside, counters));
     // Counts that agree to a hundredth agree.
     let rank = |off: f64| (off * 50.0).floor() as u64;
     let best =
@@ -117,11 +65,28 @@ pub(super) fn fitted(
     Some(Fragments { large, ..best.0 })
 }
 
-/// Which fragments may be charged, and where: after the last cut, or before routers cut again.
-pub(super) fn ways(wire: &Wire) -> impl Iterator<Item = (Counted, bool)> {
-    let places = if wire.cuts_twice() { [Some(false), Some(true)] } else { [Some(false), None] };
-    let counted = [Counted::Rest, Counted::First, Counted::All];
-    places.into_iter().flatten().flat_map(move |before| counted.map(|counted| (counted, before)))
+/// The bucket that fits best if it is charged so, and the share by which another number of fragments arrived.
+fn fitted_as(
+    charging: Charging,
+    large: &[Sent],
+    wire: &Wire,
+    beside: Beside,
+    counters: &SizeCounters,
+) -> Option<(Fragments, f64)> {
+    let arrived = counters.fragments_arrived.map(|arrived| arrived as f64);
+    let charges: Vec<_> = large.iter().map(|sent| charging.charge(sent, wire)).collect();
+    let fit = bucket::fit(&charges, &DEPTHS_PACKETS, beside.of_large, true)?;
+    // What arrived tells how many of them counted: those that do not all pass.
+    let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
+    let uncharged = all - charges.iter().map(Charge::arrive_at_most).sum::<f64>();
+    // A long stage is replayed in part.
+    let of_all = charges.len() as f64 / charges.len().clamp(1, REPLAYED_MAX) as f64;
+    let arrives = (uncharged + fit.agreement.arrived * of_all) * (1.0 - beside.of_packets);
+    let off = arrived.map_or(0.0, |arrived| (arrives / arrived.max(1.0) - 1.0).abs());
+    let passed = arrived.map(|arrived| arrived / (1.0 - beside.of_packets) - uncharged);
+    let by_losses = Estimate::new(fit.limit, UNIT, fit.interval);
+    let limit = passed.and_then(|passed| by_arrivals(&charges, &fit, passed)).unwrap_or(by_losses);
+    Some((Fragments { charging, fit, limit, large: Vec::new() }, off))
 }
 
 /// The limit of a bucket of about this depth that lets so many fragments pass, if it agrees with what was lost.
@@ -137,48 +102,54 @@ fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64) -> Option<Estimate> {
     Some(Estimate::new(value, UNIT, interval))
 }
 
-/// What an answer takes of the bucket.
-pub(super) fn charge(sent: &Sent, wire: &Wire, counted: Counted, before_routers: bool) -> Charge {
-    let pieces =
-        if before_routers { wire.server_fragments(sent.payload) } else { wire.fragments(sent.payload) };
-    let (each, last) = if before_routers { wire.cut_again(sent.payload) } else { (1, 1) };
-    let last = if counted == Counted::First { each } else { last };
-    let arrive = (f64::from(each), f64::from(last));
-    Charge { at_us: sent.at_us, cost: 1.0, packets: counted.of(pieces), arrive, lost: sent.lost }
+/// What the reads of an experiment show of a limit, whose answers take two fragments each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shown {
+    /// The likeliest limit; none where no answer takes more than one packet.
+    pub limit: Option<Estimate>,
+    /// The limit for each way in which a device may charge them: two fragments do not tell one from another, those of the stage may.
+    pub by_charging: Vec<(Charging, Estimate)>,
 }
 
-/// The limit that the reads of an experiment show whose answers all take two fragments, or none where none takes more than one packet; `stage` is that before it, whose small answers tell what
-/// chance loses.
-pub fn fragment_limit(books: &Books, stage: &Population) -> Option<Estimate> {
+/// What an experiment's books show of a limit of fragments; `stage` is that before it, whose small answers tell what chance loses.
+pub fn fragment_limit(books: &Books, stage: &Population) -> Shown {
     let wire = Wire::of(books);
     let case = Case::open(books);
     let counters = SizeCounters::of(&case);
-    let small = |index: usize| wire.packets((index as u32 + 1) * stage.size_bin_bytes) == 1;
-    let (lost, reads) = stage
-        .by_size
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| small(*index))
-        .fold((0, 0), |sum, (_, counts)| (sum.0 + counts.first_try_lost, sum.1 + counts.reads));
-    let of_one = lost as f64 / reads.max(1) as f64;
-    let beside = Beside { of_large: 1.0 - (1.0 - of_one).powi(2), of_packets: lost_of(&case, of_one, 2.0) };
-    let answers = traffic::answers(&case)?;
-    let cut = || answers.iter().filter(|sent| sent.packets(&wire) > 1);
-    let (of, lost) = (cut().count(), cut().filter(|sent| sent.lost == Some(true)).count());
-    if of == 0 {
-        return None;
+    let beside = beside_experiment(&case, &wire, stage);
+    let large: Vec<_> =
+        traffic::answers(&case).into_iter().flatten().filter(|sent| sent.packets(&wire) > 1).collect();
+    if large.is_empty() {
+        return Shown::default();
     }
+    let lost = large.iter().filter(|sent| sent.lost == Some(true)).count();
     // Where hardly any comes whole, which ones are lost tells nothing.
-    let by_losses = || {
-        let found = fitted(&answers, &wire, beside, &counters)?;
-        (found.fit.log_odds >= LOG_ODDS_MIN).then_some(found.limit)
+    let starved = lost as f64 >= ALL_LOST * large.len() as f64;
+    let either = |by_losses: Option<Fragments>, only: Option<Charging>| {
+        let by_losses =
+            by_losses.and_then(|found| (found.fit.log_odds >= LOG_ODDS_MIN).then_some(found.limit));
+        let by_arrivals = || starved::replayed(&case, &wire, counters.fragments_arrived?, only);
+        if starved { by_arrivals().or(by_losses) } else { by_losses.or_else(by_arrivals) }
     };
-    let by_arrivals = || starved::replayed(&case, &wire, counters.fragments_arrived?);
-    if lost as f64 >= ALL_LOST * of as f64 {
-        by_arrivals().or_else(by_losses)
-    } else {
-        by_losses().or_else(by_arrivals)
+    let as_charged = |way: Charging| {
+        let by_losses = fitted_as(way, &large, &wire, beside, &counters).map(|(found, _)| found);
+        either(by_losses, Some(way)).map(|limit| (way, limit))
+    };
+    Shown {
+        limit: either(fitted(&large, &wire, beside, &counters), None),
+        by_charging: Charging::ways(&wire).filter_map(as_charged).collect(),
     }
+}
+
+/// What is lost beside a limit in an experiment with answers of two packets, by the answers of one packet of the stage before it.
+fn beside_experiment(case: &Case<'_>, wire: &Wire, stage: &Population) -> Beside {
+    let small = |index: usize| wire.packets((index as u32 + 1) * stage.size_bin_bytes) == 1;
+    let counts =
+        stage.by_size.iter().enumerate().filter(|(index, _)| small(*index)).map(|(_, counts)| counts);
+    let (lost, reads) =
+        counts.fold((0, 0), |sum, counts| (sum.0 + counts.first_try_lost, sum.1 + counts.reads));
+    let of_one = lost as f64 / reads.max(1) as f64;
+    Beside { of_large: 1.0 - (1.0 - of_one).powi(2), of_packets: lost_of(case, of_one, 2.0) }
 }
 
 /// Of a share of packets that chance loses or changes, that which it loses: changed ones arrive, and fail a checksum when all of an answer is
@@ -192,27 +163,15 @@ pub(super) fn lost_of(case: &Case<'_>, share: f64, packets: f64) -> f64 {
 }
 
 impl Fragments {
-    /// What it counts, in words.
-    pub(super) fn words(&self) -> &'static str {
-        self.counted.words()
-    }
-
     /// How evenly answers passed in ten equal stretches of time, beside how unevenly they were sent.
     pub(super) fn evidence(&self, wire: &Wire) -> Option<String> {
         const STRETCHES: usize = 10;
-        let pieces = |sent: &Sent| {
-            if self.before_routers {
-                wire.server_fragments(sent.payload)
-            } else {
-                wire.fragments(sent.payload)
-            }
-        };
         let (first, last) = (self.large.first()?.at_us, self.large.last()?.at_us);
         let length = ((last - first) / STRETCHES as u64 + 1).max(1);
         let (mut sent, mut passed) = ([0.0; STRETCHES], [0.0; STRETCHES]);
         for answer in &self.large {
             let stretch = ((answer.at_us - first) / length) as usize;
-            let count = f64::from(self.counted.of(pieces(answer)));
+            let count = f64::from(self.charging.packets(answer, wire));
             sent[stretch] += count;
             passed[stretch] += if answer.lost == Some(true) { 0.0 } else { count };
         }
@@ -224,7 +183,7 @@ impl Fragments {
         };
         Some(format!(
             "{} in answers that came whole: {:.0} a second (over tenths of the time that varied by {:.0}), of {:.0} a second that were sent (varied by {:.0}); a path that loses by chance passes the same share, not the same number",
-            self.words(),
+            self.charging.words(),
             mean(&passed) * a_second,
             deviation(&passed) * a_second,
             mean(&sent) * a_second,

@@ -5,6 +5,7 @@
 //! exceed the rate, and which answers are lost: those that find the bucket empty. A constant share lost, at any rate, refutes it.
 
 use super::case::{Case, Wire};
+use super::charging::Charging;
 use super::fragment_limit::{self, Beside, UNIT, fitted};
 use super::limits::{COUNTED_ALONE, EPISODE_NS, LOG_ODDS_MIN};
 use super::numbers::confidence;
@@ -112,7 +113,7 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
         !keeps
     };
     let direction = case.told(Direction::Down);
-    let tried = by_experiment(case);
+    let tried = by_experiment(case, found.as_ref().map(|found| found.charging));
     // Whether at a rate that passes anyway less than half of that share was lost, where that was tried.
     let share_lost = lost as f64 / (step.reads + step.reads_below).max(1) as f64;
     let lower_rate =
@@ -130,7 +131,7 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
             share.evidence.extend(evidence);
             share.evidence.push(format!(
                 "a device that passes {:.0} {} a second, and {:.0} at once after a rest, would have lost {:.0} of the answers as they were sent; {:.0} were lost, {:.0} of them the very same",
-                fit.limit, found.words(), fit.depth, fit.agreement.predicted(), fit.agreement.observed(), fit.agreement.both
+                fit.limit, found.charging.words(), fit.depth, fit.agreement.predicted(), fit.agreement.observed(), fit.agreement.both
             ));
             share.estimates.insert("limit".into(), agreed(found.limit, tried));
         }
@@ -159,10 +160,14 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
     }
 }
 
-/// The limit that an experiment with answers of two fragments each showed.
-pub(super) fn by_experiment(case: &Case<'_>) -> Option<Estimate> {
+/// The limit that an experiment with answers of two fragments each showed: if a device charges them so, where that is known.
+pub(super) fn by_experiment(case: &Case<'_>, charging: Option<Charging>) -> Option<Estimate> {
+    let so = |trial: &super::Trial| {
+        let mut ways = trial.limits.iter();
+        ways.find(|(way, _)| Some(*way) == charging).map(|(_, limit)| limit.clone())
+    };
     case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
-        Experiment::AnswersOf { share, .. } if share < 1.0 => trial.limit.clone(),
+        Experiment::AnswersOf { share, .. } if share < 1.0 => so(trial).or_else(|| trial.limit.clone()),
         _ => None,
     })
 }
@@ -198,7 +203,9 @@ fn spread(limit: &Estimate) -> f64 {
 /// contradict each other, the stage's: answers of several fragments tell better than those of two which fragments count.
 fn agreed(found: Estimate, tried: Option<Estimate>) -> Estimate {
     let Some(tried) = tried else { return found };
-    let (Some(one), Some(other)) = (found.interval, tried.interval) else { return tried };
+    let (Some(one), Some(other)) = (found.interval, tried.interval) else {
+        return if found.interval.is_some() { found } else { tried };
+    };
     let (low, high) = (one.0.max(other.0), one.1.min(other.1));
     if low > high {
         return found;

@@ -8,6 +8,7 @@ mod books;
 mod bucket;
 mod case;
 mod cause;
+mod charging;
 mod counters;
 mod doubts;
 mod experiment;
@@ -38,9 +39,10 @@ pub use books::{
     Receipts, Series, ServerBooks, StageFacts, Symptom, Window,
 };
 pub use cause::{Cause, Direction};
+pub use charging::{Charging, Counted};
 pub use doubts::doubts;
 pub use experiment::{Experiment, Trial};
-pub use fragment_limit::fragment_limit;
+pub use fragment_limit::{Shown, fragment_limit};
 
 use case::Case;
 use limits::BLAMED;

@@ -33,7 +33,7 @@ pub(super) fn confidence(log_odds: f64) -> f64 {
     (1.0 / (1.0 + (-log_odds).exp())).min(TESTED_MAX)
 }
 
-/// Finds where a falling function crosses zero, by halving.
+/// Finds where a falling function crosses zero, by halving; where it falls by and large only, one of the places where it does.
 pub(super) fn falling_root(mut low: f64, mut high: f64, halvings: u32, value: impl Fn(f64) -> f64) -> f64 {
     for _ in 0..halvings {
         let middle = f64::midpoint(low, high);

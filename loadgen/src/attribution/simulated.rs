@@ -152,6 +152,7 @@ fn tried(experiment: Experiment, lost: u64, reads: u64) -> Trial {
         icmp: None,
         control: None,
         limit: None,
+        limits: Vec::new(),
         flows: Vec::new(),
         failed: None,
     }

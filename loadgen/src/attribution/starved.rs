@@ -7,7 +7,8 @@
 
 use super::bucket::{self, Charge};
 use super::case::{Case, Wire};
-use super::fragment_limit::{self, Counted, DEPTHS_PACKETS, UNIT};
+use super::charging::{Charging, Counted};
+use super::fragment_limit::{DEPTHS_PACKETS, UNIT};
 use super::fragments::by_experiment;
 use super::limits::{COUNTED_ALONE, LOSSES_MIN, NORMAL_95};
 use super::numbers::confidence;
@@ -35,8 +36,9 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
         return false;
     }
     let direction = case.told(Direction::Down);
-    let limit =
-        by_experiment(case).or_else(|| replayed(case, wire, arrived)).or_else(|| a_second(case, arrived));
+    let limit = by_experiment(case, None)
+        .or_else(|| replayed(case, wire, arrived, None))
+        .or_else(|| a_second(case, arrived));
     let Some(limit) = limit else { return false };
     let reads = super::sizes::take_above(case, Cause::FragmentRateLimit, step);
     let share = case.share(Cause::FragmentRateLimit, direction);
@@ -49,8 +51,14 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
     true
 }
 
-/// The limits of all buckets that let so many fragments pass of the answers sent, and no more of them whole than came.
-pub(super) fn replayed(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Estimate> {
+/// The limits of all buckets that let so many fragments pass of the answers sent, and no more of them whole than came; charged in this way
+/// alone, if one is given.
+pub(super) fn replayed(
+    case: &Case<'_>,
+    wire: &Wire,
+    arrived: u64,
+    only: Option<Charging>,
+) -> Option<Estimate> {
     let answers = traffic::answers(case)?;
     let large: Vec<_> = answers.into_iter().filter(|sent| sent.packets(wire) > 1).collect();
     let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
@@ -58,11 +66,9 @@ pub(super) fn replayed(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Est
     let most_whole = came + WHOLE_BESIDE + NORMAL_95 * came.sqrt();
     let (mut limits, mut likely) = (Vec::new(), Vec::new());
     // All fragments are charged, or all but the first, which then all arrive.
-    for (counted, before_routers) in
-        fragment_limit::ways(wire).filter(|(counted, _)| *counted != Counted::First)
-    {
-        let charges: Vec<_> =
-            large.iter().map(|sent| fragment_limit::charge(sent, wire, counted, before_routers)).collect();
+    let possible = |way: &Charging| only.map_or(way.counted != Counted::First, |only| only == *way);
+    for way in Charging::ways(wire).filter(possible) {
+        let charges: Vec<_> = large.iter().map(|sent| way.charge(sent, wire)).collect();
         let most = charges.iter().map(|charge| charge.packets).max()?.min(FRAGMENTS_MAX);
         let uncharged = all - charges.iter().map(Charge::arrive_at_most).sum::<f64>();
         let through = arrived as f64 - uncharged;
@@ -79,7 +85,7 @@ pub(super) fn replayed(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Est
             let found: Vec<_> = shallow.chain(deeper).filter_map(limit).collect();
             limits.extend(&found);
             // Limits of fragments are mostly those of the server's own card, which comes before any router.
-            likely.extend(found.into_iter().filter(|_| before_routers == wire.cuts_twice()));
+            likely.extend(found.into_iter().filter(|_| way.before_routers == wire.cuts_twice()));
         }
     }
     limits.sort_by(f64::total_cmp);

@@ -28,7 +28,7 @@ struct Outcome {
     bounds_bytes: Option<(u32, u32)>,
     icmp: Option<u64>,
     control: Option<attribution::Counts>,
-    limit: Option<attribution::Estimate>,
+    shown: attribution::Shown,
     flows: Vec<attribution::FlowCounts>,
     failed: Option<String>,
 }
@@ -89,7 +89,7 @@ impl Rig {
             lab.drain(limits::TRIAL_DRAIN_MAX)?;
         }
         let begun = Instant::now();
-        let Outcome { counts, bounds_bytes, icmp, control, limit, flows, failed } = match *experiment {
+        let Outcome { counts, bounds_bytes, icmp, control, shown, flows, failed } = match *experiment {
             Experiment::Rate { share } => self.rate_trial(share, stage)?,
             Experiment::AnswersOf { bytes, share } => {
                 self.answers_of_trial(bytes, share, stage, population)?
@@ -108,7 +108,8 @@ impl Rig {
             bounds_bytes,
             icmp,
             control,
-            limit,
+            limit: shown.limit,
+            limits: shown.by_charging,
             flows,
             failed,
         })

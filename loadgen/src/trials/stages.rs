@@ -41,7 +41,9 @@ impl Rig {
             seeding::remove(target, &items);
         }
         let (mut outcome, books) = done?;
-        outcome.limit = books.and_then(|books| attribution::fragment_limit(&books, population));
+        if let Some(books) = books {
+            outcome.shown = attribution::fragment_limit(&books, population);
+        }
         Ok(outcome)
     }
 

@@ -126,6 +126,7 @@ mod tests {
             icmp: Some(0),
             control: None,
             limit: None,
+            limits: Vec::new(),
             flows: Vec::new(),
             failed: None,
         }

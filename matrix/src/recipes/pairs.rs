@@ -76,7 +76,7 @@ fn beside(run: &Scenario, first: Cause, second: Cause) -> Option<Option<Beside>>
         return Some(None);
     }
     let set = |name: &str| run.settings.iter().find_map(|it| it.strip_prefix(name)?.parse::<u32>().ok());
-    let cut_at = set("server-mtu=").or(set("mtu=")).unwrap_or(WIDE_MTU);
+    let cut_at = set("server-mtu=").or(set("mtu=")).unwrap_or(limits::WIDE_MTU);
     let pieces = |size| fragments(answer_packet_bytes(size, run.ipv6), cut_at, run.ipv6);
     let concerns = |size| is_shaped || pieces(size) > 1;
     let values = run.stored()?;
@@ -84,6 +84,3 @@ fn beside(run: &Scenario, first: Cause, second: Cause) -> Option<Option<Beside>>
     let packets = values.mean(|size| if concerns(size) { f64::from(pieces(size)) } else { 0.0 }) / share;
     Some(Some(Beside { share, packets }))
 }
-
-/// MTU of links where none is set.
-const WIDE_MTU: u32 = 9001;

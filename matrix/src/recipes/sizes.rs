@@ -5,6 +5,7 @@ use shingle_loadgen::attribution::Cause;
 use super::Recipe;
 use super::draft::{cause, draft, some_large};
 use crate::dice::Dice;
+use crate::limits;
 use crate::packets::{answer_packet_bytes, value_of_packet};
 use crate::ranges;
 use crate::scenario::{Expected, Number, Scenario, Source};
@@ -26,12 +27,9 @@ pub(super) const MTU_BLACK_HOLE: Recipe = Recipe {
     draw: swallowed,
 };
 
-/// MTU of the laboratories' wide links.
-const WIDE_MTU: u32 = 9001;
-
 /// Values of which the large ones make packets above a size: all, some, or object metadata around it.
 fn around(dice: &mut Dice, size: u32, ipv6: bool) -> String {
-    let above = value_of_packet(size + 1 + dice.below(u64::from(WIDE_MTU - size)) as u32, ipv6);
+    let above = value_of_packet(size + 1 + dice.below(u64::from(limits::WIDE_MTU - size)) as u32, ipv6);
     match dice.below(8) {
         0 => format!("fixed:{above}"),
         1 | 2 if size < 2_000 => "object-metadata".to_owned(),
@@ -68,5 +66,5 @@ fn too_big(run: Scenario, passes_bytes: u32, name: Cause, number: &str) -> Optio
     let ipv6 = run.ipv6;
     let lost = run.reads() * run.stored()?.share(|size| answer_packet_bytes(size, ipv6) > passes_bytes);
     let number = Number { name: number.into(), direction: None, truth: Source::Set(f64::from(passes_bytes)) };
-    run.losing(WIDE_MTU, vec![Expected { numbers: vec![number], ..cause(name, lost) }])
+    run.losing(limits::WIDE_MTU, vec![Expected { numbers: vec![number], ..cause(name, lost) }])
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::limits;
 use crate::outcome::Outcome;
 use crate::recipes;
 use estimates::Figures;
@@ -103,7 +104,7 @@ impl Score {
         let judged = self.main.count + self.accused.count;
         unless(judged > 0, "no run was judged".to_owned());
         unless(
-            self.not_judged as f64 <= NOT_JUDGED_MAX * (judged + self.not_judged) as f64,
+            self.not_judged as f64 <= limits::NOT_JUDGED_MAX * (judged + self.not_judged) as f64,
             format!("{} runs could not be judged, of {}", self.not_judged, judged + self.not_judged),
         );
         unless(
@@ -131,9 +132,6 @@ impl Score {
         short
     }
 }
-
-/// Share of the runs that may stay without a judgement: more of them are no busy moments of the machine.
-const NOT_JUDGED_MAX: f64 = 0.05;
 
 /// The median; sorts.
 fn median(values: &mut [f64]) -> f64 {

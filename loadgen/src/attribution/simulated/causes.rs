@@ -155,7 +155,7 @@ fn a_limit_that_starves_every_answer_is_told_by_what_arrived() {
     let shares = balanced(&books);
     assert_eq!(main_cause(&shares), (Cause::FragmentRateLimit, Direction::Down), "{shares:?}");
     let limit = &shares[&(Cause::FragmentRateLimit, Direction::Down)].estimates["limit"];
-    let by_experiment = fragment_limit(&books, &books.population).expect("fragments arrived");
+    let by_experiment = fragment_limit(&books, &books.population).limit.expect("fragments arrived");
     for limit in [limit, &by_experiment] {
         assert!((limit.value / 300.0 - 1.0).abs() < 0.05, "{limit:?}");
     }
