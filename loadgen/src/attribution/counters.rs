@@ -268,15 +268,23 @@ fn corruption(case: &mut Case<'_>) {
         (Direction::Up, at_server, books.client.datagrams_sent, 1.0),
         (Direction::Down, at_client, answers.max(if answers > 0 { 0 } else { datagrams }), each),
     ];
+    let reads: u64 = books.population.by_size.iter().map(|counts| counts.reads).sum();
     for (direction, corrupted, datagrams, each) in ways {
+        // What was lost otherwise did not come as far as a checksum.
+        let elsewhere = case
+            .shares
+            .iter()
+            .filter(|((cause, way), _)| *way == direction && *cause != Cause::PathCorruption);
+        let elsewhere: u64 = elsewhere.map(|(_, share)| share.reads).sum();
+        let arrived = datagrams as f64 * (1.0 - elsewhere.min(reads) as f64 / reads.max(1) as f64);
         let Some(share) = case.shares.get_mut(&(Cause::PathCorruption, direction)) else { continue };
-        if corrupted == 0 || datagrams == 0 {
+        if corrupted == 0 || arrived <= 0.0 {
             continue;
         }
         // A datagram of several packets is changed if one of them is.
         let of_packet = |share: f64| 1.0 - (1.0 - share.min(1.0)).powf(1.0 / each);
-        let (low, high) = share_interval(corrupted as f64, datagrams as f64, 1.0);
-        let value = of_packet(corrupted as f64 / datagrams as f64);
+        let (low, high) = share_interval(corrupted as f64, arrived, 1.0);
+        let value = of_packet(corrupted as f64 / arrived);
         let estimate = Estimate::new(value, "probability", (of_packet(low), of_packet(high)));
         share.estimates.insert("probability".into(), estimate);
     }

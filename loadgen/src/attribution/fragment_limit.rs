@@ -85,8 +85,21 @@ fn fitted_as(
     let off = arrived.map_or(0.0, |arrived| (arrives / arrived.max(1.0) - 1.0).abs());
     let passed = arrived.map(|arrived| arrived / (1.0 - beside.of_packets) - uncharged);
     let by_losses = Estimate::new(fit.limit, UNIT, fit.interval);
-    let limit = passed.and_then(|passed| by_arrivals(&charges, &fit, passed)).unwrap_or(by_losses);
+    let limit = match passed.and_then(|passed| by_arrivals(&charges, &fit, passed)) {
+        Some(by_arrivals) => unless_apart(by_arrivals, &by_losses),
+        None => by_losses,
+    };
     Some((Fragments { charging, fit, limit, large: Vec::new() }, off))
+}
+
+/// The closer of two measures of one limit; where they contradict each other the model is not quite right, and the limit anywhere that either
+/// says.
+fn unless_apart(close: Estimate, rough: &Estimate) -> Estimate {
+    let (Some(one), Some(other)) = (close.interval, rough.interval) else { return close };
+    if one.0.max(other.0) <= one.1.min(other.1) {
+        return close;
+    }
+    Estimate::new(close.value, UNIT, (one.0.min(other.0), one.1.max(other.1)))
 }
 
 /// The limit of a bucket of about this depth that lets so many fragments pass, if it agrees with what was lost.

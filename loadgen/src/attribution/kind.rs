@@ -28,6 +28,8 @@ const TELLING_TIMES_LARGER: f64 = 4.0;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Offered {
     pub(super) passed: f64,
+    /// The share of it that chance loses beside the limit.
+    pub(super) of_chance: f64,
     pub(super) packets: f64,
     pub(super) link_bytes: f64,
 }
@@ -72,6 +74,7 @@ impl Offered {
         let (lost, known) = known.fold((0u32, 0u32), |sum, lost| (sum.0 + u32::from(lost), sum.1 + 1));
         Self {
             passed: 1.0 - f64::from(lost) / f64::from(known.max(1)),
+            of_chance: 0.0,
             packets: mean(&|sent| f64::from(sent.packets(wire))),
             link_bytes: mean(&|sent| f64::from(wire.link_bytes(sent.datagrams, sent.payload))),
         }
@@ -92,7 +95,8 @@ impl Offered {
             sums.iter_mut().zip(of_bin).for_each(|(sum, of_bin)| *sum += of_bin);
         }
         let reads = f64::max(sums[0], 1.0);
-        Self { passed: 1.0 - sums[1] / reads, packets: sums[2] / reads, link_bytes: sums[3] / reads }
+        let (packets, link_bytes) = (sums[2] / reads, sums[3] / reads);
+        Self { passed: 1.0 - sums[1] / reads, of_chance: 0.0, packets, link_bytes }
     }
 }
 
@@ -141,9 +145,12 @@ fn by_experiment(case: &Case<'_>, offered: &Offered, wire: &Wire) -> f64 {
         _ => None,
     });
     let Some((bytes, (lost, reads))) = tried else { return 0.0 };
-    let predicted =
-        |then: f64, now: f64| (1.0 - offered.passed * then / now).clamp(SHARES_TOLD.0, SHARES_TOLD.1);
-    let by_packets = predicted(offered.packets, f64::from(wire.fragments(bytes)));
+    let packets = f64::from(wire.fragments(bytes));
+    // Chance loses its share of each packet, whatever the limit is.
+    let of_chance = 1.0 - (1.0 - offered.of_chance).powf(packets / offered.packets.max(1.0));
+    let least = of_chance.clamp(SHARES_TOLD.0, SHARES_TOLD.1);
+    let predicted = |then: f64, now: f64| (1.0 - offered.passed * then / now).clamp(least, SHARES_TOLD.1);
+    let by_packets = predicted(offered.packets, packets);
     let by_bits = predicted(offered.link_bytes, f64::from(wire.link_bytes(1, bytes)));
     let (lost, reads) = (lost as f64, reads as f64);
     log_likelihood(lost, reads, by_packets) - log_likelihood(lost, reads, by_bits)

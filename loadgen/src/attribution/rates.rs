@@ -69,7 +69,7 @@ pub(super) fn losses(case: &mut Case<'_>) {
 /// The limit that fits what was sent and lost, if one does beyond doubt.
 fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> Option<Limit> {
     // At a lower rate a limit loses nothing, so what is still lost is chance; changed bits are counted.
-    let changed = super::counters::corrupted(case, direction) as f64 / sent.len().max(1) as f64;
+    let changed = changed_of_arrived(case, direction, sent);
     let tried = case.books.lower_rate().filter(|_| direction == Direction::Down);
     let of_chance = tried.map_or(0.0, |(lost, reads)| lost as f64 / reads as f64).max(changed).min(0.9);
     let charges = |cost: &dyn Fn(&Sent, u32) -> f64| -> Vec<_> {
@@ -105,11 +105,19 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
         None => (by_packets, by_bytes, odds(&by_packets) - odds(&by_bytes)),
     };
     let holds_ms = by_packets.map_or(0.0, |fit| fit.depth / fit.limit * 1000.0);
-    let kind = Kind::of(case, direction, (by_replay, holds_ms), &Offered::sent(sent, wire), wire);
+    let offered = Offered { of_chance, ..Offered::sent(sent, wire) };
+    let kind = Kind::of(case, direction, (by_replay, holds_ms), &offered, wire);
     let fit = if kind.cause == Cause::PacketRateLimit { by_packets } else { by_bytes };
     let fit = fit.filter(|fit| fit.log_odds >= LOG_ODDS_MIN)?;
     let waited = kind::waited_ms(case).map(|waited_ms| (waited_ms, kind::is_queue(waited_ms, holds_ms)));
     Some(Limit { kind, fit, waited, of_chance })
+}
+
+/// Share that failed a checksum of what arrived at all.
+fn changed_of_arrived(case: &Case<'_>, direction: Direction, sent: &[Sent]) -> f64 {
+    let changed = super::counters::corrupted(case, direction) as f64;
+    let lost = sent.iter().filter(|sent| sent.lost == Some(true)).count();
+    changed / (changed + (sent.len() - lost) as f64).max(1.0)
 }
 
 /// Bytes of each packet on the link, where all but a few have the same.
@@ -269,7 +277,9 @@ fn by_rate(case: &mut Case<'_>, direction: Direction, lost: f64, dispersion: f64
     if apart < LOG_ODDS_MIN || 2.0 * tried_lost * reads > lost * tried_reads {
         return false;
     }
-    let kind = Kind::of(case, direction, (0.0, 0.0), &Offered::asked(case.books, wire), wire);
+    let of_chance = tried_lost / tried_reads.max(1.0);
+    let offered = Offered { of_chance, ..Offered::asked(case.books, wire) };
+    let kind = Kind::of(case, direction, (0.0, 0.0), &offered, wire);
     let passed = (reads - lost) * 1e9 / case.books.stage.duration_ns.max(1) as f64;
     case.take((kind.cause, None), |_, open| open.direction == direction);
     let share = case.share(kind.cause, direction);
