@@ -74,6 +74,8 @@ pub(super) struct Fit {
     pub(super) interval: (f64, f64),
     /// Tokens it holds.
     pub(super) depth: f64,
+    /// Least and most tokens that it may hold as well: depths of which a few hundred losses say hardly less, and those beside the best.
+    pub(super) depths: (f64, f64),
     pub(super) agreement: Agreement,
     /// Log of the odds for it against losses that know nothing of its level, less the number of depths tried.
     pub(super) log_odds: f64,
@@ -84,7 +86,8 @@ impl Fit {
     pub(super) fn scaled(self, factor: f64) -> Self {
         let (from, to) = self.interval;
         let (limit, depth) = (self.limit * factor, self.depth * factor);
-        Self { limit, depth, interval: (from * factor, to * factor), ..self }
+        let depths = (self.depths.0 * factor, self.depths.1 * factor);
+        Self { limit, depth, depths, interval: (from * factor, to * factor), ..self }
     }
 }
 
@@ -143,11 +146,11 @@ pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64, in_order: 
         Some(Tried { place, limit, log_odds: agreement.log_odds(in_order), agreement })
     };
     // Every third depth first, and then those beside the best of them; at the end those beside it, by all that was sent.
-    let few = |places: &mut dyn Iterator<Item = usize>| {
-        best(places.filter_map(|place| fitted(sample, place, BISECTIONS_FOR_DEPTH)))
-    };
-    let coarse = few(&mut (0..depths.len()).step_by(3))?;
-    let near = few(&mut (coarse.place.saturating_sub(2)..coarse.place + 3))?;
+    let by_sample = |place: usize| fitted(sample, place, BISECTIONS_FOR_DEPTH);
+    let mut few: Vec<_> = (0..depths.len()).step_by(3).filter_map(by_sample).collect();
+    let coarse = best(few.iter().copied())?;
+    few.extend((coarse.place.saturating_sub(2)..coarse.place + 3).filter_map(by_sample));
+    let near = best(few.iter().copied())?;
     let beside = [near.place.saturating_sub(1), near.place, near.place + 1];
     let all: Vec<_> = beside.iter().filter_map(|place| fitted(charges, *place, BISECTIONS)).collect();
     let best = best(all.iter().copied())?;
@@ -170,6 +173,7 @@ pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64, in_order: 
         limit,
         interval: (at(target + slack).min(low), at(target - slack).max(high)),
         depth,
+        depths: likely_depths(&few, near, best.place, depths),
         agreement,
         log_odds: best.log_odds - (depths.len() as f64).ln(),
     })
@@ -200,6 +204,14 @@ impl Tried {
 /// The depth that explains most: by numbers in groups, and where no depth explains those, by which ones were lost.
 fn best(tried: impl Iterator<Item = Tried>) -> Option<Tried> {
     tried.max_by(|a, b| a.score().total_cmp(&b.score()).then(a.log_odds.total_cmp(&b.log_odds)))
+}
+
+/// Least and most of the depths that are hardly less likely than the best of those tried, and those beside the one chosen.
+fn likely_depths(tried: &[Tried], best: Tried, chosen: usize, depths: &[f64]) -> (f64, f64) {
+    let likely = tried.iter().filter(|tried| tried.score() >= best.score() - LIKELY_LOG_ODDS);
+    let beside = (chosen.saturating_sub(1), chosen + 1);
+    let (low, high) = likely.fold(beside, |(low, high), tried| (low.min(tried.place), high.max(tried.place)));
+    (depths[low], depths[high.min(depths.len() - 1)])
 }
 
 /// How much of what was sent is replayed to find the depth: what holds a few hundred losses.

@@ -106,8 +106,8 @@ fn unless_apart(close: Estimate, rough: &Estimate) -> Estimate {
 fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64) -> Option<Estimate> {
     let limit = |depth: f64, passed: f64| bucket::limit_by_arrivals(charges, depth, passed);
     let value = limit(fit.depth, passed).filter(|value| (value / fit.limit - 1.0).abs() < ARRIVALS_AGREE)?;
-    let place = DEPTHS_PACKETS.iter().position(|depth| *depth == fit.depth)?;
-    let depths = &DEPTHS_PACKETS[place.saturating_sub(1)..(place + 2).min(DEPTHS_PACKETS.len())];
+    // The deeper, the lower the limit.
+    let depths = [fit.depths.0, fit.depth, fit.depths.1];
     let off = TOKENS_OFF.min(fit.depth) + passed.max(1.0).sqrt() / 10.0;
     let limits = depths.iter().flat_map(|depth| [limit(*depth, passed - off), limit(*depth, passed + off)]);
     let interval =
