@@ -257,6 +257,16 @@ pub(super) fn limit_by_arrivals(charges: &[Charge], depth: f64, arrived: f64) ->
     (more(limit).abs() <= 3.0 + OFF_TARGET_MAX * arrived).then_some(limit)
 }
 
+/// The limits between which so many arrive through a bucket of this depth, and so many more or fewer: where arrivals are regular, quite
+/// different limits let the same number through.
+pub(super) fn limits_by_arrivals(charges: &[Charge], depth: f64, arrived: f64, off: f64) -> [f64; 2] {
+    let at = |arrived: f64| {
+        let more = |limit: f64| arrived - replay(charges, limit, depth).arrived;
+        falling_root(0.0, DEMANDS_MAX * mean_demand(charges), BISECTIONS, more)
+    };
+    [at(arrived - off), at(arrived + off)]
+}
+
 /// How many come whole through such a bucket.
 pub(super) fn whole(charges: &[Charge], limit: f64, depth: f64) -> f64 {
     let agreement = replay(charges, limit, depth);

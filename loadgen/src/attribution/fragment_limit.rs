@@ -8,7 +8,7 @@ use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
 use super::charging::{Charging, Counted};
 use super::counters;
-use super::limits::{ALL_LOST, LOG_ODDS_MIN, REPLAYED_MAX};
+use super::limits::{ALL_LOST, LOG_ODDS_MIN, LOSSES_MIN, REPLAYED_MAX};
 use super::sizes::SizeCounters;
 use super::starved;
 use super::traffic::{self, Sent};
@@ -25,6 +25,8 @@ pub(super) const DEPTHS_PACKETS: [f64; 20] = [
 
 /// Share by which the limit by arrivals may differ from that by losses: what differs more counts fragments of other traffic as well.
 const ARRIVALS_AGREE: f64 = 0.25;
+/// Share by which the arrivals that two ways of charging predict may differ from those counted, and both ways be possible.
+const COUNTS_AGREE: f64 = 0.02;
 /// Tokens that a count of arrivals may be off by: a bucket is not full at first, or not empty at the end.
 const TOKENS_OFF: f64 = 10.0;
 
@@ -46,23 +48,22 @@ pub(super) struct Beside {
     pub(super) of_packets: f64,
 }
 
-/// The way of counting and the bucket that fit best.
+/// The buckets that fit best for each way of charging with which the number of fragments that arrived agrees, the best first.
 pub(super) fn fitted(
     answers: &[Sent],
     wire: &Wire,
     beside: Beside,
     counters: &SizeCounters,
-) -> Option<Fragments> {
+) -> Vec<Fragments> {
     let large: Vec<_> = answers.iter().filter(|sent| sent.packets(wire) > 1).copied().collect();
     // Of datagrams of two fragments the first and the rest are as many.
     let several = large.iter().any(|sent| sent.packets(wire) > 2);
     let ways = Charging::ways(wire).filter(|way| several || way.counted != Counted::First);
-    let fits = ways.filter_map(|way| fitted_as(way, &large, wire, beside, counters));
-    // Counts that agree to a hundredth agree.
-    let rank = |off: f64| (off * 50.0).floor() as u64;
-    let best =
-        fits.min_by(|a, b| rank(a.1).cmp(&rank(b.1)).then(b.0.fit.log_odds.total_cmp(&a.0.fit.log_odds)))?;
-    Some(Fragments { large, ..best.0 })
+    let mut fits: Vec<_> = ways.filter_map(|way| fitted_as(way, &large, wire, beside, counters)).collect();
+    let least_off = fits.iter().map(|(_, off)| *off).fold(f64::INFINITY, f64::min);
+    fits.retain(|(_, off)| *off <= least_off + COUNTS_AGREE);
+    fits.sort_by(|a, b| b.0.fit.log_odds.total_cmp(&a.0.fit.log_odds));
+    fits.into_iter().map(|(found, _)| found).collect()
 }
 
 /// The bucket that fits best if it is charged so, and the share by which another number of fragments arrived.
@@ -89,7 +90,7 @@ fn fitted_as(
         Some(by_arrivals) => unless_apart(by_arrivals, &by_losses),
         None => by_losses,
     };
-    Some((Fragments { charging, fit, limit, large: Vec::new() }, off))
+    Some((Fragments { charging, fit, limit, large: large.to_vec() }, off))
 }
 
 /// The closer of two measures of one limit; where they contradict each other the model is not quite right, and the limit anywhere that either
@@ -104,21 +105,20 @@ fn unless_apart(close: Estimate, rough: &Estimate) -> Estimate {
 
 /// The limit of a bucket of about this depth that lets so many fragments pass, if it agrees with what was lost.
 fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64) -> Option<Estimate> {
-    let limit = |depth: f64, passed: f64| bucket::limit_by_arrivals(charges, depth, passed);
-    let value = limit(fit.depth, passed).filter(|value| (value / fit.limit - 1.0).abs() < ARRIVALS_AGREE)?;
+    let value = bucket::limit_by_arrivals(charges, fit.depth, passed)
+        .filter(|value| (value / fit.limit - 1.0).abs() < ARRIVALS_AGREE)?;
     // The deeper, the lower the limit.
     let depths = [fit.depths.0, fit.depth, fit.depths.1];
     let off = TOKENS_OFF.min(fit.depth) + passed.max(1.0).sqrt() / 10.0;
-    let limits = depths.iter().flat_map(|depth| [limit(*depth, passed - off), limit(*depth, passed + off)]);
-    let interval =
-        limits.flatten().fold((value, value), |(low, high), limit| (limit.min(low), limit.max(high)));
+    let limits = depths.into_iter().flat_map(|depth| bucket::limits_by_arrivals(charges, depth, passed, off));
+    let interval = limits.fold((value, value), |(low, high), limit| (limit.min(low), limit.max(high)));
     Some(Estimate::new(value, UNIT, interval))
 }
 
 /// What the reads of an experiment show of a limit, whose answers take two fragments each.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shown {
-    /// The likeliest limit; none where no answer takes more than one packet.
+    /// The likeliest limit; none where hardly any answer of several packets was lost.
     pub limit: Option<Estimate>,
     /// The limit for each way in which a device may charge them: two fragments do not tell one from another, those of the stage may.
     pub by_charging: Vec<(Charging, Estimate)>,
@@ -132,10 +132,10 @@ pub fn fragment_limit(books: &Books, stage: &Population) -> Shown {
     let beside = beside_experiment(&case, &wire, stage);
     let large: Vec<_> =
         traffic::answers(&case).into_iter().flatten().filter(|sent| sent.packets(&wire) > 1).collect();
-    if large.is_empty() {
+    let lost = large.iter().filter(|sent| sent.lost == Some(true)).count();
+    if (lost as u64) < LOSSES_MIN {
         return Shown::default();
     }
-    let lost = large.iter().filter(|sent| sent.lost == Some(true)).count();
     // Where hardly any comes whole, which ones are lost tells nothing.
     let starved = lost as f64 >= ALL_LOST * large.len() as f64;
     let either = |by_losses: Option<Fragments>, only: Option<Charging>| {
@@ -149,7 +149,7 @@ pub fn fragment_limit(books: &Books, stage: &Population) -> Shown {
         either(by_losses, Some(way)).map(|limit| (way, limit))
     };
     Shown {
-        limit: either(fitted(&large, &wire, beside, &counters), None),
+        limit: either(fitted(&large, &wire, beside, &counters).into_iter().next(), None),
         by_charging: Charging::ways(&wire).filter_map(as_charged).collect(),
     }
 }

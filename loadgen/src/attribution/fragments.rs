@@ -5,13 +5,12 @@
 //! exceed the rate, and which answers are lost: those that find the bucket empty. A constant share lost, at any rate, refutes it.
 
 use super::case::{Case, Wire};
-use super::charging::Charging;
-use super::fragment_limit::{self, Beside, UNIT, fitted};
+use super::fragment_limit::{self, Beside, Fragments, UNIT, fitted};
 use super::limits::{COUNTED_ALONE, EPISODE_NS, LOG_ODDS_MIN};
 use super::numbers::confidence;
 use super::sizes::{SizeCounters, Step};
 use super::traffic;
-use super::{Books, Cause, Direction, Estimate, Experiment};
+use super::{Books, Cause, Direction, Estimate, Experiment, Trial};
 
 /// Confidence in a limit that no replay and no experiment was made for: whatever else loses some fragments and not others looks alike.
 const UNTESTED: f64 = 0.6;
@@ -19,7 +18,7 @@ const UNTESTED: f64 = 0.6;
 /// Largest share of the stage's rate at which an experiment reads answers of two fragments: as long as others' at the rate itself it need not be.
 const SHARE_MAX: f64 = 0.95;
 /// How many times as many fragments an experiment offers as the stage did.
-const EXCESS: f64 = 4.0;
+const EXCESS: f64 = 8.0;
 /// An interval this wide, to either side, is a number: a wider one is worth an experiment.
 const CLOSE_ENOUGH: f64 = 0.03;
 
@@ -95,7 +94,8 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
     }
     let of_chance = chance_of_large(case, wire, step);
     let beside = Beside { of_large: of_chance, of_packets: fragment_limit::lost_of(case, step.base(), 1.0) };
-    let found = traffic::answers(case).and_then(|answers| fitted(&answers, wire, beside, counters));
+    let found =
+        traffic::answers(case).map_or_else(Vec::new, |answers| fitted(&answers, wire, beside, counters));
     // What the limit let through, chance lost in part.
     let lost = (step.lost as f64 - of_chance * step.reads as f64) / (1.0 - of_chance);
     let lost = (lost.max(0.0).round() as u64).min(step.lost);
@@ -113,13 +113,12 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
         !keeps
     };
     let direction = case.told(Direction::Down);
-    let tried = by_experiment(case, found.as_ref().map(|found| found.charging));
     // Whether at a rate that passes anyway less than half of that share was lost, where that was tried.
     let share_lost = lost as f64 / (step.reads + step.reads_below).max(1) as f64;
     let lower_rate =
         case.books.lower_rate().map(|(lost, reads)| lost as f64 / reads as f64 <= share_lost / 2.0);
-    match found {
-        Some(found) if found.fit.log_odds >= LOG_ODDS_MIN => {
+    match settled(&found, case) {
+        Some((found, limit)) => {
             case.take((Cause::FragmentRateLimit, None), |_, open| chosen(open));
             let (evidence, fit) = (found.evidence(wire), found.fit);
             let share = case.share(Cause::FragmentRateLimit, direction);
@@ -133,7 +132,7 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
                 "a device that passes {:.0} {} a second, and {:.0} at once after a rest, would have lost {:.0} of the answers as they were sent; {:.0} were lost, {:.0} of them the very same",
                 fit.limit, found.charging.words(), fit.depth, fit.agreement.predicted(), fit.agreement.observed(), fit.agreement.both
             ));
-            share.estimates.insert("limit".into(), agreed(found.limit, tried));
+            share.estimates.insert("limit".into(), limit);
         }
         // Without the order of the answers: what passed a second is all there is to go by. At a rate that passes a limit loses nothing.
         None if lower_rate.unwrap_or_else(|| {
@@ -160,16 +159,18 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
     }
 }
 
-/// The limit that an experiment with answers of two fragments each showed: if a device charges them so, where that is known.
-pub(super) fn by_experiment(case: &Case<'_>, charging: Option<Charging>) -> Option<Estimate> {
-    let so = |trial: &super::Trial| {
-        let mut ways = trial.limits.iter();
-        ways.find(|(way, _)| Some(*way) == charging).map(|(_, limit)| limit.clone())
+/// The limit that an experiment with answers of two fragments each showed, whichever of them are charged.
+pub(super) fn by_experiment(case: &Case<'_>) -> Option<Estimate> {
+    counting(case)?.limit.clone()
+}
+
+/// The last experiment that counts fragments.
+fn counting<'a>(case: &Case<'a>) -> Option<&'a Trial> {
+    let counts = |trial: &&Trial| {
+        matches!(trial.experiment, Experiment::AnswersOf { share, .. } if share < 1.0)
+            && trial.failed.is_none()
     };
-    case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
-        Experiment::AnswersOf { share, .. } if share < 1.0 => so(trial).or_else(|| trial.limit.clone()),
-        _ => None,
-    })
+    case.books.trials.iter().rev().find(counts)
 }
 
 /// The answers of two fragments that would make this limit a number, and at which share of the stage's rate; none where it is one.
@@ -199,21 +200,44 @@ fn spread(limit: &Estimate) -> f64 {
         .map_or(f64::INFINITY, |(low, high)| (high - low) / 2.0 / limit.value.max(f64::MIN_POSITIVE))
 }
 
-/// Two measures of one limit, which lies where both say it does: the value that does, or of two that do the closer one. Where they
-/// contradict each other, the stage's: answers of several fragments tell better than those of two which fragments count.
-fn agreed(found: Estimate, tried: Option<Estimate>) -> Estimate {
-    let Some(tried) = tried else { return found };
-    let (Some(one), Some(other)) = (found.interval, tried.interval) else {
-        return if found.interval.is_some() { found } else { tried };
+/// Which way of charging it is, of those that explain the stage, and the limit. An experiment's limit is the same as the stage's only if its
+/// answers are charged as the stage's are; without one it is any of theirs.
+fn settled<'a>(found: &'a [Fragments], case: &Case<'_>) -> Option<(&'a Fragments, Estimate)> {
+    let found: Vec<_> = found.iter().filter(|found| found.fit.log_odds >= LOG_ODDS_MIN).collect();
+    let best = *found.first()?;
+    let trial = counting(case).filter(|trial| !trial.limits.is_empty());
+    let Some(trial) = trial else {
+        let limits = found.iter().map(|found| &found.limit);
+        return Some((best, limits.fold(best.limit.clone(), either)));
     };
+    let tried = |found: &Fragments| {
+        let mut ways = trial.limits.iter();
+        ways.find(|(way, _)| *way == found.charging).map(|(_, limit)| limit)
+    };
+    let both = found.iter().find_map(|found| Some((*found, agreed(&found.limit, tried(found)?)?)));
+    // Where they contradict each other, the one that was made to tell.
+    both.or_else(|| Some((best, tried(best).unwrap_or(&best.limit).clone())))
+}
+
+/// One of two limits, the likelier first.
+fn either(likely: Estimate, other: &Estimate) -> Estimate {
+    let ends = |limit: &Estimate| limit.interval.unwrap_or((limit.value, limit.value));
+    let (one, another) = (ends(&likely), ends(other));
+    Estimate::new(likely.value, UNIT, (one.0.min(another.0), one.1.max(another.1)))
+}
+
+/// Two measures of one limit, which lies where both say it does: the value that does, or of two that do the closer one. None where they
+/// contradict each other.
+fn agreed(found: &Estimate, tried: &Estimate) -> Option<Estimate> {
+    let (one, other) = (found.interval?, tried.interval?);
     let (low, high) = (one.0.max(other.0), one.1.min(other.1));
     if low > high {
-        return found;
+        return None;
     }
-    let mut both = [&tried, &found];
+    let mut both = [tried, found];
     both.sort_by(|a, b| spread(a).total_cmp(&spread(b)));
     let inside = both.iter().map(|estimate| estimate.value).find(|value| (low..=high).contains(value));
-    Estimate::new(inside.unwrap_or(f64::midpoint(low, high)), UNIT, (low, high))
+    Some(Estimate::new(inside.unwrap_or(f64::midpoint(low, high)), UNIT, (low, high)))
 }
 
 /// The share of answers above the step that chance loses, by what it loses below it and the packets they have.
@@ -237,13 +261,12 @@ mod tests {
     fn a_limit_lies_where_both_measures_say() {
         let limit = |value, low, high| Estimate::new(value, UNIT, (low, high));
         let found = limit(293.0, 290.0, 325.0);
-        let agreed = |tried| agreed(found.clone(), tried);
-        assert_eq!(agreed(None), found);
+        let agreed = |value, low, high| agreed(&found, &limit(value, low, high));
         // Only one of the values is possible for both, or both are, or neither.
-        assert_eq!(agreed(Some(limit(323.0, 321.0, 410.0))), limit(323.0, 321.0, 325.0));
-        assert_eq!(agreed(Some(limit(294.0, 291.0, 297.0))), limit(294.0, 291.0, 297.0));
-        assert_eq!(agreed(Some(limit(340.0, 305.0, 410.0))), limit(315.0, 305.0, 325.0));
-        let apart = limit(400.0, 390.0, 410.0);
-        assert_eq!(agreed(Some(apart)), found);
+        assert_eq!(agreed(323.0, 321.0, 410.0), Some(limit(323.0, 321.0, 325.0)));
+        assert_eq!(agreed(294.0, 291.0, 297.0), Some(limit(294.0, 291.0, 297.0)));
+        assert_eq!(agreed(340.0, 305.0, 410.0), Some(limit(315.0, 305.0, 325.0)));
+        assert_eq!(agreed(400.0, 390.0, 410.0), None);
+        assert_eq!(either(found.clone(), &limit(200.0, 190.0, 210.0)), limit(293.0, 190.0, 325.0));
     }
 }

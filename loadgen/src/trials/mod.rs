@@ -1,5 +1,5 @@
 //! Experiments after a stage, where its books leave open who lost its reads: asked for by [`attribution::doubts`], made on flows of their
-//! own and at no more reads a second than the stage had, and judged together with the books. One that counts fragments asks for up to four
+//! own and at no more reads a second than the stage had, and judged together with the books. One that counts fragments asks for up to eight
 //! times as many of those as the stage did; no other asks for more packets or bytes, but where all answers are small.
 
 mod dont_fragment;

@@ -13,7 +13,7 @@ use crate::record::Stage;
 use crate::rig::Rig;
 use crate::seeding;
 use crate::stage::StageResult;
-use crate::workload::{ItemSpace, Sizing, ValueSpec};
+use crate::workload::{Arrivals, ItemSpace, Sizing, ValueSpec};
 
 impl Rig {
     /// The same reads at this share of the rate.
@@ -35,8 +35,13 @@ impl Rig {
             Err(because) => return Ok(Outcome::impossible(because)),
         };
         let tps = tps(stage) * share.clamp(0.0, 1.0);
-        let length = if share < 1.0 { limits::TRIAL_LENGTH_MAX } else { length(tps, stage) };
+        let counts = share < 1.0;
+        let length = if counts { limits::TRIAL_LENGTH_MAX } else { length(tps, stage) };
+        // What comes regularly finds a small bucket in the same state each time, and many limits look alike.
+        let arrivals = if counts { Arrivals::Poisson } else { self.options.arrivals };
+        let own = std::mem::replace(&mut self.options.arrivals, arrivals);
         let done = self.on_items(&items, |rig| rig.short_stage_with_books(pace(tps), length));
+        self.options.arrivals = own;
         if let Load::Shingle(target, _) = &mut self.load {
             seeding::remove(target, &items);
         }
