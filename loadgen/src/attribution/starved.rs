@@ -51,7 +51,7 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
     true
 }
 
-/// The limits of all buckets that let so many fragments pass of the answers sent, and no more of them whole than came; charged in this way
+/// The limits of all buckets that let so many fragments pass of the answers sent, and about as many of them whole as came; charged in this way
 /// alone, if one is given.
 pub(super) fn replayed(
     case: &Case<'_>,
@@ -63,6 +63,8 @@ pub(super) fn replayed(
     let large: Vec<_> = answers.into_iter().filter(|sent| sent.packets(wire) > 1).collect();
     let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
     let came = large.iter().filter(|sent| sent.lost == Some(false)).count() as f64;
+    // A bucket that holds too little for one lets none come whole, and one that holds more does when arrivals leave it the time.
+    let fewest_whole = came / 2.0 - WHOLE_BESIDE;
     let most_whole = came + WHOLE_BESIDE + NORMAL_95 * came.sqrt();
     let (mut limits, mut likely) = (Vec::new(), Vec::new());
     // All fragments are charged, or all but the first, which then all arrive.
@@ -75,7 +77,7 @@ pub(super) fn replayed(
         if through > 0.0 {
             let limit = |depth: f64| {
                 let limit = bucket::limit_by_arrivals(&charges, depth, through)?;
-                (bucket::whole(&charges, limit, depth) <= most_whole).then_some(limit)
+                (fewest_whole..=most_whole).contains(&bucket::whole(&charges, limit, depth)).then_some(limit)
             };
             let shallow = (1..most).map(f64::from);
             // A full one lets as many come whole at first as it holds tokens for.
