@@ -25,28 +25,29 @@ fn chance_beside_a_limit_is_doubted_and_then_told() {
     assert!((chance / 1800.0 - 1.0).abs() < 0.2, "{shares:?}");
 }
 
+/// Makes all answers have one size, but a few.
+fn size_of_all(books: &mut Books, bytes: u32) {
+    books.losses.iter_mut().for_each(|loss| loss.value_bytes = bytes);
+    for (at, receipt) in books.receipts.as_mut().expect("kept").all.iter_mut().enumerate() {
+        let odd = if at % 500 == 7 { 300 } else { 0 };
+        receipt.bytes = bytes - odd + books.stage.answer_overhead_bytes;
+    }
+    let counts = books.population.by_size.iter().fold(Counts::default(), |mut sum, counts| {
+        sum.merge(counts);
+        sum
+    });
+    let bin = (bytes / books.population.size_bin_bytes) as usize;
+    books.population.by_size.iter_mut().enumerate().for_each(|(at, of)| {
+        *of = if at == bin { counts } else { Counts::default() };
+    });
+}
+
 #[test]
 fn where_all_answers_are_alike_an_experiment_tells_packets_from_bits() {
     let mut bucket = Bucket::new(6000.0, 50.0);
     let mut all = books(10, move |read, _| (!bucket.passes(read.at_ns, 1.0)).then_some(Direction::Down));
-    let size = |books: &mut Books, bytes: u32| {
-        books.losses.iter_mut().for_each(|loss| loss.value_bytes = bytes);
-        for (at, receipt) in books.receipts.as_mut().expect("kept").all.iter_mut().enumerate() {
-            // A few are of another size.
-            let odd = if at % 500 == 7 { 300 } else { 0 };
-            receipt.bytes = bytes - odd + books.stage.answer_overhead_bytes;
-        }
-        let counts = books.population.by_size.iter().fold(Counts::default(), |mut sum, counts| {
-            sum.merge(counts);
-            sum
-        });
-        let bin = (bytes / books.population.size_bin_bytes) as usize;
-        books.population.by_size.iter_mut().enumerate().for_each(|(at, of)| {
-            *of = if at == bin { counts } else { Counts::default() };
-        });
-    };
     (all.stage.client_mtu, all.stage.path_mtu_down) = (9001, Some(9001));
-    size(&mut all, 800);
+    size_of_all(&mut all, 800);
     let shares = balanced(&all);
     let wanted = doubts(&all, &shares);
     let [(experiment @ Experiment::AnswersOf { bytes, share: 1.0 }, _)] = wanted[..] else {
@@ -65,6 +66,55 @@ fn where_all_answers_are_alike_an_experiment_tells_packets_from_bits() {
         assert!((share.estimates["limit"].value / limit - 1.0).abs() < 0.05, "{shares:?}");
         assert!(share.confidence > 0.9 && share.rival.is_none() && doubts(&all, &shares).is_empty());
     }
+}
+
+#[test]
+fn bits_that_flip_in_an_experiment_make_no_limit_of_packets() {
+    let (mut bucket, mut changed) = (Bucket::new(5000.0, 50.0), 0);
+    let mut all = books(22, |read, dice| {
+        let (limited, flips) = (!bucket.passes(read.at_ns, 1.0), dice.next() < 0.2);
+        changed += u64::from(!limited && flips);
+        (limited || flips).then_some(Direction::Down)
+    });
+    (all.stage.client_mtu, all.stage.path_mtu_down) = (9001, Some(9001));
+    all.client.checksum_drops = changed;
+    size_of_all(&mut all, 800);
+    // Of small answers a limit of bits loses none, and what flips bits a fifth.
+    all.trials.push(tried(Experiment::AnswersOf { bytes: 72, share: 1.0 }, 800, 4000));
+    let shares = balanced(&all);
+    let [limit, flipped] = [Cause::BandwidthLimit, Cause::PathCorruption]
+        .map(|cause| shares.get(&(cause, Direction::Down)).unwrap_or_else(|| panic!("{shares:?}")));
+    assert!((flipped.reads as f64 / changed as f64 - 1.0).abs() < 0.05, "{changed}: {shares:?}");
+    assert!((flipped.estimates["probability"].value / 0.2 - 1.0).abs() < 0.1, "{shares:?}");
+    let bits = 5000.0 * 8.0 * (800.0 + 56.0 + 42.0);
+    assert!((limit.estimates["limit"].value / bits - 1.0).abs() < 0.05, "{shares:?}");
+}
+
+#[test]
+fn which_fragments_are_charged_is_told_by_stage_and_experiment_together() {
+    let mut bucket = Bucket::new(500.0, 20.0);
+    // One token for each answer: its first fragment's or that of the rest, and nobody counted what arrived.
+    let mut all = books(23, |read, _| {
+        (read.value_bytes == LARGE && !bucket.passes(read.at_ns, 1.0)).then_some(Direction::Down)
+    });
+    let limit = |shares: &Attribution| {
+        shares[&(Cause::FragmentRateLimit, Direction::Down)].estimates["limit"].clone()
+    };
+    let shares = balanced(&all);
+    let (low, high) = limit(&shares).interval.expect("told");
+    assert!(low < 500.0 && high > 900.0, "any fragments may be charged: {shares:?}");
+    let wanted = doubts(&all, &shares);
+    let Some((experiment @ Experiment::AnswersOf { .. }, _)) = wanted.first() else {
+        panic!("{wanted:?} {shares:?}")
+    };
+    let way = |counted| Charging { counted, before_routers: false };
+    let told = |value: f64| Estimate::new(value, "fragments/s", (value * 0.99, value * 1.01));
+    let mut trial = tried(*experiment, 5000, 6000);
+    trial.limit = Some(told(1900.0));
+    trial.limits = vec![(way(Counted::All), told(1900.0)), (way(Counted::Rest), told(502.0))];
+    all.trials.push(trial);
+    let shares = balanced(&all);
+    assert!((limit(&shares).value / 500.0 - 1.0).abs() < 0.02, "{shares:?}");
 }
 
 #[test]
