@@ -6,7 +6,7 @@
 use super::case::{Case, Wire};
 use super::fragments::crowded;
 use super::limits::{COUNTED_ALONE, COUNTED_SHARED};
-use super::numbers::share_interval;
+use super::numbers::{falling_root, share_interval};
 use super::{Books, Cause, Direction, Estimate, ServerBooks};
 
 /// A counter that rose, and the cause it speaks for.
@@ -256,20 +256,27 @@ fn corruption(case: &mut Case<'_>) {
     let (at_server, answers) = books.server.as_ref().map_or((0, 0), told);
     let at_server = own_part(books, at_server);
     let at_client = books.client.checksum_drops + books.client.kernel_checksum_drops;
-    let (mut datagrams, mut packets) = (0u64, 0u64);
-    for (index, counts) in books.population.by_size.iter().enumerate().filter(|(_, counts)| counts.reads > 0)
-    {
-        let of_one = u64::from(wire.packets(index as u32 * books.population.size_bin_bytes));
-        datagrams += counts.reads * if wire.whole() { 1 } else { of_one };
-        packets += counts.reads * of_one;
-    }
-    let each = packets.max(1) as f64 / datagrams.max(1) as f64;
+    let bins = books.population.by_size.iter().enumerate().filter(|(_, counts)| counts.reads > 0);
+    let bins: Vec<_> = bins
+        .map(|(index, counts)| (counts, wire.packets(index as u32 * books.population.size_bin_bytes)))
+        .collect();
+    let each = |packets: u32| u64::from(if wire.whole() { 1 } else { packets });
+    let datagrams = bins.iter().map(|(counts, packets)| counts.reads * each(*packets)).sum();
+    // Packets of the datagrams that came whole.
+    let whole = |(counts, packets): &(&super::Counts, u32)| {
+        ((counts.reads - counts.first_try_lost) as f64, if wire.whole() { *packets } else { 1 })
+    };
     let ways = [
-        (Direction::Up, at_server, books.client.datagrams_sent, 1.0),
-        (Direction::Down, at_client, answers.max(if answers > 0 { 0 } else { datagrams }), each),
+        (Direction::Up, at_server, books.client.datagrams_sent, vec![(1.0, 1)]),
+        (
+            Direction::Down,
+            at_client,
+            if answers > 0 { answers } else { datagrams },
+            bins.iter().map(whole).collect(),
+        ),
     ];
     let reads: u64 = books.population.by_size.iter().map(|counts| counts.reads).sum();
-    for (direction, corrupted, datagrams, each) in ways {
+    for (direction, corrupted, datagrams, whole) in ways {
         // What was lost otherwise did not come as far as a checksum.
         let elsewhere = case
             .shares
@@ -281,11 +288,39 @@ fn corruption(case: &mut Case<'_>) {
         if corrupted == 0 || arrived <= 0.0 {
             continue;
         }
-        // A datagram of several packets is changed if one of them is.
-        let of_packet = |share: f64| 1.0 - (1.0 - share.min(1.0)).powf(1.0 / each);
+        let of_packet = |share: f64| changed_packets(share, &whole);
         let (low, high) = share_interval(corrupted as f64, arrived, 1.0);
         let value = of_packet(corrupted as f64 / arrived);
         let estimate = Estimate::new(value, "probability", (of_packet(low), of_packet(high)));
         share.estimates.insert("probability".into(), estimate);
+    }
+}
+
+/// How likely a packet is to be changed, if this share of the datagrams is, and so many of so many packets each came whole: a datagram is
+/// changed if one of its packets is.
+fn changed_packets(share: f64, whole: &[(f64, u32)]) -> f64 {
+    let all: f64 = whole.iter().map(|(count, _)| count).sum();
+    if all <= 0.0 {
+        return share.min(1.0);
+    }
+    let arrived = |probability: f64| -> f64 {
+        whole.iter().map(|(count, packets)| count * (1.0 - probability).powi(-(*packets as i32))).sum()
+    };
+    falling_root(0.0, 1.0, 40, |probability| share - (1.0 - all / arrived(probability)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_whole_tells_how_many_packets_each_changed_datagram_had() {
+        // Of 1,000 datagrams of one packet and 1,000 of four a packet in ten is changed.
+        let whole = [(900.0, 1), (1000.0 * 0.9f64.powi(4), 4)];
+        let changed = 1.0 - (whole[0].0 + whole[1].0) / 2000.0;
+        assert!((changed_packets(changed, &whole) - 0.1).abs() < 1e-9);
+        // None of several packets came at all: they say nothing.
+        assert!((changed_packets(0.1, &[(900.0, 1), (0.0, 4)]) - 0.1).abs() < 1e-9);
+        assert_eq!(changed_packets(0.5, &[]), 0.5);
     }
 }

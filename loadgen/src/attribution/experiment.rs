@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Estimate;
 use super::books::{Counts, FlowCounts};
 use super::charging::Charging;
+use super::starved::Starving;
 
 /// A question to the network that reads can answer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,9 @@ pub struct Trial {
     /// The same for each way in which a device may charge fragments.
     #[serde(default)]
     pub limits: Vec<(Charging, Estimate)>,
+    /// Where hardly any of its answers came whole: the buckets of fragments that may have done that.
+    #[serde(default)]
+    pub starved: Vec<Starving>,
     /// By flow (of the other ones), where that was the question.
     pub flows: Vec<FlowCounts>,
     /// It could not be made, and why.

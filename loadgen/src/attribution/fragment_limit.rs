@@ -10,7 +10,7 @@ use super::charging::{Charging, Counted};
 use super::counters;
 use super::limits::{ALL_LOST, LOG_ODDS_MIN, LOSSES_MIN, REPLAYED_MAX};
 use super::sizes::SizeCounters;
-use super::starved;
+use super::starved::{self, Starving};
 use super::traffic::{self, Sent};
 use super::{Books, Direction, Estimate, Population};
 
@@ -122,6 +122,8 @@ pub struct Shown {
     pub limit: Option<Estimate>,
     /// The limit for each way in which a device may charge them: two fragments do not tell one from another, those of the stage may.
     pub by_charging: Vec<(Charging, Estimate)>,
+    /// Where hardly any answer came whole: the buckets that may have done that.
+    pub starved: Vec<Starving>,
 }
 
 /// What an experiment's books show of a limit of fragments; `stage` is that before it, whose small answers tell what chance loses.
@@ -151,6 +153,10 @@ pub fn fragment_limit(books: &Books, stage: &Population) -> Shown {
     Shown {
         limit: either(fitted(&large, &wire, beside, &counters).into_iter().next(), None),
         by_charging: Charging::ways(&wire).filter_map(as_charged).collect(),
+        starved: counters
+            .fragments_arrived
+            .filter(|_| starved)
+            .map_or_else(Vec::new, |arrived| starved::possible(&case, &wire, arrived, None)),
     }
 }
 

@@ -165,7 +165,7 @@ pub(super) fn by_experiment(case: &Case<'_>) -> Option<Estimate> {
 }
 
 /// The last experiment that counts fragments.
-fn counting<'a>(case: &Case<'a>) -> Option<&'a Trial> {
+pub(super) fn counting<'a>(case: &Case<'a>) -> Option<&'a Trial> {
     let counts = |trial: &&Trial| {
         matches!(trial.experiment, Experiment::AnswersOf { share, .. } if share < 1.0)
             && trial.failed.is_none()

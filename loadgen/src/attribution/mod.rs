@@ -43,6 +43,7 @@ pub use charging::{Charging, Counted};
 pub use doubts::doubts;
 pub use experiment::{Experiment, Trial};
 pub use fragment_limit::{Shown, fragment_limit};
+pub use starved::Starving;
 
 use case::Case;
 use limits::BLAMED;

@@ -153,6 +153,7 @@ fn tried(experiment: Experiment, lost: u64, reads: u64) -> Trial {
         control: None,
         limit: None,
         limits: Vec::new(),
+        starved: Vec::new(),
         flows: Vec::new(),
         failed: None,
     }

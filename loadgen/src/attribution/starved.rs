@@ -5,6 +5,8 @@
 //! than it gets. For each depth the limit follows from the number that arrived; depths that would let more answers come whole are out, and the
 //! others together give an interval, which an experiment with answers of two fragments makes a number.
 
+use serde::{Deserialize, Serialize};
+
 use super::bucket::{self, Charge};
 use super::case::{Case, Wire};
 use super::charging::{Charging, Counted};
@@ -24,6 +26,20 @@ const SAME_COUNT: f64 = 0.02;
 /// Answers that a full bucket lets come whole at first, and that may have been lost otherwise.
 const WHOLE_BESIDE: f64 = 3.0;
 
+/// Logarithm of the ratio up to which two limits may be one: buckets are not full at first, and answers that chance lost took tokens or none.
+const SAME_LIMIT: f64 = 0.1;
+
+/// A bucket that hardly any answer comes through whole.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Starving {
+    /// What it charges.
+    pub charging: Charging,
+    /// Tokens it holds.
+    pub depth: f64,
+    /// Fragments/s that it passes.
+    pub limit: f64,
+}
+
 /// Takes all large answers where fragments arrive, but not just the first or the later ones of each, as a firewall would have it that passes
 /// those.
 pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounters) -> bool {
@@ -36,7 +52,8 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
         return false;
     }
     let direction = case.told(Direction::Down);
-    let limit = by_experiment(case)
+    let limit = by_both(case, wire, arrived)
+        .or_else(|| by_experiment(case))
         .or_else(|| replayed(case, wire, arrived, None))
         .or_else(|| a_second(case, arrived));
     let Some(limit) = limit else { return false };
@@ -51,53 +68,84 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
     true
 }
 
-/// The limits of all buckets that let so many fragments pass of the answers sent, and about as many of them whole as came; charged in this way
-/// alone, if one is given.
+/// The limit of a bucket of which both the stage and an experiment that none of came whole either are possible: one of another depth, or that
+/// charges other fragments, wastes another share of its tokens in each, and would need two limits.
+fn by_both(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Estimate> {
+    let tried = &super::fragments::counting(case)?.starved;
+    let own = possible(case, wire, arrived, None);
+    let same = |one: &Starving, other: &Starving| {
+        one.charging == other.charging
+            && one.depth == other.depth
+            && (one.limit / other.limit).ln().abs() <= SAME_LIMIT
+    };
+    let both: Vec<_> = tried.iter().filter(|tried| own.iter().any(|own| same(own, tried))).copied().collect();
+    summed_up(&both, arrived, wire)
+}
+
+/// What the buckets that let so many fragments pass say of their limit; of those charged in this way alone, if one is given.
 pub(super) fn replayed(
     case: &Case<'_>,
     wire: &Wire,
     arrived: u64,
     only: Option<Charging>,
 ) -> Option<Estimate> {
-    let answers = traffic::answers(case)?;
+    summed_up(&possible(case, wire, arrived, only), arrived, wire)
+}
+
+/// All buckets that let so many fragments pass of the answers sent, and about as many of them whole as came; charged in this way alone, if one
+/// is given.
+pub(super) fn possible(case: &Case<'_>, wire: &Wire, arrived: u64, only: Option<Charging>) -> Vec<Starving> {
+    let answers = traffic::answers(case).unwrap_or_default();
     let large: Vec<_> = answers.into_iter().filter(|sent| sent.packets(wire) > 1).collect();
     let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
     let came = large.iter().filter(|sent| sent.lost == Some(false)).count() as f64;
     // A bucket that holds too little for one lets none come whole, and one that holds more does when arrivals leave it the time.
     let fewest_whole = came / 2.0 - WHOLE_BESIDE;
     let most_whole = came + WHOLE_BESIDE + NORMAL_95 * came.sqrt();
-    let (mut limits, mut likely) = (Vec::new(), Vec::new());
+    let mut found = Vec::new();
     // All fragments are charged, or all but the first, which then all arrive.
-    let possible = |way: &Charging| only.map_or(way.counted != Counted::First, |only| only == *way);
-    for way in Charging::ways(wire).filter(possible) {
-        let charges: Vec<_> = large.iter().map(|sent| way.charge(sent, wire)).collect();
-        let most = charges.iter().map(|charge| charge.packets).max()?.min(FRAGMENTS_MAX);
+    let wanted = |way: &Charging| only.map_or(way.counted != Counted::First, |only| only == *way);
+    for charging in Charging::ways(wire).filter(wanted) {
+        let charges: Vec<_> = large.iter().map(|sent| charging.charge(sent, wire)).collect();
+        let most = charges.iter().map(|charge| charge.packets).max().unwrap_or(0).min(FRAGMENTS_MAX);
         let uncharged = all - charges.iter().map(Charge::arrive_at_most).sum::<f64>();
         let through = arrived as f64 - uncharged;
-        if through > 0.0 {
-            let limit = |depth: f64| {
-                let limit = bucket::limit_by_arrivals(&charges, depth, through)?;
-                (fewest_whole..=most_whole).contains(&bucket::whole(&charges, limit, depth)).then_some(limit)
-            };
-            let shallow = (1..most).map(f64::from);
-            // A full one lets as many come whole at first as it holds tokens for.
-            let deepest = f64::from(most) * (most_whole + 1.0);
-            let deeper =
-                DEPTHS_PACKETS.into_iter().filter(|depth| (f64::from(most)..=deepest).contains(depth));
-            let found: Vec<_> = shallow.chain(deeper).filter_map(limit).collect();
-            limits.extend(&found);
-            // Limits of fragments are mostly those of the server's own card, which comes before any router.
-            likely.extend(found.into_iter().filter(|_| way.before_routers == wire.cuts_twice()));
+        if through <= 0.0 {
+            continue;
         }
+        let starving = |depth: f64| {
+            let limit = bucket::limit_by_arrivals(&charges, depth, through)?;
+            let whole = bucket::whole(&charges, limit, depth);
+            (fewest_whole..=most_whole).contains(&whole).then_some(Starving { charging, depth, limit })
+        };
+        let shallow = (1..most).map(f64::from);
+        // A full one lets as many come whole at first as it holds tokens for.
+        let deepest = f64::from(most) * (most_whole + 1.0);
+        let deeper = DEPTHS_PACKETS.into_iter().filter(|depth| (f64::from(most)..=deepest).contains(depth));
+        found.extend(shallow.chain(deeper).filter_map(starving));
     }
-    limits.sort_by(f64::total_cmp);
-    likely.sort_by(f64::total_cmp);
-    let relative = 2.0 / (arrived as f64).sqrt();
-    let (low, high) = (limits.first()? * (1.0 - relative), limits.last()? * (1.0 + relative));
-    let likely = if likely.is_empty() { &limits } else { &likely };
+    found
+}
+
+/// The limit that is any of these.
+fn summed_up(possible: &[Starving], arrived: u64, wire: &Wire) -> Option<Estimate> {
+    let ends = |of: &mut dyn Iterator<Item = &Starving>| {
+        of.map(|starving| starving.limit).fold(None, |ends: Option<(f64, f64)>, limit| {
+            Some(ends.map_or((limit, limit), |(low, high)| (low.min(limit), high.max(limit))))
+        })
+    };
+    let all = ends(&mut possible.iter())?;
+    // Limits of fragments are mostly those of the server's own card, which comes before any router.
+    let likely =
+        ends(&mut possible.iter().filter(|starving| starving.charging.before_routers == wire.cuts_twice()));
+    let (least, most) = likely.unwrap_or(all);
+    let relative = 2.0 / (arrived.max(1) as f64).sqrt();
     // A bucket of one token wastes some that deeper ones keep: between the two nothing is far off.
-    let value = (likely.first()? * likely.last()?).sqrt();
-    Some(Estimate::new(value, UNIT, (low, high)))
+    Some(Estimate::new(
+        (least * most).sqrt(),
+        UNIT,
+        (all.0 * (1.0 - relative).max(0.0), all.1 * (1.0 + relative)),
+    ))
 }
 
 /// Fragments that arrived a second, by the counters read meanwhile: between the first quarter of the stage, when a bucket was still full, and its

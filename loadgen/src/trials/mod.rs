@@ -110,6 +110,7 @@ impl Rig {
             control,
             limit: shown.limit,
             limits: shown.by_charging,
+            starved: shown.starved,
             flows,
             failed,
         })

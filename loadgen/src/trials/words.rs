@@ -127,6 +127,7 @@ mod tests {
             control: None,
             limit: None,
             limits: Vec::new(),
+            starved: Vec::new(),
             flows: Vec::new(),
             failed: None,
         }

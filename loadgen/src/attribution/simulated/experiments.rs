@@ -118,6 +118,33 @@ fn which_fragments_are_charged_is_told_by_stage_and_experiment_together() {
 }
 
 #[test]
+fn how_many_tokens_a_starved_bucket_holds_is_told_by_stage_and_experiment_together() {
+    // One token: of two fragments the second finds none, however long the first waited.
+    let (mut bucket, mut arrived) = (Bucket::new(300.0, 1.0), 0);
+    let mut all = books(24, |read, _| {
+        let large = read.value_bytes == LARGE;
+        if large {
+            arrived += (0..2).map(|_| u64::from(bucket.passes(read.at_ns, 1.0))).sum::<u64>();
+        }
+        large.then_some(Direction::Down)
+    });
+    all = cut(all, arrived, 0);
+    let limit = |shares: &Attribution| {
+        shares[&(Cause::FragmentRateLimit, Direction::Down)].estimates["limit"].clone()
+    };
+    // An experiment with more answers leaves several depths, at limits that are closer.
+    let mut trial = tried(Experiment::AnswersOf { bytes: 1900, share: 0.9 }, 9000, 9000);
+    let charging = Charging { counted: Counted::All, before_routers: false };
+    trial.starved = [(1.0, 300.0), (2.0, 291.0), (5.0, 290.0)]
+        .map(|(depth, limit)| Starving { charging, depth, limit })
+        .into();
+    trial.limit = Some(Estimate::new(295.0, "fragments/s", (285.0, 306.0)));
+    all.trials.push(trial);
+    let shares = balanced(&all);
+    assert!((limit(&shares).value / 300.0 - 1.0).abs() < 1e-9, "{shares:?}");
+}
+
+#[test]
 fn without_receipts_a_lower_rate_tells_a_limit_from_chance() {
     let mut bucket = Bucket::new(6000.0, 50.0);
     let mut all = books(11, move |read, _| (!bucket.passes(read.at_ns, 1.0)).then_some(Direction::Down));
