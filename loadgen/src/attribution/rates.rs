@@ -33,8 +33,10 @@ struct Limit {
     fit: Fit,
     /// How long whole reads waited beside those that were lost, and whether that is as long as in a queue.
     waited: Option<(f64, bool)>,
-    /// The share that chance loses beside it.
+    /// The share that chance loses or changes beside it.
     of_chance: f64,
+    /// The share that chance loses beside it: what is changed takes its token all the same.
+    lost_of_chance: f64,
 }
 
 /// Takes what limits lost, each way, and leaves what counters say chance did beside them.
@@ -105,12 +107,13 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
         None => (by_packets, by_bytes, odds(&by_packets) - odds(&by_bytes)),
     };
     let holds_ms = by_packets.map_or(0.0, |fit| fit.depth / fit.limit * 1000.0);
+    let lost_of_chance = 1.0 - (1.0 - of_chance) / (1.0 - changed.min(of_chance));
     let offered = Offered { of_chance, ..Offered::sent(sent, wire) };
     let kind = Kind::of(case, direction, (by_replay, holds_ms), &offered, wire);
     let fit = if kind.cause == Cause::PacketRateLimit { by_packets } else { by_bytes };
     let fit = fit.filter(|fit| fit.log_odds >= LOG_ODDS_MIN)?;
     let waited = kind::waited_ms(case).map(|waited_ms| (waited_ms, kind::is_queue(waited_ms, holds_ms)));
-    Some(Limit { kind, fit, waited, of_chance })
+    Some(Limit { kind, fit, waited, of_chance, lost_of_chance })
 }
 
 /// Share that failed a checksum of what arrived at all.
@@ -191,7 +194,9 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
         // How long requests are is not in the books.
         return;
     }
-    let interval = (fit.interval.0 * factor, fit.interval.1 * factor);
+    // What chance loses before the limit asks it for nothing.
+    let low = fit.interval.0 * (1.0 - limit.lost_of_chance);
+    let interval = (low * factor, fit.interval.1 * factor);
     share.estimates.insert("limit".into(), Estimate::new(fit.limit * factor, unit, interval));
 }
 
