@@ -10,7 +10,7 @@ use super::charging::{Charging, Counted};
 use super::counters;
 use super::limits::{ALL_LOST, LOG_ODDS_MIN, LOSSES_MIN, REPLAYED_MAX};
 use super::sizes::SizeCounters;
-use super::starved::{self, Starving};
+use super::starved::{self, Arrived, Starving};
 use super::traffic::{self, Sent};
 use super::{Books, Direction, Estimate, Population};
 
@@ -140,10 +140,11 @@ pub fn fragment_limit(books: &Books, stage: &Population) -> Shown {
     }
     // Where hardly any comes whole, which ones are lost tells nothing.
     let starved = lost as f64 >= ALL_LOST * large.len() as f64;
+    let arrived = counters.fragments_arrived.map(|fragments| Arrived { fragments, lost: beside.of_packets });
     let either = |by_losses: Option<Fragments>, only: Option<Charging>| {
         let by_losses =
             by_losses.and_then(|found| (found.fit.log_odds >= LOG_ODDS_MIN).then_some(found.limit));
-        let by_arrivals = || starved::replayed(&case, &wire, counters.fragments_arrived?, only);
+        let by_arrivals = || starved::replayed(&case, &wire, arrived?, only);
         if starved { by_arrivals().or(by_losses) } else { by_losses.or_else(by_arrivals) }
     };
     let as_charged = |way: Charging| {
@@ -153,8 +154,7 @@ pub fn fragment_limit(books: &Books, stage: &Population) -> Shown {
     Shown {
         limit: either(fitted(&large, &wire, beside, &counters).into_iter().next(), None),
         by_charging: Charging::ways(&wire).filter_map(as_charged).collect(),
-        starved: counters
-            .fragments_arrived
+        starved: arrived
             .filter(|_| starved)
             .map_or_else(Vec::new, |arrived| starved::possible(&case, &wire, arrived, None)),
     }

@@ -305,10 +305,7 @@ fn probability(case: &Case<'_>, direction: Direction, lost: f64, wire: &Wire) ->
         let datagrams = (all as f64 / each).max(1.0);
         return ((lost / each / datagrams).min(1.0), datagrams, 1.0);
     }
-    // Answers to requests that never arrived were not sent.
-    let up: u64 =
-        case.shares.iter().filter(|((_, way), _)| *way == Direction::Up).map(|(_, share)| share.reads).sum();
-    let sent = 1.0 - (up as f64 / all.max(1) as f64).min(0.99);
+    // What other causes took never came as far: of those that chance met, all that it did not lose came whole.
     let bins: Vec<_> = population
         .by_size
         .iter()
@@ -316,16 +313,16 @@ fn probability(case: &Case<'_>, direction: Direction, lost: f64, wire: &Wire) ->
         .filter(|(_, counts)| counts.reads > 0)
         .map(|(index, counts)| {
             let middle = index as u32 * population.size_bin_bytes + population.size_bin_bytes / 2;
-            (counts.reads as f64 * sent, f64::from(wire.packets(middle)))
+            ((counts.reads - counts.first_try_lost) as f64, f64::from(wire.packets(middle)))
         })
         .collect();
-    let reads: f64 = bins.iter().map(|(reads, _)| reads).sum();
-    let packets = bins.iter().map(|(reads, packets)| reads * packets).sum::<f64>() / reads.max(1.0);
-    let expected = |probability: f64| {
-        bins.iter().map(|(reads, packets)| reads * (1.0 - (1.0 - probability).powf(*packets))).sum::<f64>()
+    let whole: f64 = bins.iter().map(|(whole, _)| whole).sum();
+    let packets = bins.iter().map(|(whole, packets)| whole * packets).sum::<f64>() / whole.max(1.0);
+    let met = |probability: f64| -> f64 {
+        bins.iter().map(|(whole, packets)| whole * (1.0 - probability).powf(-packets)).sum()
     };
-    let probability = falling_root(0.0, 1.0, 40, |probability| lost - expected(probability));
-    (probability, reads, packets)
+    let probability = falling_root(0.0, 1.0, 40, |probability| lost - (met(probability) - whole));
+    (probability, whole + lost, packets)
 }
 
 /// By how much the losses, in the order of time, scatter over it more than independent ones.

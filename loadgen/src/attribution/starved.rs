@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::bucket::{self, Charge};
 use super::case::{Case, Wire};
 use super::charging::{Charging, Counted};
-use super::fragment_limit::{DEPTHS_PACKETS, UNIT};
+use super::fragment_limit::{DEPTHS_PACKETS, UNIT, lost_of};
 use super::fragments::by_experiment;
 use super::limits::{COUNTED_ALONE, LOSSES_MIN, NORMAL_95};
 use super::numbers::confidence;
@@ -40,6 +40,13 @@ pub struct Starving {
     pub limit: f64,
 }
 
+/// Fragments that arrived, and the share of packets that chance loses beside the limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrived {
+    pub(super) fragments: u64,
+    pub(super) lost: f64,
+}
+
 /// Takes all large answers where fragments arrive, but not just the first or the later ones of each, as a firewall would have it that passes
 /// those.
 pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounters) -> bool {
@@ -52,9 +59,10 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
         return false;
     }
     let direction = case.told(Direction::Down);
-    let limit = by_both(case, wire, arrived)
+    let all = Arrived { fragments: arrived, lost: lost_of(case, step.base(), 1.0) };
+    let limit = by_both(case, wire, all)
         .or_else(|| by_experiment(case))
-        .or_else(|| replayed(case, wire, arrived, None))
+        .or_else(|| replayed(case, wire, all, None))
         .or_else(|| a_second(case, arrived));
     let Some(limit) = limit else { return false };
     let reads = super::sizes::take_above(case, Cause::FragmentRateLimit, step);
@@ -70,7 +78,7 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
 
 /// The limit of a bucket of which both the stage and an experiment that none of came whole either are possible: one of another depth, or that
 /// charges other fragments, wastes another share of its tokens in each, and would need two limits.
-fn by_both(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Estimate> {
+fn by_both(case: &Case<'_>, wire: &Wire, arrived: Arrived) -> Option<Estimate> {
     let tried = &super::fragments::counting(case)?.starved;
     let own = possible(case, wire, arrived, None);
     let same = |one: &Starving, other: &Starving| {
@@ -86,7 +94,7 @@ fn by_both(case: &Case<'_>, wire: &Wire, arrived: u64) -> Option<Estimate> {
 pub(super) fn replayed(
     case: &Case<'_>,
     wire: &Wire,
-    arrived: u64,
+    arrived: Arrived,
     only: Option<Charging>,
 ) -> Option<Estimate> {
     summed_up(&possible(case, wire, arrived, only), arrived, wire)
@@ -94,11 +102,18 @@ pub(super) fn replayed(
 
 /// All buckets that let so many fragments pass of the answers sent, and about as many of them whole as came; charged in this way alone, if one
 /// is given.
-pub(super) fn possible(case: &Case<'_>, wire: &Wire, arrived: u64, only: Option<Charging>) -> Vec<Starving> {
+pub(super) fn possible(
+    case: &Case<'_>,
+    wire: &Wire,
+    arrived: Arrived,
+    only: Option<Charging>,
+) -> Vec<Starving> {
     let answers = traffic::answers(case).unwrap_or_default();
     let large: Vec<_> = answers.into_iter().filter(|sent| sent.packets(wire) > 1).collect();
     let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
-    let came = large.iter().filter(|sent| sent.lost == Some(false)).count() as f64;
+    let came = large.iter().filter(|sent| sent.lost == Some(false));
+    // Those of which chance lost none.
+    let came: f64 = came.map(|sent| (1.0 - arrived.lost).powi(-(sent.packets(wire) as i32))).sum();
     // A bucket that holds too little for one lets none come whole, and one that holds more does when arrivals leave it the time.
     let fewest_whole = came / 2.0 - WHOLE_BESIDE;
     let most_whole = came + WHOLE_BESIDE + NORMAL_95 * came.sqrt();
@@ -109,7 +124,7 @@ pub(super) fn possible(case: &Case<'_>, wire: &Wire, arrived: u64, only: Option<
         let charges: Vec<_> = large.iter().map(|sent| charging.charge(sent, wire)).collect();
         let most = charges.iter().map(|charge| charge.packets).max().unwrap_or(0).min(FRAGMENTS_MAX);
         let uncharged = all - charges.iter().map(Charge::arrive_at_most).sum::<f64>();
-        let through = arrived as f64 - uncharged;
+        let through = arrived.fragments as f64 / (1.0 - arrived.lost) - uncharged;
         if through <= 0.0 {
             continue;
         }
@@ -128,7 +143,7 @@ pub(super) fn possible(case: &Case<'_>, wire: &Wire, arrived: u64, only: Option<
 }
 
 /// The limit that is any of these.
-fn summed_up(possible: &[Starving], arrived: u64, wire: &Wire) -> Option<Estimate> {
+fn summed_up(possible: &[Starving], arrived: Arrived, wire: &Wire) -> Option<Estimate> {
     let ends = |of: &mut dyn Iterator<Item = &Starving>| {
         of.map(|starving| starving.limit).fold(None, |ends: Option<(f64, f64)>, limit| {
             Some(ends.map_or((limit, limit), |(low, high)| (low.min(limit), high.max(limit))))
@@ -139,7 +154,7 @@ fn summed_up(possible: &[Starving], arrived: u64, wire: &Wire) -> Option<Estimat
     let likely =
         ends(&mut possible.iter().filter(|starving| starving.charging.before_routers == wire.cuts_twice()));
     let (least, most) = likely.unwrap_or(all);
-    let relative = 2.0 / (arrived.max(1) as f64).sqrt();
+    let relative = 2.0 / (arrived.fragments.max(1) as f64).sqrt();
     // A bucket of one token wastes some that deeper ones keep: between the two nothing is far off.
     Some(Estimate::new(
         (least * most).sqrt(),

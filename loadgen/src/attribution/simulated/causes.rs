@@ -142,22 +142,29 @@ fn a_bad_path_leaves_chance_its_share_whichever_way_it_goes() {
 
 #[test]
 fn a_limit_that_starves_every_answer_is_told_by_what_arrived() {
-    // Of two fragments one finds the token of a bucket that holds no more.
-    let (mut bucket, mut arrived) = (Bucket::new(300.0, 1.0), 0);
-    let books = books(14, |read, _| {
-        let large = read.value_bytes == LARGE;
-        if large {
-            arrived += (0..2).map(|_| u64::from(bucket.passes(read.at_ns, 1.0))).sum::<u64>();
+    for (seed, base) in [(14, 0.0), (25, 0.1)] {
+        // Of two fragments one finds the token of a bucket that holds no more.
+        let (mut bucket, mut arrived) = (Bucket::new(300.0, 1.0), 0);
+        let books = books(seed, |read, dice| {
+            let large = read.value_bytes == LARGE;
+            if large {
+                let passed = (0..2).filter(|_| bucket.passes(read.at_ns, 1.0)).count();
+                arrived += (0..passed).map(|_| u64::from(dice.next() >= base)).sum::<u64>();
+            }
+            (large || dice.next() < base).then_some(Direction::Down)
+        });
+        let books = cut(books, arrived, 0);
+        let shares = balanced(&books);
+        let limit = &shares[&(Cause::FragmentRateLimit, Direction::Down)].estimates["limit"];
+        let by_experiment = fragment_limit(&books, &books.population).limit.expect("fragments arrived");
+        for limit in [limit, &by_experiment] {
+            assert!((limit.value / 300.0 - 1.0).abs() < 0.05, "{base}: {limit:?}");
         }
-        large.then_some(Direction::Down)
-    });
-    let books = cut(books, arrived, 0);
-    let shares = balanced(&books);
-    assert_eq!(main_cause(&shares), (Cause::FragmentRateLimit, Direction::Down), "{shares:?}");
-    let limit = &shares[&(Cause::FragmentRateLimit, Direction::Down)].estimates["limit"];
-    let by_experiment = fragment_limit(&books, &books.population).limit.expect("fragments arrived");
-    for limit in [limit, &by_experiment] {
-        assert!((limit.value / 300.0 - 1.0).abs() < 0.05, "{limit:?}");
+        let chance = shares.get(&(Cause::PathLoss, Direction::Down));
+        assert_eq!(chance.is_some(), base > 0.0, "{shares:?}");
+        if let Some(chance) = chance {
+            assert!((chance.estimates["probability"].value / base - 1.0).abs() < 0.1, "{shares:?}");
+        }
     }
 }
 
