@@ -19,6 +19,8 @@ const LIKELY_LOG_ODDS: f64 = 2.0;
 const BY_RATE_MIN: f64 = 0.6;
 /// Limits tried, in what is asked for in the mean: a shallow bucket loses some of each crowd, however high its limit.
 const DEMANDS_MAX: f64 = 16.0;
+/// Share by which a limit is moved to see whether a number that arrived is passed there.
+const STEP: f64 = 0.02;
 /// Fewest groups that tell how much they scatter.
 const GROUPS_MIN: f64 = 20.0;
 
@@ -173,7 +175,7 @@ pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64, in_order: 
         limit,
         interval: (at(target + slack).min(low), at(target - slack).max(high)),
         depth,
-        depths: likely_depths(&few, near, best.place, depths),
+        depths: likely_depths(&few, near, &all, depths),
         agreement,
         log_odds: best.log_odds - (depths.len() as f64).ln(),
     })
@@ -206,12 +208,13 @@ fn best(tried: impl Iterator<Item = Tried>) -> Option<Tried> {
     tried.max_by(|a, b| a.score().total_cmp(&b.score()).then(a.log_odds.total_cmp(&b.log_odds)))
 }
 
-/// Least and most of the depths that are hardly less likely than the best of those tried, and those beside the one chosen.
-fn likely_depths(tried: &[Tried], best: Tried, chosen: usize, depths: &[f64]) -> (f64, f64) {
-    let likely = tried.iter().filter(|tried| tried.score() >= best.score() - LIKELY_LOG_ODDS);
-    let beside = (chosen.saturating_sub(1), chosen + 1);
-    let (low, high) = likely.fold(beside, |(low, high), tried| (low.min(tried.place), high.max(tried.place)));
-    (depths[low], depths[high.min(depths.len() - 1)])
+/// Least and most of the depths that are hardly less likely than the best of a few tried, and of those beside the one chosen that fit.
+fn likely_depths(few: &[Tried], best: Tried, beside: &[Tried], depths: &[f64]) -> (f64, f64) {
+    let likely = few.iter().filter(|tried| tried.score() >= best.score() - LIKELY_LOG_ODDS);
+    let places = likely.chain(beside).map(|tried| tried.place);
+    let (low, high) =
+        places.fold((best.place, best.place), |(low, high), place| (low.min(place), high.max(place)));
+    (depths[low], depths[high])
 }
 
 /// How much of what was sent is replayed to find the depth: what holds a few hundred losses.
@@ -258,11 +261,15 @@ pub(super) fn limit_by_arrivals(charges: &[Charge], depth: f64, arrived: f64) ->
 }
 
 /// The limits between which so many arrive through a bucket of this depth, and so many more or fewer: where arrivals are regular, quite
-/// different limits let the same number through.
-pub(super) fn limits_by_arrivals(charges: &[Charge], depth: f64, arrived: f64, off: f64) -> [f64; 2] {
+/// different limits let the same number through. None where no limit does.
+pub(super) fn limits_by_arrivals(charges: &[Charge], depth: f64, arrived: f64, off: f64) -> [Option<f64>; 2] {
+    let through = |limit: f64| replay(charges, limit, depth).arrived;
     let at = |arrived: f64| {
-        let more = |limit: f64| arrived - replay(charges, limit, depth).arrived;
-        falling_root(0.0, DEMANDS_MAX * mean_demand(charges), BISECTIONS, more)
+        let limit = falling_root(0.0, DEMANDS_MAX * mean_demand(charges), BISECTIONS, |limit| {
+            arrived - through(limit)
+        });
+        let passed = through(limit * (1.0 - STEP)) <= arrived && through(limit * (1.0 + STEP)) >= arrived;
+        passed.then_some(limit)
     };
     [at(arrived - off), at(arrived + off)]
 }
@@ -507,5 +514,27 @@ mod tests {
             let fit = fit(&charges, &[1.0, 5.0, 20.0, 100.0], 0.0, false);
             assert!(fit.is_none_or(|fit| fit.log_odds < 6.0), "{one_of}: {fit:?}");
         }
+    }
+
+    #[test]
+    fn what_arrived_bounds_the_limit_or_says_that_the_depth_is_another() {
+        let pairs: Vec<_> =
+            arrivals(3000, 1000, |_| true).iter().map(|charge| Charge { packets: 2, ..*charge }).collect();
+        let arrived = replay(&pairs, 1400.0, 2.0).arrived;
+        let ends = |charges: &[Charge], depth, arrived| limits_by_arrivals(charges, depth, arrived, 5.0);
+        let [Some(low), Some(high)] = ends(&pairs, 2.0, arrived) else {
+            panic!("a limit lets so many through")
+        };
+        assert!(low < 1400.0 && high > 1400.0 && high / low < 1.03, "{low} {high}");
+        // Of two that come together a bucket of one passes one, and never so many.
+        assert_eq!(ends(&pairs, 1.0, 1.1 * pairs.len() as f64), [None, None]);
+        // What comes every 250 us finds a token of a bucket of one at every fifth place, be the limit 801 or 999 a second.
+        let regular: Vec<_> = (0..4000)
+            .map(|at| Charge { at_us: at * 250, packets: 1, cost: 1.0, arrive: (1.0, 1.0), lost: None })
+            .collect();
+        let [Some(low), Some(high)] = ends(&regular, 1.0, replay(&regular, 900.0, 1.0).arrived) else {
+            panic!("a limit lets so many through")
+        };
+        assert!(low < 805.0 && high > 995.0, "{low} {high}");
     }
 }

@@ -7,7 +7,7 @@ use super::case::{Case, Wire};
 use super::fragments::crowded;
 use super::limits::{COUNTED_ALONE, COUNTED_SHARED};
 use super::numbers::{falling_root, share_interval};
-use super::{Books, Cause, Direction, Estimate, ServerBooks};
+use super::{Books, Cause, Direction, Estimate};
 
 /// A counter that rose, and the cause it speaks for.
 #[derive(Clone, Debug)]
@@ -248,65 +248,75 @@ pub(super) fn corrupted(case: &Case<'_>, direction: Direction) -> u64 {
     }
 }
 
+/// Share of the datagrams of this direction that failed a checksum, of those that arrived; answers of several datagrams count as one.
+pub(super) fn changed_of_arrived(case: &Case<'_>, direction: Direction) -> f64 {
+    let whole: f64 = if direction == Direction::Up {
+        requests(case)
+    } else {
+        whole(case).iter().map(|(whole, _)| whole).sum()
+    };
+    let changed = corrupted(case, direction) as f64;
+    changed / (changed + whole).max(1.0)
+}
+
+/// Requests of this generator that the server understood.
+fn requests(case: &Case<'_>) -> f64 {
+    case.books.server.as_ref().map_or(0.0, |server| own_part(case.books, server.requests) as f64)
+}
+
+/// Answers that came whole, in time or not, and packets of each.
+fn whole(case: &Case<'_>) -> Vec<(f64, u32)> {
+    let (books, wire) = (case.books, Wire::of(case.books));
+    let population = &books.population;
+    let sum = |count: fn(&super::Counts) -> u64| population.by_size.iter().map(count).sum::<u64>() as f64;
+    let (reads, in_time) = (sum(|counts| counts.reads), sum(|counts| counts.reads - counts.first_try_lost));
+    let late = case.shares.iter().filter(|((cause, _), _)| *cause == Cause::TimeoutTooShort);
+    let late = late.map(|(_, share)| share.reads).sum::<u64>() as f64;
+    // Second requests have answers of their own.
+    let tries =
+        (books.client.datagrams_sent.saturating_mul(books.reads_each()) as f64 / reads.max(1.0)).max(1.0);
+    let times = tries * (1.0 + late / in_time.max(1.0));
+    let bins =
+        population.by_size.iter().enumerate().filter(|(_, counts)| counts.reads > counts.first_try_lost);
+    bins.map(|(index, counts)| {
+        let packets = wire.packets(index as u32 * population.size_bin_bytes);
+        (times * (counts.reads - counts.first_try_lost) as f64, packets)
+    })
+    .collect()
+}
+
 /// How likely a packet is to be changed, from the counts.
 fn corruption(case: &mut Case<'_>) {
-    let books = case.books;
-    let wire = Wire::of(books);
-    let told = |server: &ServerBooks| (server.checksum_drops + server.kernel_checksum_drops, server.answers);
-    let (at_server, answers) = books.server.as_ref().map_or((0, 0), told);
-    let at_server = own_part(books, at_server);
-    let at_client = books.client.checksum_drops + books.client.kernel_checksum_drops;
-    let bins = books.population.by_size.iter().enumerate().filter(|(_, counts)| counts.reads > 0);
-    let bins: Vec<_> = bins
-        .map(|(index, counts)| (counts, wire.packets(index as u32 * books.population.size_bin_bytes)))
-        .collect();
-    let each = |packets: u32| u64::from(if wire.whole() { 1 } else { packets });
-    let datagrams = bins.iter().map(|(counts, packets)| counts.reads * each(*packets)).sum();
-    // Packets of the datagrams that came whole.
-    let whole = |(counts, packets): &(&super::Counts, u32)| {
-        ((counts.reads - counts.first_try_lost) as f64, if wire.whole() { *packets } else { 1 })
-    };
-    let ways = [
-        (Direction::Up, at_server, books.client.datagrams_sent, vec![(1.0, 1)]),
-        (
-            Direction::Down,
-            at_client,
-            if answers > 0 { answers } else { datagrams },
-            bins.iter().map(whole).collect(),
-        ),
-    ];
-    let reads: u64 = books.population.by_size.iter().map(|counts| counts.reads).sum();
-    for (direction, corrupted, datagrams, whole) in ways {
-        // What was lost otherwise did not come as far as a checksum.
-        let elsewhere = case
-            .shares
-            .iter()
-            .filter(|((cause, way), _)| *way == direction && *cause != Cause::PathCorruption);
-        let elsewhere: u64 = elsewhere.map(|(_, share)| share.reads).sum();
-        let arrived = datagrams as f64 * (1.0 - elsewhere.min(reads) as f64 / reads.max(1) as f64);
+    let in_one = Wire::of(case.books).whole();
+    for direction in [Direction::Up, Direction::Down] {
+        let changed = corrupted(case, direction) as f64;
+        let whole = if direction == Direction::Up { vec![(requests(case), 1)] } else { whole(case) };
         let Some(share) = case.shares.get_mut(&(Cause::PathCorruption, direction)) else { continue };
-        if corrupted == 0 || arrived <= 0.0 {
+        if changed <= 0.0 {
             continue;
         }
-        let of_packet = |share: f64| changed_packets(share, &whole);
-        let (low, high) = share_interval(corrupted as f64, arrived, 1.0);
-        let value = of_packet(corrupted as f64 / arrived);
-        let estimate = Estimate::new(value, "probability", (of_packet(low), of_packet(high)));
-        share.estimates.insert("probability".into(), estimate);
+        let datagrams = |packets: u32| if in_one { 1.0 } else { f64::from(packets) };
+        let arrived = changed + whole.iter().map(|(count, packets)| count * datagrams(*packets)).sum::<f64>();
+        let of_packet = |changed: f64| changed_packets(changed, &whole, in_one);
+        let (low, high) = share_interval(changed, arrived, 1.0);
+        let interval = (of_packet(low * arrived), of_packet(high * arrived));
+        share
+            .estimates
+            .insert("probability".into(), Estimate::new(of_packet(changed), "probability", interval));
     }
 }
 
-/// How likely a packet is to be changed, if this share of the datagrams is, and so many of so many packets each came whole: a datagram is
-/// changed if one of its packets is.
-fn changed_packets(share: f64, whole: &[(f64, u32)]) -> f64 {
-    let all: f64 = whole.iter().map(|(count, _)| count).sum();
-    if all <= 0.0 {
-        return share.min(1.0);
-    }
-    let arrived = |probability: f64| -> f64 {
-        whole.iter().map(|(count, packets)| count * (1.0 - probability).powi(-(*packets as i32))).sum()
+/// How likely a packet is to be changed if so many datagrams were, beside so many answers of so many packets each that came whole: either each
+/// answer is one datagram, or each packet.
+fn changed_packets(changed: f64, whole: &[(f64, u32)], in_one: bool) -> f64 {
+    let expected = |probability: f64| -> f64 {
+        let of = |(count, packets): &(f64, u32)| {
+            let sent = count * (1.0 - probability).powi(-(*packets as i32));
+            if in_one { sent - count } else { sent * f64::from(*packets) * probability }
+        };
+        whole.iter().map(of).sum()
     };
-    falling_root(0.0, 1.0, 40, |probability| share - (1.0 - all / arrived(probability)))
+    falling_root(0.0, 1.0, 40, |probability| changed - expected(probability))
 }
 
 #[cfg(test)]
@@ -314,13 +324,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_whole_tells_how_many_packets_each_changed_datagram_had() {
-        // Of 1,000 datagrams of one packet and 1,000 of four a packet in ten is changed.
+    fn what_came_whole_tells_how_likely_a_packet_is_to_be_changed() {
+        // Of 1,000 answers of one packet and 1,000 of four a packet in ten is changed.
         let whole = [(900.0, 1), (1000.0 * 0.9f64.powi(4), 4)];
-        let changed = 1.0 - (whole[0].0 + whole[1].0) / 2000.0;
-        assert!((changed_packets(changed, &whole) - 0.1).abs() < 1e-9);
-        // None of several packets came at all: they say nothing.
-        assert!((changed_packets(0.1, &[(900.0, 1), (0.0, 4)]) - 0.1).abs() < 1e-9);
-        assert_eq!(changed_packets(0.5, &[]), 0.5);
+        let answers_changed = 2000.0 - (whole[0].0 + whole[1].0);
+        let near = |value: f64, expected: f64| (value - expected).abs() < 1e-9;
+        assert!(near(changed_packets(answers_changed, &whole, true), 0.1));
+        assert!(near(changed_packets(500.0, &whole, false), 0.1));
+        // None of several packets came at all: they say nothing. None at all came.
+        assert!(near(changed_packets(100.0, &[(900.0, 1), (0.0, 4)], true), 0.1));
+        assert!(near(changed_packets(100.0, &[], true), 1.0));
     }
 }

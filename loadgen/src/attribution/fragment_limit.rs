@@ -6,13 +6,12 @@
 
 use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
-use super::charging::{Charging, Counted};
+use super::charging::Charging;
 use super::counters;
-use super::limits::{ALL_LOST, LOG_ODDS_MIN, LOSSES_MIN, REPLAYED_MAX};
+use super::limits::REPLAYED_MAX;
 use super::sizes::SizeCounters;
-use super::starved::{self, Arrived, Starving};
-use super::traffic::{self, Sent};
-use super::{Books, Direction, Estimate, Population};
+use super::traffic::Sent;
+use super::{Direction, Estimate};
 
 /// What its limit counts.
 pub(super) const UNIT: &str = "fragments/s";
@@ -36,7 +35,8 @@ pub(super) struct Fragments {
     pub(super) fit: Fit,
     /// The limit.
     pub(super) limit: Estimate,
-    large: Vec<Sent>,
+    /// Share by which another number of fragments arrived than it lets through.
+    off: f64,
 }
 
 /// What is lost beside the limit.
@@ -48,32 +48,28 @@ pub(super) struct Beside {
     pub(super) of_packets: f64,
 }
 
-/// The buckets that fit best for each way of charging with which the number of fragments that arrived agrees, the best first.
-pub(super) fn fitted(
-    answers: &[Sent],
-    wire: &Wire,
-    beside: Beside,
-    counters: &SizeCounters,
-) -> Vec<Fragments> {
-    let large: Vec<_> = answers.iter().filter(|sent| sent.packets(wire) > 1).copied().collect();
-    // Of datagrams of two fragments the first and the rest are as many.
-    let several = large.iter().any(|sent| sent.packets(wire) > 2);
-    let ways = Charging::ways(wire).filter(|way| several || way.counted != Counted::First);
-    let mut fits: Vec<_> = ways.filter_map(|way| fitted_as(way, &large, wire, beside, counters)).collect();
-    let least_off = fits.iter().map(|(_, off)| *off).fold(f64::INFINITY, f64::min);
-    fits.retain(|(_, off)| *off <= least_off + COUNTS_AGREE);
-    fits.sort_by(|a, b| b.0.fit.log_odds.total_cmp(&a.0.fit.log_odds));
-    fits.into_iter().map(|(found, _)| found).collect()
+/// The buckets that fit best to these answers of several fragments, for each way of charging with which the number of fragments that arrived
+/// agrees, the best first.
+pub(super) fn fitted(large: &[Sent], wire: &Wire, beside: Beside, counters: &SizeCounters) -> Vec<Fragments> {
+    if large.is_empty() {
+        return Vec::new();
+    }
+    let mut fits: Vec<_> =
+        Charging::ways(wire).filter_map(|way| fitted_as(way, large, wire, beside, counters)).collect();
+    let least_off = fits.iter().map(|found| found.off).fold(f64::INFINITY, f64::min);
+    fits.retain(|found| found.off <= least_off + COUNTS_AGREE);
+    fits.sort_by(|a, b| b.fit.log_odds.total_cmp(&a.fit.log_odds));
+    fits
 }
 
-/// The bucket that fits best if it is charged so, and the share by which another number of fragments arrived.
+/// The bucket that fits best if it is charged so.
 fn fitted_as(
     charging: Charging,
     large: &[Sent],
     wire: &Wire,
     beside: Beside,
     counters: &SizeCounters,
-) -> Option<(Fragments, f64)> {
+) -> Option<Fragments> {
     let arrived = counters.fragments_arrived.map(|arrived| arrived as f64);
     let charges: Vec<_> = large.iter().map(|sent| charging.charge(sent, wire)).collect();
     let fit = bucket::fit(&charges, &DEPTHS_PACKETS, beside.of_large, true)?;
@@ -90,7 +86,7 @@ fn fitted_as(
         Some(by_arrivals) => unless_apart(by_arrivals, &by_losses),
         None => by_losses,
     };
-    Some((Fragments { charging, fit, limit, large: large.to_vec() }, off))
+    Some(Fragments { charging, fit, limit, off })
 }
 
 /// The closer of two measures of one limit; where they contradict each other the model is not quite right, and the limit anywhere that either
@@ -107,68 +103,15 @@ fn unless_apart(close: Estimate, rough: &Estimate) -> Estimate {
 fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64) -> Option<Estimate> {
     let value = bucket::limit_by_arrivals(charges, fit.depth, passed)
         .filter(|value| (value / fit.limit - 1.0).abs() < ARRIVALS_AGREE)?;
-    // The deeper, the lower the limit.
-    let depths = [fit.depths.0, fit.depth, fit.depths.1];
     let off = TOKENS_OFF.min(fit.depth) + passed.max(1.0).sqrt() / 10.0;
-    let limits = depths.into_iter().flat_map(|depth| bucket::limits_by_arrivals(charges, depth, passed, off));
-    let interval = limits.fold((value, value), |(low, high), limit| (limit.min(low), limit.max(high)));
+    let ends = |depth: f64| bucket::limits_by_arrivals(charges, depth, passed, off);
+    // Where all arrives but a few, what was lost bounds the limit.
+    let [low, high] = ends(fit.depth);
+    let own = (low.unwrap_or(fit.interval.0).min(value), high.unwrap_or(fit.interval.1).max(value));
+    // The deeper, the lower the limit.
+    let others = [fit.depths.0, fit.depths.1].into_iter().flat_map(ends).flatten();
+    let interval = others.fold(own, |(low, high), limit| (limit.min(low), limit.max(high)));
     Some(Estimate::new(value, UNIT, interval))
-}
-
-/// What the reads of an experiment show of a limit, whose answers take two fragments each.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Shown {
-    /// The likeliest limit; none where hardly any answer of several packets was lost.
-    pub limit: Option<Estimate>,
-    /// The limit for each way in which a device may charge them: two fragments do not tell one from another, those of the stage may.
-    pub by_charging: Vec<(Charging, Estimate)>,
-    /// Where hardly any answer came whole: the buckets that may have done that.
-    pub starved: Vec<Starving>,
-}
-
-/// What an experiment's books show of a limit of fragments; `stage` is that before it, whose small answers tell what chance loses.
-pub fn fragment_limit(books: &Books, stage: &Population) -> Shown {
-    let wire = Wire::of(books);
-    let case = Case::open(books);
-    let counters = SizeCounters::of(&case);
-    let beside = beside_experiment(&case, &wire, stage);
-    let large: Vec<_> =
-        traffic::answers(&case).into_iter().flatten().filter(|sent| sent.packets(&wire) > 1).collect();
-    let lost = large.iter().filter(|sent| sent.lost == Some(true)).count();
-    if (lost as u64) < LOSSES_MIN {
-        return Shown::default();
-    }
-    // Where hardly any comes whole, which ones are lost tells nothing.
-    let starved = lost as f64 >= ALL_LOST * large.len() as f64;
-    let arrived = counters.fragments_arrived.map(|fragments| Arrived { fragments, lost: beside.of_packets });
-    let either = |by_losses: Option<Fragments>, only: Option<Charging>| {
-        let by_losses =
-            by_losses.and_then(|found| (found.fit.log_odds >= LOG_ODDS_MIN).then_some(found.limit));
-        let by_arrivals = || starved::replayed(&case, &wire, arrived?, only);
-        if starved { by_arrivals().or(by_losses) } else { by_losses.or_else(by_arrivals) }
-    };
-    let as_charged = |way: Charging| {
-        let by_losses = fitted_as(way, &large, &wire, beside, &counters).map(|(found, _)| found);
-        either(by_losses, Some(way)).map(|limit| (way, limit))
-    };
-    Shown {
-        limit: either(fitted(&large, &wire, beside, &counters).into_iter().next(), None),
-        by_charging: Charging::ways(&wire).filter_map(as_charged).collect(),
-        starved: arrived
-            .filter(|_| starved)
-            .map_or_else(Vec::new, |arrived| starved::possible(&case, &wire, arrived, None)),
-    }
-}
-
-/// What is lost beside a limit in an experiment with answers of two packets, by the answers of one packet of the stage before it.
-fn beside_experiment(case: &Case<'_>, wire: &Wire, stage: &Population) -> Beside {
-    let small = |index: usize| wire.packets((index as u32 + 1) * stage.size_bin_bytes) == 1;
-    let counts =
-        stage.by_size.iter().enumerate().filter(|(index, _)| small(*index)).map(|(_, counts)| counts);
-    let (lost, reads) =
-        counts.fold((0, 0), |sum, counts| (sum.0 + counts.first_try_lost, sum.1 + counts.reads));
-    let of_one = lost as f64 / reads.max(1) as f64;
-    Beside { of_large: 1.0 - (1.0 - of_one).powi(2), of_packets: lost_of(case, of_one, 2.0) }
 }
 
 /// Of a share of packets that chance loses or changes, that which it loses: changed ones arrive, and fail a checksum when all of an answer is
@@ -183,12 +126,12 @@ pub(super) fn lost_of(case: &Case<'_>, share: f64, packets: f64) -> f64 {
 
 impl Fragments {
     /// How evenly answers passed in ten equal stretches of time, beside how unevenly they were sent.
-    pub(super) fn evidence(&self, wire: &Wire) -> Option<String> {
+    pub(super) fn evidence(&self, large: &[Sent], wire: &Wire) -> Option<String> {
         const STRETCHES: usize = 10;
-        let (first, last) = (self.large.first()?.at_us, self.large.last()?.at_us);
+        let (first, last) = (large.first()?.at_us, large.last()?.at_us);
         let length = ((last - first) / STRETCHES as u64 + 1).max(1);
         let (mut sent, mut passed) = ([0.0; STRETCHES], [0.0; STRETCHES]);
-        for answer in &self.large {
+        for answer in large {
             let stretch = ((answer.at_us - first) / length) as usize;
             let count = f64::from(self.charging.packets(answer, wire));
             sent[stretch] += count;

@@ -5,6 +5,7 @@
 //! exceed the rate, and which answers are lost: those that find the bucket empty. A constant share lost, at any rate, refutes it.
 
 use super::case::{Case, Wire};
+use super::charging::Charging;
 use super::fragment_limit::{self, Beside, Fragments, UNIT, fitted};
 use super::limits::{COUNTED_ALONE, EPISODE_NS, LOG_ODDS_MIN};
 use super::numbers::confidence;
@@ -94,8 +95,9 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
     }
     let of_chance = chance_of_large(case, wire, step);
     let beside = Beside { of_large: of_chance, of_packets: fragment_limit::lost_of(case, step.base(), 1.0) };
-    let found =
-        traffic::answers(case).map_or_else(Vec::new, |answers| fitted(&answers, wire, beside, counters));
+    let answers = traffic::answers(case).into_iter().flatten();
+    let large: Vec<_> = answers.filter(|sent| sent.packets(wire) > 1).collect();
+    let found = fitted(&large, wire, beside, counters);
     // What the limit let through, chance lost in part.
     let lost = (step.lost as f64 - of_chance * step.reads as f64) / (1.0 - of_chance);
     let lost = (lost.max(0.0).round() as u64).min(step.lost);
@@ -120,7 +122,7 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
     match settled(&found, case) {
         Some((found, limit)) => {
             case.take((Cause::FragmentRateLimit, None), |_, open| chosen(open));
-            let (evidence, fit) = (found.evidence(wire), found.fit);
+            let (evidence, fit) = (found.evidence(&large, wire), found.fit);
             let share = case.share(Cause::FragmentRateLimit, direction);
             share.confidence = confidence(fit.log_odds);
             share.evidence.push(format!(
@@ -142,6 +144,7 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
             case.take((Cause::FragmentRateLimit, None), |_, open| chosen(open));
             let seconds = case.books.stage.duration_ns as f64 / 1e9;
             let passed = step.reads.saturating_sub(lost) as f64 / seconds.max(1e-9);
+            let tried = by_experiment(case, |_, _| true);
             let share = case.share(Cause::FragmentRateLimit, direction);
             share.confidence = if lower_rate.is_some() { COUNTED_ALONE } else { UNTESTED };
             if lower_rate.is_some() {
@@ -153,15 +156,21 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
                 "{} of {} answers that are cut into fragments were lost, {} of {} smaller ones; without receipts of all answers the rate at which they pass is known only in the mean",
                 step.lost, step.reads, step.lost_below, step.reads_below
             ));
-            share.estimates.insert("limit".into(), Estimate::new(passed, UNIT, None));
+            let limit = tried.unwrap_or_else(|| Estimate::new(passed, UNIT, None));
+            share.estimates.insert("limit".into(), limit);
         }
         _ => {}
     }
 }
 
-/// The limit that an experiment with answers of two fragments each showed, whichever of them are charged.
-pub(super) fn by_experiment(case: &Case<'_>) -> Option<Estimate> {
-    counting(case)?.limit.clone()
+/// The limit that an experiment with answers of two fragments each showed: any of those of the ways of charging that may be, or the likeliest.
+pub(super) fn by_experiment(
+    case: &Case<'_>,
+    may_be: impl Fn(Charging, &Estimate) -> bool,
+) -> Option<Estimate> {
+    let trial = counting(case)?;
+    let limits = trial.limits.iter().filter(|(way, limit)| may_be(*way, limit));
+    any_of(limits.map(|(_, limit)| limit)).or_else(|| trial.limit.clone())
 }
 
 /// The last experiment that counts fragments.
@@ -178,18 +187,19 @@ pub(super) fn telling(books: &Books, wire: &Wire, limit: &Estimate) -> Option<Ex
     // Well above what is cut, and far from what makes three.
     let mtu = wire.cut_mtu();
     let bytes = mtu.saturating_sub(wire.headers) + mtu / 4;
-    if spread(limit) <= CLOSE_ENOUGH || !wire.whole() || wire.server_fragments(bytes) != 2 {
+    let told = books.all_receipts().is_some() && wire.whole() && wire.server_fragments(bytes) == 2;
+    if spread(limit) <= CLOSE_ENOUGH || !told {
         return None;
     }
     let population = &books.population;
     let of_bin = |(index, counts): (usize, &super::Counts)| {
         let pieces = wire.packets(index as u32 * population.size_bin_bytes);
-        (counts.reads as f64, f64::from(pieces - 1) * counts.reads as f64)
+        (counts.reads as f64, if pieces > 1 { f64::from(pieces) * counts.reads as f64 } else { 0.0 })
     };
     let bins = population.by_size.iter().enumerate().map(of_bin);
-    let (reads, beyond_first) = bins.fold((0.0, 0.0), |sum, bin| (sum.0 + bin.0, sum.1 + bin.1));
-    // Whichever fragments are charged, so many times as many are as were at least: a bucket that is never full wastes no token.
-    let share = (EXCESS * beyond_first / f64::max(reads, 1.0)).clamp(0.01, SHARE_MAX);
+    let (reads, fragments) = bins.fold((0.0, 0.0), |sum, bin| (sum.0 + bin.0, sum.1 + bin.1));
+    // So many times as many fragments as there were: a bucket that is never full wastes no token.
+    let share = (EXCESS / 2.0 * fragments / f64::max(reads, 1.0)).clamp(0.01, SHARE_MAX);
     Some(Experiment::AnswersOf { bytes, share })
 }
 
@@ -205,18 +215,28 @@ fn spread(limit: &Estimate) -> f64 {
 fn settled<'a>(found: &'a [Fragments], case: &Case<'_>) -> Option<(&'a Fragments, Estimate)> {
     let found: Vec<_> = found.iter().filter(|found| found.fit.log_odds >= LOG_ODDS_MIN).collect();
     let best = *found.first()?;
-    let trial = counting(case).filter(|trial| !trial.limits.is_empty());
-    let Some(trial) = trial else {
-        let limits = found.iter().map(|found| &found.limit);
-        return Some((best, limits.fold(best.limit.clone(), either)));
-    };
     let tried = |found: &Fragments| {
-        let mut ways = trial.limits.iter();
-        ways.find(|(way, _)| *way == found.charging).map(|(_, limit)| limit)
+        let trial = counting(case)?;
+        let so = trial.limits.iter().find(|(way, _)| *way == found.charging);
+        so.map(|(_, limit)| limit).or(trial.limit.as_ref().filter(|_| trial.limits.is_empty()))
     };
-    let both = found.iter().find_map(|found| Some((*found, agreed(&found.limit, tried(found)?)?)));
-    // Where they contradict each other, the one that was made to tell.
-    both.or_else(|| Some((best, tried(best).unwrap_or(&best.limit).clone())))
+    let meet = |found: &&'a Fragments| Some((*found, agreed(&found.limit, tried(found)?)?));
+    let both: Vec<_> = found.iter().filter_map(meet).collect();
+    if let (Some((first, _)), Some(limit)) = (both.first(), any_of(both.iter().map(|(_, limit)| limit))) {
+        return Some((first, limit));
+    }
+    let limit = match tried(best) {
+        // They contradict each other: the one that was made to tell is the likelier.
+        Some(tried) => either(tried.clone(), &best.limit),
+        None => any_of(found.iter().map(|found| &found.limit))?,
+    };
+    Some((best, limit))
+}
+
+/// Any of these limits, the likeliest first.
+fn any_of<'a>(mut limits: impl Iterator<Item = &'a Estimate>) -> Option<Estimate> {
+    let first = limits.next()?.clone();
+    Some(limits.fold(first, either))
 }
 
 /// One of two limits, the likelier first.
@@ -231,11 +251,13 @@ fn either(likely: Estimate, other: &Estimate) -> Estimate {
 fn agreed(found: &Estimate, tried: &Estimate) -> Option<Estimate> {
     let (one, other) = (found.interval?, tried.interval?);
     let (low, high) = (one.0.max(other.0), one.1.min(other.1));
-    if low > high {
-        return None;
-    }
     let mut both = [tried, found];
     both.sort_by(|a, b| spread(a).total_cmp(&spread(b)));
+    if low > high {
+        // Hardly apart, they are one all the same.
+        let near = low <= high * (1.0 + CLOSE_ENOUGH);
+        return near.then(|| either(both[0].clone(), both[1]));
+    }
     let inside = both.iter().map(|estimate| estimate.value).find(|value| (low..=high).contains(value));
     Some(Estimate::new(inside.unwrap_or(f64::midpoint(low, high)), UNIT, (low, high)))
 }
@@ -267,6 +289,7 @@ mod tests {
         assert_eq!(agreed(294.0, 291.0, 297.0), Some(limit(294.0, 291.0, 297.0)));
         assert_eq!(agreed(340.0, 305.0, 410.0), Some(limit(315.0, 305.0, 325.0)));
         assert_eq!(agreed(400.0, 390.0, 410.0), None);
+        assert_eq!(agreed(330.0, 329.0, 331.0), Some(limit(330.0, 290.0, 331.0)));
         assert_eq!(either(found.clone(), &limit(200.0, 190.0, 210.0)), limit(293.0, 190.0, 325.0));
     }
 }

@@ -25,6 +25,7 @@ mod path_mtu;
 mod pauses;
 mod rates;
 mod read_set;
+mod shown;
 mod silence;
 mod sizes;
 mod starved;
@@ -42,7 +43,7 @@ pub use cause::{Cause, Direction};
 pub use charging::{Charging, Counted};
 pub use doubts::doubts;
 pub use experiment::{Experiment, Trial};
-pub use fragment_limit::{Shown, fragment_limit};
+pub use shown::{Shown, fragment_limit};
 pub use starved::Starving;
 
 use case::Case;

@@ -71,7 +71,7 @@ pub(super) fn losses(case: &mut Case<'_>) {
 /// The limit that fits what was sent and lost, if one does beyond doubt.
 fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> Option<Limit> {
     // At a lower rate a limit loses nothing, so what is still lost is chance; changed bits are counted.
-    let changed = changed_of_arrived(case, direction, sent);
+    let changed = super::counters::changed_of_arrived(case, direction);
     let tried = case.books.lower_rate().filter(|_| direction == Direction::Down);
     let of_chance = tried.map_or(0.0, |(lost, reads)| lost as f64 / reads as f64).max(changed).min(0.9);
     let charges = |cost: &dyn Fn(&Sent, u32) -> f64| -> Vec<_> {
@@ -114,13 +114,6 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
     let fit = fit.filter(|fit| fit.log_odds >= LOG_ODDS_MIN)?;
     let waited = kind::waited_ms(case).map(|waited_ms| (waited_ms, kind::is_queue(waited_ms, holds_ms)));
     Some(Limit { kind, fit, waited, of_chance, lost_of_chance })
-}
-
-/// Share that failed a checksum of what arrived at all.
-fn changed_of_arrived(case: &Case<'_>, direction: Direction, sent: &[Sent]) -> f64 {
-    let changed = super::counters::corrupted(case, direction) as f64;
-    let lost = sent.iter().filter(|sent| sent.lost == Some(true)).count();
-    changed / (changed + (sent.len() - lost) as f64).max(1.0)
 }
 
 /// Bytes of each packet on the link, where all but a few have the same.

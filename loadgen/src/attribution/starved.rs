@@ -2,7 +2,7 @@
 //! then, and what is left to go by is how many fragments arrived.
 //!
 //! A bucket that holds fewer tokens than an answer charges passes some fragments of each, and so does a deeper one that is asked for far more
-//! than it gets. For each depth the limit follows from the number that arrived; depths that would let more answers come whole are out, and the
+//! than it gets. For each depth the limit follows from the number that arrived; depths that would let more answers come whole than came, or far fewer, are out, and the
 //! others together give an interval, which an experiment with answers of two fragments makes a number.
 
 use serde::{Deserialize, Serialize};
@@ -12,14 +12,16 @@ use super::case::{Case, Wire};
 use super::charging::{Charging, Counted};
 use super::fragment_limit::{DEPTHS_PACKETS, UNIT, lost_of};
 use super::fragments::by_experiment;
-use super::limits::{COUNTED_ALONE, LOSSES_MIN, NORMAL_95};
+use super::limits::{ALL_LOST, COUNTED_ALONE, LOSSES_MIN, NORMAL_95};
 use super::numbers::confidence;
 use super::sizes::{SizeCounters, Step};
 use super::traffic;
 use super::{Cause, Direction, Estimate};
 
-/// Most fragments of an answer whose every bucket is tried: those of 64 KiB over an MTU of 1280.
-const FRAGMENTS_MAX: u32 = 53;
+/// Depths that are tried one by one; deeper ones at steps.
+const EACH_DEPTH_MAX: u32 = 10;
+/// Share of what arrived that a bucket may have held at first, for its limit to count as likely.
+const AT_FIRST_MAX: f64 = 0.1;
 /// Share by which counts that are one may differ: a few fragments of other traffic.
 const SAME_COUNT: f64 = 0.02;
 
@@ -45,6 +47,8 @@ pub struct Starving {
 pub(super) struct Arrived {
     pub(super) fragments: u64,
     pub(super) lost: f64,
+    /// Share of the answers that may have come whole, or been lost, for other reasons.
+    pub(super) stray: f64,
 }
 
 /// Takes all large answers where fragments arrive, but not just the first or the later ones of each, as a firewall would have it that passes
@@ -59,10 +63,14 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
         return false;
     }
     let direction = case.told(Direction::Down);
-    let all = Arrived { fragments: arrived, lost: lost_of(case, step.base(), 1.0) };
-    let limit = by_both(case, wire, all)
-        .or_else(|| by_experiment(case))
-        .or_else(|| replayed(case, wire, all, None))
+    let all = Arrived { fragments: arrived, lost: lost_of(case, step.base(), 1.0), stray: 1.0 - ALL_LOST };
+    // All fragments are charged, or all but the first, which then all arrive.
+    let own = possible(case, wire, all, |way| way.counted != Counted::First);
+    let charged_so =
+        |way: Charging, limit: &Estimate| own.iter().any(|own| own.charging == way && own.may_be(limit));
+    let limit = by_both(case, &own, all, wire)
+        .or_else(|| by_experiment(case, charged_so))
+        .or_else(|| summed_up(&own, all, wire))
         .or_else(|| a_second(case, arrived));
     let Some(limit) = limit else { return false };
     let reads = super::sizes::take_above(case, Cause::FragmentRateLimit, step);
@@ -76,53 +84,51 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
     true
 }
 
-/// The limit of a bucket of which both the stage and an experiment that none of came whole either are possible: one of another depth, or that
-/// charges other fragments, wastes another share of its tokens in each, and would need two limits.
-fn by_both(case: &Case<'_>, wire: &Wire, arrived: Arrived) -> Option<Estimate> {
+/// The limit of a bucket that is possible in both the stage, whose are these, and an experiment of which none came whole either: one of another
+/// depth, or that charges other fragments, wastes another share of its tokens in each, and would need two limits.
+fn by_both(case: &Case<'_>, own: &[Starving], arrived: Arrived, wire: &Wire) -> Option<Estimate> {
     let tried = &super::fragments::counting(case)?.starved;
-    let own = possible(case, wire, arrived, None);
-    let same = |one: &Starving, other: &Starving| {
-        one.charging == other.charging
-            && one.depth == other.depth
-            && (one.limit / other.limit).ln().abs() <= SAME_LIMIT
-    };
-    let both: Vec<_> = tried.iter().filter(|tried| own.iter().any(|own| same(own, tried))).copied().collect();
+    let both: Vec<_> = tried.iter().filter(|tried| own.iter().any(|own| own.is(tried))).copied().collect();
     summed_up(&both, arrived, wire)
 }
 
-/// What the buckets that let so many fragments pass say of their limit; of those charged in this way alone, if one is given.
-pub(super) fn replayed(
-    case: &Case<'_>,
-    wire: &Wire,
-    arrived: Arrived,
-    only: Option<Charging>,
-) -> Option<Estimate> {
-    summed_up(&possible(case, wire, arrived, only), arrived, wire)
+impl Starving {
+    /// Whether both may be one bucket.
+    fn is(&self, other: &Self) -> bool {
+        self.charging == other.charging
+            && self.depth == other.depth
+            && (self.limit / other.limit).ln().abs() <= SAME_LIMIT
+    }
+
+    /// Whether its limit may be this one.
+    fn may_be(&self, limit: &Estimate) -> bool {
+        let (low, high) = limit.interval.unwrap_or((limit.value, limit.value));
+        (low * (1.0 - SAME_LIMIT)..=high * (1.0 + SAME_LIMIT)).contains(&self.limit)
+    }
 }
 
-/// All buckets that let so many fragments pass of the answers sent, and about as many of them whole as came; charged in this way alone, if one
-/// is given.
+/// All buckets that let so many fragments pass of the answers sent, and about as many of them whole as came; of those charged in the ways that
+/// are wanted.
 pub(super) fn possible(
     case: &Case<'_>,
     wire: &Wire,
     arrived: Arrived,
-    only: Option<Charging>,
+    wanted: impl Fn(Charging) -> bool,
 ) -> Vec<Starving> {
     let answers = traffic::answers(case).unwrap_or_default();
     let large: Vec<_> = answers.into_iter().filter(|sent| sent.packets(wire) > 1).collect();
     let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
-    let came = large.iter().filter(|sent| sent.lost == Some(false));
-    // Those of which chance lost none.
-    let came: f64 = came.map(|sent| (1.0 - arrived.lost).powi(-(sent.packets(wire) as i32))).sum();
+    let each = all / large.len().max(1) as f64;
     // A bucket that holds too little for one lets none come whole, and one that holds more does when arrivals leave it the time.
-    let fewest_whole = came / 2.0 - WHOLE_BESIDE;
+    let came = large.iter().filter(|sent| sent.lost == Some(false)).count() as f64;
+    let fewest_whole = came / 2.0 - WHOLE_BESIDE - arrived.stray * large.len() as f64;
     let most_whole = came + WHOLE_BESIDE + NORMAL_95 * came.sqrt();
+    // Of those that a bucket lets through chance takes its part.
+    let spared = (1.0 - arrived.lost).powf(each);
     let mut found = Vec::new();
-    // All fragments are charged, or all but the first, which then all arrive.
-    let wanted = |way: &Charging| only.map_or(way.counted != Counted::First, |only| only == *way);
-    for charging in Charging::ways(wire).filter(wanted) {
+    for charging in Charging::ways(wire).filter(|way| wanted(*way)) {
         let charges: Vec<_> = large.iter().map(|sent| charging.charge(sent, wire)).collect();
-        let most = charges.iter().map(|charge| charge.packets).max().unwrap_or(0).min(FRAGMENTS_MAX);
+        let most = charges.iter().map(|charge| charge.packets).max().unwrap_or(0);
         let uncharged = all - charges.iter().map(Charge::arrive_at_most).sum::<f64>();
         let through = arrived.fragments as f64 / (1.0 - arrived.lost) - uncharged;
         if through <= 0.0 {
@@ -130,37 +136,39 @@ pub(super) fn possible(
         }
         let starving = |depth: f64| {
             let limit = bucket::limit_by_arrivals(&charges, depth, through)?;
-            let whole = bucket::whole(&charges, limit, depth);
+            let whole = bucket::whole(&charges, limit, depth) * spared;
             (fewest_whole..=most_whole).contains(&whole).then_some(Starving { charging, depth, limit })
         };
-        let shallow = (1..most).map(f64::from);
         // A full one lets as many come whole at first as it holds tokens for.
-        let deepest = f64::from(most) * (most_whole + 1.0);
-        let deeper = DEPTHS_PACKETS.into_iter().filter(|depth| (f64::from(most)..=deepest).contains(depth));
+        let deepest = f64::from(most) * (most_whole / spared.max(f64::MIN_POSITIVE) + 1.0);
+        let each_to = f64::from(most.min(EACH_DEPTH_MAX));
+        let shallow = (1..most.min(EACH_DEPTH_MAX)).map(f64::from);
+        let deeper = DEPTHS_PACKETS.into_iter().filter(|depth| (each_to..=deepest).contains(depth));
         found.extend(shallow.chain(deeper).filter_map(starving));
     }
     found
 }
 
 /// The limit that is any of these.
-fn summed_up(possible: &[Starving], arrived: Arrived, wire: &Wire) -> Option<Estimate> {
-    let ends = |of: &mut dyn Iterator<Item = &Starving>| {
-        of.map(|starving| starving.limit).fold(None, |ends: Option<(f64, f64)>, limit| {
+pub(super) fn summed_up(possible: &[Starving], arrived: Arrived, wire: &Wire) -> Option<Estimate> {
+    let ends = |of: &dyn Fn(&Starving) -> bool| {
+        let limits = possible.iter().filter(|starving| of(starving)).map(|starving| starving.limit);
+        limits.fold(None, |ends: Option<(f64, f64)>, limit| {
             Some(ends.map_or((limit, limit), |(low, high)| (low.min(limit), high.max(limit))))
         })
     };
-    let all = ends(&mut possible.iter())?;
-    // Limits of fragments are mostly those of the server's own card, which comes before any router.
-    let likely =
-        ends(&mut possible.iter().filter(|starving| starving.charging.before_routers == wire.cuts_twice()));
-    let (least, most) = likely.unwrap_or(all);
+    let all = ends(&|_| true)?;
+    // Limits of fragments are mostly those of the server's own card, which comes before any router; and mostly not of what a bucket held at
+    // first.
+    let at_first = arrived.fragments as f64 * AT_FIRST_MAX;
+    let before = |starving: &Starving| starving.charging.before_routers == wire.cuts_twice();
+    let (least, most) = ends(&|starving| before(starving) && starving.depth <= at_first)
+        .or_else(|| ends(&before))
+        .unwrap_or(all);
     let relative = 2.0 / (arrived.fragments.max(1) as f64).sqrt();
     // A bucket of one token wastes some that deeper ones keep: between the two nothing is far off.
-    Some(Estimate::new(
-        (least * most).sqrt(),
-        UNIT,
-        (all.0 * (1.0 - relative).max(0.0), all.1 * (1.0 + relative)),
-    ))
+    let interval = (all.0 * (1.0 - relative).max(0.0), all.1 * (1.0 + relative));
+    Some(Estimate::new((least * most).sqrt(), UNIT, interval))
 }
 
 /// Fragments that arrived a second, by the counters read meanwhile: between the first quarter of the stage, when a bucket was still full, and its

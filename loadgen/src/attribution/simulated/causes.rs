@@ -155,6 +155,8 @@ fn a_limit_that_starves_every_answer_is_told_by_what_arrived() {
         });
         let books = cut(books, arrived, 0);
         let shares = balanced(&books);
+        // Where chance takes more reads than the large ones are, it is the main cause.
+        assert!(base > 0.0 || main_cause(&shares).0 == Cause::FragmentRateLimit, "{shares:?}");
         let limit = &shares[&(Cause::FragmentRateLimit, Direction::Down)].estimates["limit"];
         let by_experiment = fragment_limit(&books, &books.population).limit.expect("fragments arrived");
         for limit in [limit, &by_experiment] {
