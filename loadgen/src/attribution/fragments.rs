@@ -215,17 +215,17 @@ fn spread(limit: &Estimate) -> f64 {
 fn settled<'a>(found: &'a [Fragments], case: &Case<'_>) -> Option<(&'a Fragments, Estimate)> {
     let found: Vec<_> = found.iter().filter(|found| found.fit.log_odds >= LOG_ODDS_MIN).collect();
     let best = *found.first()?;
+    let trial = counting(case);
     let tried = |found: &Fragments| {
-        let trial = counting(case)?;
-        let so = trial.limits.iter().find(|(way, _)| *way == found.charging);
-        so.map(|(_, limit)| limit).or(trial.limit.as_ref().filter(|_| trial.limits.is_empty()))
+        let so = trial?.limits.iter().find(|(way, _)| *way == found.charging);
+        so.map(|(_, limit)| limit)
     };
     let meet = |found: &&'a Fragments| Some((*found, agreed(&found.limit, tried(found)?)?));
     let both: Vec<_> = found.iter().filter_map(meet).collect();
     if let (Some((first, _)), Some(limit)) = (both.first(), any_of(both.iter().map(|(_, limit)| limit))) {
         return Some((first, limit));
     }
-    let limit = match tried(best) {
+    let limit = match tried(best).or(trial.and_then(|trial| trial.limit.as_ref())) {
         // They contradict each other: the one that was made to tell is the likelier.
         Some(tried) => either(tried.clone(), &best.limit),
         None => any_of(found.iter().map(|found| &found.limit))?,
