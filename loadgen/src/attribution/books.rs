@@ -249,6 +249,11 @@ impl Books {
         1.0 - of(|window| window.first_try_lost) / of(|window| window.reads).max(1.0)
     }
 
+    /// Reads of the stage.
+    pub(super) fn reads(&self) -> u64 {
+        self.population.by_size.iter().map(|counts| counts.reads).sum()
+    }
+
     /// Reads lost, and all reads, of an experiment at a rate so much lower that no limit can have lost any: below what passed in the stage.
     pub(super) fn lower_rate(&self) -> Option<(u64, u64)> {
         let passed = self.whole_share();

@@ -8,7 +8,7 @@ use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
 use super::charging::Charging;
 use super::counters;
-use super::limits::REPLAYED_MAX;
+use super::limits::{NORMAL_95, REPLAYED_MAX};
 use super::sizes::SizeCounters;
 use super::traffic::Sent;
 use super::{Direction, Estimate};
@@ -46,6 +46,8 @@ pub(super) struct Beside {
     pub(super) of_large: f64,
     /// Share of all packets that is lost on the way (those that are changed arrive).
     pub(super) of_packets: f64,
+    /// Standard deviation of that share, which small answers tell.
+    pub(super) of_packets_sd: f64,
 }
 
 /// The buckets that fit best to these answers of several fragments, for each way of charging with which the number of fragments that arrived
@@ -82,9 +84,13 @@ fn fitted_as(
     let off = arrived.map_or(0.0, |arrived| (arrives / arrived.max(1.0) - 1.0).abs());
     let passed = arrived.map(|arrived| arrived / (1.0 - beside.of_packets) - uncharged);
     let by_losses = Estimate::new(fit.limit, UNIT, fit.interval);
-    let limit = match passed.and_then(|passed| by_arrivals(&charges, &fit, passed)) {
-        Some(by_arrivals) => unless_apart(by_arrivals, &by_losses),
-        None => by_losses,
+    // Of all that arrived chance had its share, known only so closely: where few of the fragments are charged it may hide most of them.
+    let by_chance = arrived.unwrap_or(0.0) * NORMAL_95 * beside.of_packets_sd;
+    let limit = match passed.and_then(|passed| by_arrivals(&charges, &fit, passed, by_chance)) {
+        Some(by_arrivals) if by_chance == 0.0 || spread(&by_arrivals) <= spread(&by_losses) => {
+            unless_apart(by_arrivals, &by_losses)
+        }
+        _ => by_losses,
     };
     Some(Fragments { charging, fit, limit, off })
 }
@@ -99,11 +105,12 @@ fn unless_apart(close: Estimate, rough: &Estimate) -> Estimate {
     Estimate::new(close.value, UNIT, (one.0.min(other.0), one.1.max(other.1)))
 }
 
-/// The limit of a bucket of about this depth that lets so many fragments pass, if it agrees with what was lost.
-fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64) -> Option<Estimate> {
+/// The limit of a bucket of about this depth that lets so many fragments pass, give or take what chance may have lost more or less of them, if
+/// it agrees with what was lost.
+fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64, by_chance: f64) -> Option<Estimate> {
     let value = bucket::limit_by_arrivals(charges, fit.depth, passed)
         .filter(|value| (value / fit.limit - 1.0).abs() < ARRIVALS_AGREE)?;
-    let off = TOKENS_OFF.min(fit.depth) + passed.max(1.0).sqrt() / 10.0;
+    let off = TOKENS_OFF.min(fit.depth) + passed.max(1.0).sqrt() / 10.0 + by_chance;
     let ends = |depth: f64| bucket::limits_by_arrivals(charges, depth, passed, off);
     // Where all arrives but a few, what was lost bounds the limit.
     let [low, high] = ends(fit.depth);
@@ -112,6 +119,13 @@ fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64) -> Option<Estimate> {
     let others = [fit.depths.0, fit.depths.1].into_iter().flat_map(ends).flatten();
     let interval = others.fold(own, |(low, high), limit| (limit.min(low), limit.max(high)));
     Some(Estimate::new(value, UNIT, interval))
+}
+
+/// Half of the interval, as a share of the value.
+pub(super) fn spread(limit: &Estimate) -> f64 {
+    limit
+        .interval
+        .map_or(f64::INFINITY, |(low, high)| (high - low) / 2.0 / limit.value.max(f64::MIN_POSITIVE))
 }
 
 /// Of a share of packets that chance loses or changes, that which it loses: changed ones arrive, and fail a checksum when all of an answer is

@@ -6,7 +6,7 @@
 
 use super::case::{Case, Wire};
 use super::charging::Charging;
-use super::fragment_limit::{self, Beside, Fragments, UNIT, fitted};
+use super::fragment_limit::{self, Beside, Fragments, UNIT, fitted, spread};
 use super::limits::{COUNTED_ALONE, EPISODE_NS, LOG_ODDS_MIN};
 use super::numbers::confidence;
 use super::sizes::{SizeCounters, Step};
@@ -94,7 +94,11 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
         return;
     }
     let of_chance = chance_of_large(case, wire, step);
-    let beside = Beside { of_large: of_chance, of_packets: fragment_limit::lost_of(case, step.base(), 1.0) };
+    let beside = Beside {
+        of_large: of_chance,
+        of_packets: fragment_limit::lost_of(case, step.base(), 1.0),
+        of_packets_sd: step.base_sd(),
+    };
     let answers = traffic::answers(case).into_iter().flatten();
     let large: Vec<_> = answers.filter(|sent| sent.packets(wire) > 1).collect();
     let found = fitted(&large, wire, beside, counters);
@@ -201,13 +205,6 @@ pub(super) fn telling(books: &Books, wire: &Wire, limit: &Estimate) -> Option<Ex
     // So many times as many fragments as there were: a bucket that is never full wastes no token.
     let share = (EXCESS / 2.0 * fragments / f64::max(reads, 1.0)).clamp(0.01, SHARE_MAX);
     Some(Experiment::AnswersOf { bytes, share })
-}
-
-/// Half of the interval, as a share of the value.
-fn spread(limit: &Estimate) -> f64 {
-    limit
-        .interval
-        .map_or(f64::INFINITY, |(low, high)| (high - low) / 2.0 / limit.value.max(f64::MIN_POSITIVE))
 }
 
 /// Which way of charging it is, of those that explain the stage, and the limit. An experiment's limit is the same as the stage's only if its

@@ -28,6 +28,11 @@ pub(super) fn share_interval(lost: f64, reads: f64, dispersion: f64) -> (f64, f6
     ((middle - half).max(0.0), (middle + half).min(1.0))
 }
 
+/// Standard deviation of a share counted in so many reads.
+pub(super) fn share_sd(share: f64, reads: u64) -> f64 {
+    (share * (1.0 - share) / reads.max(1) as f64).sqrt()
+}
+
 /// How sure a model is whose likelihood is e^`log_odds` times that of the next best.
 pub(super) fn confidence(log_odds: f64) -> f64 {
     (1.0 / (1.0 + (-log_odds).exp())).min(TESTED_MAX)

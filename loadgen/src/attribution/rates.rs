@@ -24,6 +24,8 @@ const BESIDE_CONFIDENCE: f64 = 0.8;
 /// Confidence in chance where no limit could be ruled out: what is lost by chance is much more often so than by a limit.
 const UNTESTED: f64 = 0.8;
 
+/// How many times as much as independent ones the numbers of losses may scatter and be chance beyond doubt.
+const BURSTS: f64 = 2.0;
 /// Share of packets of another size (a path's first answers, a miss) up to which sizes tell nothing of the kind of a limit.
 const OTHERS_MAX: f64 = 0.01;
 
@@ -31,6 +33,8 @@ const OTHERS_MAX: f64 = 0.01;
 struct Limit {
     kind: Kind,
     fit: Fit,
+    /// Log of the odds for it, by what was lost or by the experiment.
+    log_odds: f64,
     /// How long whole reads waited beside those that were lost, and whether that is as long as in a queue.
     waited: Option<(f64, bool)>,
     /// The share that chance loses or changes beside it.
@@ -60,10 +64,9 @@ pub(super) fn limits(case: &mut Case<'_>) {
 pub(super) fn losses(case: &mut Case<'_>) {
     let wire = Wire::of(case.books);
     for direction in [Direction::Up, Direction::Down, Direction::Host] {
-        let open = case.open.iter().filter(|open| open.direction == direction);
-        let open: Vec<_> = open.map(|open| open.loss.intended_ns).collect();
+        let open = open_at(case, direction);
         if open.len() as u64 >= LOSSES_MIN {
-            chance(case, direction, open, &wire);
+            chance(case, direction, &open, &wire);
         }
     }
 }
@@ -111,9 +114,34 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
     let offered = Offered { of_chance, ..Offered::sent(sent, wire) };
     let kind = Kind::of(case, direction, (by_replay, holds_ms), &offered, wire);
     let fit = if kind.cause == Cause::PacketRateLimit { by_packets } else { by_bytes };
-    let fit = fit.filter(|fit| fit.log_odds >= LOG_ODDS_MIN)?;
+    let fit = fit?;
+    // A limit exceeded by a few per cent is too close to tell by the order of what was sent, and not by the rate.
+    let by_rate = against_chance(case, &open_at(case, direction));
+    let log_odds = fit.log_odds.max(by_rate.unwrap_or(f64::NEG_INFINITY));
+    if log_odds < LOG_ODDS_MIN {
+        return None;
+    }
     let waited = kind::waited_ms(case).map(|waited_ms| (waited_ms, kind::is_queue(waited_ms, holds_ms)));
-    Some(Limit { kind, fit, waited, of_chance, lost_of_chance })
+    Some(Limit { kind, fit, log_odds, waited, of_chance, lost_of_chance })
+}
+
+/// When the reads that are still open in this direction were due, nanoseconds, in order.
+fn open_at(case: &Case<'_>, direction: Direction) -> Vec<u64> {
+    let open = case.open.iter().filter(|open| open.direction == direction);
+    let mut at_ns: Vec<_> = open.map(|open| open.loss.intended_ns).collect();
+    at_ns.sort_unstable();
+    at_ns
+}
+
+/// What was lost at another rate, in words, where that was tried.
+fn at_rate_tried(case: &Case<'_>) -> Option<String> {
+    let stays = case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
+        Experiment::Rate { share } => trial.outcome().map(|(lost, reads)| (share, lost, reads)),
+        _ => None,
+    });
+    stays.map(|(rate, lost, reads)| {
+        format!("at {:.0} % of the rate {lost} of {reads} were lost", rate * 100.0)
+    })
 }
 
 /// Bytes of each packet on the link, where all but a few have the same.
@@ -145,11 +173,13 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
         passed(sent, |sent| f64::from(sent.packets(wire))),
         passed(sent, |sent| f64::from(wire.link_bytes(sent.datagrams, sent.payload)) * 8.0),
     );
+    let tried = at_rate_tried(case);
     let share = case.share(cause, direction);
-    share.confidence = confidence(fit.log_odds);
+    share.confidence = confidence(limit.log_odds);
     doubt(share, limit.kind);
     // Of requests the order is not known closely enough for it.
-    if direction == Direction::Down && fit.agreement.beside > BESIDE_MIN && limit.of_chance == 0.0 {
+    let untried = tried.is_none() && limit.of_chance == 0.0;
+    if direction == Direction::Down && fit.agreement.beside > BESIDE_MIN && untried {
         share.confidence = share.confidence.min(BESIDE_CONFIDENCE);
         share.evidence.push(format!(
             "the numbers lost scatter as if some {:.0} % of what passed were lost beside it: a lower rate would tell",
@@ -157,6 +187,7 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
         ));
     }
     let (unit, factor) = if cause == Cause::PacketRateLimit { ("packets/s", 1.0) } else { ("bits/s", 8.0) };
+    share.evidence.extend(tried);
     share.evidence.push(format!(
         "a device that passes {:.0} {unit}, and {:.0} {} at once after a rest, would have lost {:.0} of what was sent; {:.0} were lost, {:.0} of them the very same",
         fit.limit * factor,
@@ -214,13 +245,12 @@ fn passed(sent: &[Sent], size: impl Fn(&Sent) -> f64) -> (f64, f64) {
 }
 
 /// Takes what chance lost, unless it was but a few moments.
-fn chance(case: &mut Case<'_>, direction: Direction, mut at_ns: Vec<u64>, wire: &Wire) {
-    at_ns.sort_unstable();
+fn chance(case: &mut Case<'_>, direction: Direction, at_ns: &[u64], wire: &Wire) {
     let replayed = case.books.all_receipts().is_some();
-    let dispersion = dispersion(case, &at_ns);
-    if !replayed && by_rate(case, direction, at_ns.len() as f64, dispersion, wire) {
+    if !replayed && by_rate(case, direction, at_ns, wire) {
         return;
     }
+    let dispersion = dispersion(case, at_ns);
     let mut moments: Vec<_> = at_ns.iter().map(|at| at / EPISODE_NS).collect();
     moments.dedup();
     let episodes = moments.len() as u64;
@@ -232,16 +262,13 @@ fn chance(case: &mut Case<'_>, direction: Direction, mut at_ns: Vec<u64>, wire: 
         // Chance would have let some through.
         return;
     }
-    let stays = case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
-        Experiment::Rate { share } => trial.outcome().map(|(lost, reads)| (share, lost, reads)),
-        _ => None,
-    });
+    let tried = at_rate_tried(case);
     let relative = NORMAL_95 * (dispersion * (1.0 - probability) / at_ns.len() as f64).sqrt();
     let lost = case.take((Cause::PathLoss, None), |_, open| open.direction == direction);
     let share = case.share(Cause::PathLoss, direction);
     // Few moments of loss may be another's doing that nobody counted.
     share.confidence = confidence((episodes as f64 / EPISODES_MIN as f64).ln() + 1.0);
-    if !replayed && stays.is_none() {
+    if !replayed && tried.is_none() {
         share.confidence = share.confidence.min(UNTESTED);
         share.evidence.push(
             "without receipts of all answers a limit could not be ruled out: the same reads at a lower rate would tell".to_owned(),
@@ -251,42 +278,52 @@ fn chance(case: &mut Case<'_>, direction: Direction, mut at_ns: Vec<u64>, wire: 
     share.evidence.push(format!(
         "{lost} of {reads:.0} {what} were lost, at {episodes} separate moments, in no relation to size, flow or what was sent before ({packets:.2} packets each)"
     ));
-    if dispersion > 2.0 {
+    if dispersion > BURSTS {
         share.evidence.push(format!(
             "they come in bursts: their number scatters {dispersion:.1} times as much as that of losses one by one"
         ));
+        if tried.is_none() {
+            // A limit exceeded now and then by a few per cent is too close to it for the order of what was sent to tell.
+            share.confidence = share.confidence.min(UNTESTED);
+        }
     }
-    if let Some((rate, lost, reads)) = stays {
-        share.evidence.push(format!("at {:.0} % of the rate {lost} of {reads} were lost", rate * 100.0));
-    }
+    share.evidence.extend(tried);
     let interval = (probability * (1.0 - relative).max(0.0), (probability * (1.0 + relative)).min(1.0));
     share.estimates.insert("probability".into(), Estimate::new(probability, "probability", interval));
 }
 
 /// Takes what a limit lost of which only an experiment tells: at a lower rate a far smaller share was lost.
-fn by_rate(case: &mut Case<'_>, direction: Direction, lost: f64, dispersion: f64, wire: &Wire) -> bool {
-    let Some((tried_lost, tried_reads)) = case.books.lower_rate() else { return false };
-    let reads: u64 = case.books.population.by_size.iter().map(|counts| counts.reads).sum();
-    let (reads, tried_lost, tried_reads) = (reads as f64, tried_lost as f64, tried_reads as f64);
-    let apart = best_log_likelihood(lost, reads) + best_log_likelihood(tried_lost, tried_reads)
-        - best_log_likelihood(lost + tried_lost, reads + tried_reads);
-    // Half of the share may be the doing of a few bursts more or less.
-    let apart = apart / dispersion;
-    if apart < LOG_ODDS_MIN || 2.0 * tried_lost * reads > lost * tried_reads {
+fn by_rate(case: &mut Case<'_>, direction: Direction, at_ns: &[u64], wire: &Wire) -> bool {
+    let Some((log_odds, (tried_lost, tried_reads))) =
+        against_chance(case, at_ns).zip(case.books.lower_rate())
+    else {
         return false;
-    }
-    let of_chance = tried_lost / tried_reads.max(1.0);
+    };
+    let (lost, reads) = (at_ns.len() as f64, case.books.reads() as f64);
+    let of_chance = tried_lost as f64 / tried_reads.max(1) as f64;
     let offered = Offered { of_chance, ..Offered::asked(case.books, wire) };
     let kind = Kind::of(case, direction, (0.0, 0.0), &offered, wire);
     let passed = (reads - lost) * 1e9 / case.books.stage.duration_ns.max(1) as f64;
     case.take((kind.cause, None), |_, open| open.direction == direction);
     let share = case.share(kind.cause, direction);
-    share.confidence = confidence(apart);
+    share.confidence = confidence(log_odds);
     doubt(share, kind);
     share.evidence.push(format!(
-        "{lost:.0} of {reads:.0} reads were lost, and {tried_lost:.0} of {tried_reads:.0} at a lower rate: chance would lose the same share; {passed:.0} reads a second came whole"
+        "{lost:.0} of {reads:.0} reads were lost, and {tried_lost} of {tried_reads} at a lower rate: chance would lose the same share; {passed:.0} reads a second came whole"
     ));
     true
+}
+
+/// Log of the odds for a limit against chance, where at a lower rate a far smaller share was lost.
+fn against_chance(case: &Case<'_>, at_ns: &[u64]) -> Option<f64> {
+    let (tried_lost, tried_reads) = case.books.lower_rate()?;
+    let (lost, reads) = (at_ns.len() as f64, case.books.reads() as f64);
+    let (tried_lost, tried_reads) = (tried_lost as f64, tried_reads as f64);
+    let apart = best_log_likelihood(lost, reads) + best_log_likelihood(tried_lost, tried_reads)
+        - best_log_likelihood(lost + tried_lost, reads + tried_reads);
+    // Half of the share may be the doing of a few bursts more or less.
+    let apart = apart / dispersion(case, at_ns);
+    (apart >= LOG_ODDS_MIN && 2.0 * tried_lost * reads <= lost * tried_reads).then_some(apart)
 }
 
 /// The loss probability of a packet that makes so many reads be lost; of how many reads, and packets each.

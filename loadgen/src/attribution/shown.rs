@@ -4,6 +4,7 @@ use super::case::{Case, Wire};
 use super::charging::{Charging, Counted};
 use super::fragment_limit::{Beside, fitted, lost_of};
 use super::limits::{ALL_LOST, LOG_ODDS_MIN, LOSSES_MIN};
+use super::numbers::share_sd;
 use super::sizes::SizeCounters;
 use super::starved::{self, Arrived, Starving};
 use super::traffic;
@@ -73,5 +74,9 @@ fn beside_experiment(case: &Case<'_>, wire: &Wire, stage: &Population) -> Beside
     let (lost, reads) =
         counts.fold((0, 0), |sum, counts| (sum.0 + counts.first_try_lost, sum.1 + counts.reads));
     let of_one = lost as f64 / reads.max(1) as f64;
-    Beside { of_large: 1.0 - (1.0 - of_one).powi(2), of_packets: lost_of(case, of_one, 2.0) }
+    Beside {
+        of_large: 1.0 - (1.0 - of_one).powi(2),
+        of_packets: lost_of(case, of_one, 2.0),
+        of_packets_sd: share_sd(of_one, reads),
+    }
 }

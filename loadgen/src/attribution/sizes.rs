@@ -6,7 +6,7 @@
 use super::case::{Case, Wire};
 use super::fragments;
 use super::limits::{ALL_LOST, LOG_ODDS_MIN, LOSSES_MIN};
-use super::numbers::{best_log_likelihood, confidence};
+use super::numbers::{best_log_likelihood, confidence, share_sd};
 use super::path_mtu;
 use super::starved;
 use super::{Cause, Direction, Estimate, Experiment, HostCounters};
@@ -30,6 +30,11 @@ impl Step {
     /// Share lost below it: what loss by chance does to one packet.
     pub(super) fn base(&self) -> f64 {
         self.lost_below as f64 / self.reads_below.max(1) as f64
+    }
+
+    /// Standard deviation of that share.
+    pub(super) fn base_sd(&self) -> f64 {
+        share_sd(self.base(), self.reads_below)
     }
 
     /// Nearly everything above it is lost.

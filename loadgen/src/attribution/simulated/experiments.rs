@@ -163,6 +163,31 @@ fn without_receipts_a_lower_rate_tells_a_limit_from_chance() {
 }
 
 #[test]
+fn losses_in_bursts_are_doubted_and_then_told() {
+    // One read in a hundred begins a burst in which half of some eight are lost: the order of what was sent fits no bucket.
+    let mut left = 0;
+    let mut all = books(13, move |_, dice| {
+        left = if dice.next() < 0.01 { 8 } else { left.max(1) - 1 };
+        (left > 0 && dice.next() < 0.5).then_some(Direction::Down)
+    });
+    (all.stage.client_mtu, all.stage.path_mtu_down) = (9001, Some(9001));
+    let shares = balanced(&all);
+    assert_eq!(main_cause(&shares).0, Cause::PathLoss);
+    let wanted = doubts(&all, &shares);
+    let [(experiment @ Experiment::Rate { .. }, _)] = wanted[..] else { panic!("{wanted:?} {shares:?}") };
+    let lost = shares[&(Cause::PathLoss, Direction::Down)].reads;
+    let share_lost = lost as f64 / all.reads() as f64;
+    let mut chance = all.clone();
+    chance.trials.push(tried(experiment, (share_lost * 10_000.0) as u64, 10_000));
+    let shares = balanced(&chance);
+    assert_eq!(main_cause(&shares).0, Cause::PathLoss);
+    assert!(doubts(&chance, &shares).is_empty(), "{shares:?}");
+    all.trials.push(tried(experiment, 0, 10_000));
+    let shares = balanced(&all);
+    assert!([Cause::PacketRateLimit, Cause::BandwidthLimit].contains(&main_cause(&shares).0), "{shares:?}");
+}
+
+#[test]
 fn silence_of_known_flows_is_told_from_a_silent_server_by_others() {
     let silent = |read: &Read, _: &mut Dice| (read.at_ns >= 700_000_000).then_some(Direction::Up);
     let books = books(12, silent);
