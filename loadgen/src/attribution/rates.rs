@@ -8,7 +8,9 @@ use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
 use super::fragment_limit::DEPTHS_PACKETS;
 use super::kind::{self, Kind, Offered};
-use super::limits::{ALL_LOST, DOUBT_BELOW, EPISODE_NS, EPISODES_MIN, LOG_ODDS_MIN, LOSSES_MIN, NORMAL_95};
+use super::limits::{
+    ALL_LOST, DOUBT_BELOW, EPISODE_NS, EPISODES_MIN, LOG_ODDS_MIN, LOSSES_MIN, NORMAL_95, REPLAYED_MAX,
+};
 use super::numbers::{best_log_likelihood, confidence, falling_root};
 use super::traffic::{self, Sent};
 use super::{Cause, Direction, Estimate, Experiment};
@@ -88,7 +90,8 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
                 lost: sent.lost,
             }
         };
-        sent.iter().map(charge).collect()
+        // More is not replayed.
+        sent.iter().take(REPLAYED_MAX).map(charge).collect()
     };
     let by_packets =
         bucket::fit(&charges(&|_, _| 1.0), &DEPTHS_PACKETS, of_chance, direction == Direction::Down);
@@ -150,7 +153,7 @@ fn one_cost(sent: &[Sent], wire: &Wire) -> Option<f64> {
         let bytes = wire.link_bytes(sent.datagrams, sent.payload);
         f64::from(bytes) / f64::from(sent.packets(wire))
     };
-    let mut costs: Vec<_> = sent.iter().map(cost).collect();
+    let mut costs: Vec<_> = sent.iter().take(REPLAYED_MAX).map(cost).collect();
     let middle = costs.len() / 2;
     let common = (!costs.is_empty()).then(|| *costs.select_nth_unstable_by(middle, f64::total_cmp).1)?;
     let others = costs.iter().filter(|cost| **cost != common).count();

@@ -6,17 +6,18 @@ use shingle_benches::floors::statistics::Interval;
 use shingle_loadgen::attribution::{self, Books, Counts, Loss, Receipt, ReceiptOutcome, Symptom};
 use shingle_udp::process_cpu_time;
 
-/// CPU time of attribution, of so many tries in the median, where one read in so many is lost by chance; as a share of what a stage of so many
-/// reads takes without books, at so much a read.
+/// CPU time that attribution takes more, of so many tries in the median, where one read in so many is lost by chance instead of what was lost; as
+/// a share of what a stage of so many reads takes without books, at so much a read.
 pub(super) fn share_of_cpu(
     (books, reads): &(Books, u64),
     us_a_read: f64,
     one_in: usize,
     tries: usize,
 ) -> f64 {
-    let books = marked(books.clone(), one_in);
-    let times: Vec<_> = (0..tries).map(|_| time(&books).as_secs_f64() * 1e6).collect();
-    Interval::of(&times).median / (us_a_read * *reads as f64)
+    let by_chance = marked(books.clone(), one_in);
+    let more = || time(&by_chance).as_secs_f64() - time(books).as_secs_f64();
+    let more_us: Vec<_> = (0..tries).map(|_| more() * 1e6).collect();
+    Interval::of(&more_us).median / (us_a_read * *reads as f64)
 }
 
 fn time(books: &Books) -> Duration {

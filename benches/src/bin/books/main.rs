@@ -123,7 +123,7 @@ fn measure(pairs: u64, span: Duration) -> Result<bool, Error> {
     let us_a_read = Interval::of(&some.bare).median;
     let by_chance = chance::share_of_cpu(books, us_a_read, ONE_IN, ATTRIBUTIONS);
     println!(
-        "attribution where one read in {ONE_IN} is lost by chance: {by_chance:.3} of the generator's CPU more"
+        "attribution where one read in {ONE_IN} is lost by chance instead: {by_chance:.3} of the generator's CPU more"
     );
     println!(
         "promised: at most {:.2}, and with that of chance added; it is missed where the whole interval lies above",
