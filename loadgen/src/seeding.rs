@@ -134,6 +134,11 @@ pub(crate) fn lend(target: &mut Target, space: &ItemSpace, ttl_s: u32) -> Result
     target.set_all(&mut items, &mut |_| ()).map(drop)
 }
 
+/// A name for items that are lent: those of another process, or lent at another time, have another one.
+pub(crate) fn owner() -> u32 {
+    (shingle_udp::realtime_ns() >> 16) as u32 ^ std::process::id().rotate_left(16)
+}
+
 /// Takes them away again, as far as the server can be asked.
 pub(crate) fn remove(target: &mut Target, space: &ItemSpace) {
     for item in 0..space.items() {

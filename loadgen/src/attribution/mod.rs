@@ -21,6 +21,7 @@ mod host_drops;
 mod kind;
 mod limits;
 mod numbers;
+mod order;
 mod path_mtu;
 mod pauses;
 mod rates;

@@ -12,6 +12,7 @@ use super::limits::{
     ALL_LOST, DOUBT_BELOW, EPISODE_NS, EPISODES_MIN, LOG_ODDS_MIN, LOSSES_MIN, NORMAL_95, REPLAYED_MAX,
 };
 use super::numbers::{best_log_likelihood, confidence, falling_root};
+use super::order::{self, Chance, Ordered};
 use super::traffic::{self, Sent};
 use super::{Cause, Direction, Estimate, Experiment};
 
@@ -26,8 +27,11 @@ const BESIDE_CONFIDENCE: f64 = 0.8;
 /// Confidence in chance where no limit could be ruled out: what is lost by chance is much more often so than by a limit.
 const UNTESTED: f64 = 0.8;
 
-/// How many times as much as independent ones the numbers of losses may scatter and be chance beyond doubt.
-const BURSTS: f64 = 2.0;
+/// How many times as much as independent ones the numbers of losses may scatter and be chance beyond doubt: a hundred windows tell half as much again.
+const BURSTS: f64 = 1.5;
+/// Log of the odds from which on it is told whether chance strikes before a limit: wrong once in 20 cases.
+const ORDER_LOG_ODDS_MIN: f64 = 3.0;
+
 /// Share of packets of another size (a path's first answers, a miss) up to which sizes tell nothing of the kind of a limit.
 const OTHERS_MAX: f64 = 0.01;
 
@@ -43,6 +47,24 @@ struct Limit {
     of_chance: f64,
     /// The share that chance loses beside it: what is changed takes its token all the same.
     lost_of_chance: f64,
+    /// Whether that strikes before it, where there is any.
+    order: Option<Ordered>,
+}
+
+impl Limit {
+    /// Its level in tokens a second.
+    fn level(&self) -> (f64, (f64, f64)) {
+        let Some(order) = self.order else { return (self.fit.limit, self.fit.interval) };
+        let (low, high) = self.fit.interval;
+        let (low, high) = if order.log_odds < ORDER_LOG_ODDS_MIN {
+            // What chance loses before the limit asks it for nothing.
+            (low * (1.0 - self.lost_of_chance), high)
+        } else {
+            (low * order.limit / self.fit.limit, high * order.limit / self.fit.limit)
+        };
+        let off = if order.chance_first { order::STEP * order.limit } else { 0.0 };
+        (order.limit, (low.min(order.limit - off), high.max(order.limit + off)))
+    }
 }
 
 /// Takes what limits lost, each way, and leaves what counters say chance did beside them.
@@ -93,15 +115,12 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
         // More is not replayed.
         sent.iter().take(REPLAYED_MAX).map(charge).collect()
     };
-    let by_packets =
-        bucket::fit(&charges(&|_, _| 1.0), &DEPTHS_PACKETS, of_chance, direction == Direction::Down);
-    let link_bytes = |sent: &Sent| f64::from(wire.link_bytes(sent.datagrams, sent.payload));
-    let by_bytes = bucket::fit(
-        &charges(&|sent, packets| link_bytes(sent) / f64::from(packets)),
-        &DEPTHS_BYTES,
-        of_chance,
-        direction == Direction::Down,
-    );
+    let a_packet = |_: &Sent, _| 1.0;
+    let its_bytes =
+        |sent: &Sent, packets| f64::from(wire.link_bytes(sent.datagrams, sent.payload)) / f64::from(packets);
+    let in_order = direction == Direction::Down;
+    let by_packets = bucket::fit(&charges(&a_packet), &DEPTHS_PACKETS, of_chance, in_order);
+    let by_bytes = bucket::fit(&charges(&its_bytes), &DEPTHS_BYTES, of_chance, in_order);
     let odds = |fit: &Option<Fit>| fit.map_or(f64::NEG_INFINITY, |fit| fit.log_odds);
     let (by_packets, by_bytes, by_replay) = match one_cost(sent, wire) {
         // Where all cost the same, both are one model, and differ by the depths tried.
@@ -116,8 +135,8 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
     let lost_of_chance = 1.0 - (1.0 - of_chance) / (1.0 - changed.min(of_chance));
     let offered = Offered { of_chance, ..Offered::sent(sent, wire) };
     let kind = Kind::of(case, direction, (by_replay, holds_ms), &offered, wire);
-    let fit = if kind.cause == Cause::PacketRateLimit { by_packets } else { by_bytes };
-    let fit = fit?;
+    let in_packets = kind.cause == Cause::PacketRateLimit;
+    let fit = if in_packets { by_packets } else { by_bytes }?;
     // A limit exceeded by a few per cent is too close to tell by the order of what was sent, and not by the rate.
     let by_rate = against_chance(case, &open_at(case, direction));
     let log_odds = fit.log_odds.max(by_rate.unwrap_or(f64::NEG_INFINITY));
@@ -125,7 +144,11 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
         return None;
     }
     let waited = kind::waited_ms(case).map(|waited_ms| (waited_ms, kind::is_queue(waited_ms, holds_ms)));
-    Some(Limit { kind, fit, log_odds, waited, of_chance, lost_of_chance })
+    let order = (lost_of_chance > 0.0 && direction == Direction::Down).then(|| {
+        let charges = if in_packets { charges(&a_packet) } else { charges(&its_bytes) };
+        order::of(&charges, &fit, Chance { of_all: of_chance, lost: lost_of_chance })
+    });
+    Some(Limit { kind, fit, log_odds, waited, of_chance, lost_of_chance, order })
 }
 
 /// When the reads that are still open in this direction were due, nanoseconds, in order.
@@ -217,14 +240,20 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
             "what passed took {waited_ms:.1} ms longer than the fastest read of the stage: {so}"
         ));
     }
+    if let Some(order) = limit.order.filter(|order| order.log_odds >= ORDER_LOG_ODDS_MIN) {
+        let place = if order.chance_first { "before it, and leaves it less to pass" } else { "behind it" };
+        share.evidence.push(format!(
+            "which answers came whole tells that chance takes its share {place}: odds of e^{:.0}",
+            order.log_odds
+        ));
+    }
     if direction == Direction::Up && cause == Cause::BandwidthLimit {
         // How long requests are is not in the books.
         return;
     }
-    // What chance loses before the limit asks it for nothing.
-    let low = fit.interval.0 * (1.0 - limit.lost_of_chance);
-    let interval = (low * factor, fit.interval.1 * factor);
-    share.estimates.insert("limit".into(), Estimate::new(fit.limit * factor, unit, interval));
+    let (level, (low, high)) = limit.level();
+    let estimate = Estimate::new(level * factor, unit, (low * factor, high * factor));
+    share.estimates.insert("limit".into(), estimate);
 }
 
 /// Lowers the confidence to that in the kind, and says what it may be instead.

@@ -111,7 +111,7 @@ fn made_items(load: &mut Load, answer_bytes: u32, seed: u64) -> Result<ItemSpace
     let value = ValueSpec::Fixed(answer_bytes.saturating_sub(ANSWER_OVERHEAD_BYTES).max(1));
     let items =
         ItemSpace::new(&value, limits::TRIAL_ITEMS, seed, sizing).map_err(|error| error.to_string())?;
-    let items = items.under(limits::TRIAL_KEY_PREFIX);
+    let items = items.under(limits::TRIAL_KEY_PREFIX, seeding::owner());
     match seeding::lend(target, &items, limits::TRIAL_KEYS_TTL_S) {
         Ok(()) => Ok(items),
         Err(error) => {

@@ -39,7 +39,7 @@ impl Reads {
 pub(super) fn own(options: &Options, value_bytes_max: u32) -> Result<ItemSpace, Error> {
     let sizing = Sizing { answer_overhead_bytes: ANSWER_OVERHEAD_BYTES, value_bytes_max };
     let space = ItemSpace::new(&options.values, WATCH_ITEMS.min(options.items), options.seed, sizing)?;
-    Ok(space.with_content(options.content).under(WATCH_KEY_PREFIX))
+    Ok(space.with_content(options.content).under(WATCH_KEY_PREFIX, seeding::owner()))
 }
 
 /// What to read of this server; own items are stored now.

@@ -36,7 +36,7 @@ pub struct ItemSpace {
     default_keys: KeySpec,
     trace: Option<(TraceSummary, Arc<[u32]>)>,
     values_cut: u64,
-    key_prefix: &'static [u8; 5],
+    key_prefix: Arc<[u8]>,
 }
 
 /// A number for each item, stored once if it is the same for all.
@@ -117,11 +117,15 @@ impl ItemSpace {
         self
     }
 
-    /// The same values under keys that no other workload has: 20 bytes that begin with this.
+    /// The same values under keys that no other workload has, nor another owner of such keys: 20 bytes that begin with both.
     #[must_use]
-    pub fn under(mut self, key_prefix: &'static [u8; 5]) -> Self {
+    pub fn under(mut self, key_prefix: &[u8; 5], owner: u32) -> Self {
+        let mut prefix = [0; 12];
+        let (head, digits) = prefix.split_at_mut(key_prefix.len());
+        head.copy_from_slice(key_prefix);
+        write_number(owner, 6, digits);
         self.key_bytes = PerItem::Same(KEY_BYTES_DEFAULT as u8);
-        Self { key_prefix, ..self }
+        Self { key_prefix: prefix.into(), ..self }
     }
 
     /// Number of items.
@@ -136,7 +140,7 @@ impl ItemSpace {
     /// As all functions that take an item: if there is no such item.
     pub fn key<'a>(&self, item: u32, buffer: &'a mut [u8; KEY_BYTES_MAX]) -> &'a [u8] {
         let key = &mut buffer[..usize::from(self.key_bytes.get(item))];
-        write_key(item, self.key_prefix, key);
+        write_key(item, &self.key_prefix, key);
         key
     }
 
@@ -241,7 +245,7 @@ impl ItemSpace {
             default_keys: KeySpec::Uniform,
             trace: None,
             values_cut,
-            key_prefix: KEY_PREFIX,
+            key_prefix: KEY_PREFIX.as_slice().into(),
         }
     }
 
@@ -263,7 +267,7 @@ impl ItemSpace {
             default_keys: KeySpec::Trace,
             trace: Some((trace.summary, trace.reads.into())),
             values_cut,
-            key_prefix: KEY_PREFIX,
+            key_prefix: KEY_PREFIX.as_slice().into(),
         }
     }
 }
@@ -322,11 +326,15 @@ const KEY_PREFIX: &[u8; 5] = b"item:";
 
 /// The prefix and the index in hexadecimal where they fit, otherwise the index to base 64; zeros fill the
 /// middle.
-fn write_key(item: u32, prefix: &'static [u8; 5], key: &mut [u8]) {
-    let (prefix, bits): (&[u8], u32) = if key.len() >= 13 { (prefix, 4) } else { (b"", 6) };
+fn write_key(item: u32, prefix: &[u8], key: &mut [u8]) {
+    let (prefix, bits): (&[u8], u32) = if key.len() >= prefix.len() + 8 { (prefix, 4) } else { (b"", 6) };
     let (head, digits) = key.split_at_mut(prefix.len());
     head.copy_from_slice(prefix);
-    let mut rest = item;
+    write_number(item, bits, digits);
+}
+
+/// A number in digits of so many bits, after zeros.
+fn write_number(mut rest: u32, bits: u32, digits: &mut [u8]) {
     for digit in digits.iter_mut().rev() {
         *digit = DIGITS[(rest & ((1 << bits) - 1)) as usize];
         rest >>= bits;

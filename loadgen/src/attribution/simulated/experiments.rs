@@ -25,6 +25,33 @@ fn chance_beside_a_limit_is_doubted_and_then_told() {
     assert!((chance / 1800.0 - 1.0).abs() < 0.2, "{shares:?}");
 }
 
+#[test]
+fn whether_chance_strikes_before_a_limit_or_behind_it_is_told() {
+    let limit_of = |seed, limit: f64, chance_first: bool| {
+        let mut bucket = Bucket::new(limit, 20.0);
+        let mut books = books(seed, move |read, dice| {
+            let by_chance = dice.next() < 0.1;
+            let lost = (chance_first && by_chance) || !bucket.passes(read.at_ns, 1.0) || by_chance;
+            lost.then_some(Direction::Down)
+        });
+        (books.stage.client_mtu, books.stage.path_mtu_down) = (9001, Some(9001));
+        books.trials.push(tried(Experiment::Rate { share: 0.4 }, 1000, 10_000));
+        let shares = balanced(&books);
+        let share = &shares[&(Cause::PacketRateLimit, Direction::Down)];
+        let place = if chance_first { "takes its share before it" } else { "takes its share behind it" };
+        assert!(share.evidence.iter().any(|line| line.contains(place)), "{chance_first} {limit} {shares:?}");
+        share.estimates["limit"].clone()
+    };
+    for (seed, limit) in [(21, 6000.0), (22, 8000.0), (23, 8500.0)] {
+        for chance_first in [false, true] {
+            let found = limit_of(seed, limit, chance_first);
+            assert!((found.value / limit - 1.0).abs() < 0.02, "{chance_first} {limit} {found:?}");
+            let (low, high) = found.interval.unwrap_or_default();
+            assert!((low..=high).contains(&limit), "{chance_first} {limit} {found:?}");
+        }
+    }
+}
+
 /// Makes all answers have one size, but a few.
 fn size_of_all(books: &mut Books, bytes: u32) {
     books.losses.iter_mut().for_each(|loss| loss.value_bytes = bytes);
