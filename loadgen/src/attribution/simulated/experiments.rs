@@ -31,8 +31,9 @@ fn whether_chance_strikes_before_a_limit_or_behind_it_is_told() {
         let mut bucket = Bucket::new(limit, 20.0);
         let mut books = books(seed, move |read, dice| {
             let by_chance = dice.next() < 0.1;
-            let lost = (chance_first && by_chance) || !bucket.passes(read.at_ns, 1.0) || by_chance;
-            lost.then_some(Direction::Down)
+            let reaches_limit = !(chance_first && by_chance);
+            let passes = reaches_limit && bucket.passes(read.at_ns, 1.0) && !by_chance;
+            (!passes).then_some(Direction::Down)
         });
         (books.stage.client_mtu, books.stage.path_mtu_down) = (9001, Some(9001));
         books.trials.push(tried(Experiment::Rate { share: 0.4 }, 1000, 10_000));
