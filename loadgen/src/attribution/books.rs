@@ -351,6 +351,12 @@ pub struct Series {
 }
 
 impl HostCounters {
+    /// What a counter of one IP version rose by, such as `Ip` and `ReasmFails`; none where it is not known. The other version's tells nothing
+    /// of a run: it is 0 there, which is not what is not known here.
+    pub fn of_version(&self, ipv6: bool, protocol: &str, name: &str) -> Option<u64> {
+        self.risen.get(&format!("{protocol}{}.{name}", if ipv6 { "6" } else { "" })).copied()
+    }
+
     /// What a counter rose by in IPv4 and IPv6 together, such as `Ip` and `ReasmFails`; none where neither is known.
     pub fn both(&self, protocol: &str, name: &str) -> Option<u64> {
         let of = |protocol: &str| self.risen.get(&format!("{protocol}.{name}")).copied();

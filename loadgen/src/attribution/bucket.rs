@@ -82,6 +82,8 @@ pub(super) struct Fit {
     /// Least and most tokens that it may hold as well: depths of which a few hundred losses say hardly less, and those beside the best.
     pub(super) depths: (f64, f64),
     pub(super) agreement: Agreement,
+    /// Things sent that were replayed, from the first on.
+    pub(super) replayed: usize,
     /// Log of the odds for it against losses that know nothing of its level, less the number of depths tried.
     pub(super) log_odds: f64,
 }
@@ -187,6 +189,7 @@ pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64, in_order: 
         depth,
         depths: likely_depths(&few, near, &all, depths),
         agreement,
+        replayed: charges.len(),
         log_odds: best.log_odds - (depths.len() as f64).ln(),
     })
 }

@@ -8,7 +8,7 @@ use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
 use super::charging::Charging;
 use super::counters;
-use super::limits::{NORMAL_95, REPLAYED_MAX};
+use super::limits::NORMAL_95;
 use super::sizes::SizeCounters;
 use super::traffic::Sent;
 use super::{Direction, Estimate};
@@ -48,6 +48,40 @@ pub(super) struct Beside {
     pub(super) of_packets: f64,
     /// Standard deviation of that share, which small answers tell.
     pub(super) of_packets_sd: f64,
+    /// Standard deviation of what came through the limit, as a share of it: how closely what chance did to it is known.
+    through_sd: f64,
+}
+
+/// What became of the answers of several packets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Large {
+    /// Came whole.
+    pub(super) whole: u64,
+    /// Packets of each in the mean.
+    pub(super) packets: f64,
+    /// The client's kernel put together; none: not known.
+    pub(super) put_together: Option<u64>,
+    /// Answers that failed a checksum, of any size.
+    pub(super) changed: u64,
+}
+
+impl Beside {
+    /// By the share of these answers that chance takes as small ones tell, the share of packets that it loses, and that one's standard deviation.
+    pub(super) fn of(by_small: f64, of_packets: f64, of_packets_sd: f64, large: Large) -> Self {
+        let all_arrive = (1.0 - of_packets).powf(large.packets);
+        // What is changed is put together all the same: the kernel's count tells of it, and leaves but the lost to guess.
+        let put =
+            large.put_together.filter(|put| (large.whole + 1..=large.whole + large.changed).contains(put));
+        let (of_large, guessed) = match put {
+            Some(put) => (1.0 - large.whole as f64 * all_arrive / put as f64, 1.0 - all_arrive),
+            None => (by_small, by_small),
+        };
+        let (of_large, guessed) = (of_large.clamp(0.0, 0.99), guessed.clamp(0.0, 0.99));
+        let through = (large.whole as f64 / (1.0 - of_large)).max(1.0);
+        let by_accident = guessed * (1.0 - guessed) / through;
+        let through_sd = (by_accident + (large.packets * of_packets_sd).powi(2)).sqrt() / (1.0 - guessed);
+        Self { of_large, of_packets, of_packets_sd, through_sd }
+    }
 }
 
 /// The buckets that fit best to these answers of several fragments, for each way of charging with which the number of fragments that arrived
@@ -79,11 +113,13 @@ fn fitted_as(
     let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
     let uncharged = all - charges.iter().map(Charge::arrive_at_most).sum::<f64>();
     // A long stage is replayed in part.
-    let of_all = charges.len() as f64 / charges.len().clamp(1, REPLAYED_MAX) as f64;
+    let of_all = charges.len() as f64 / fit.replayed.max(1) as f64;
     let arrives = (uncharged + fit.agreement.arrived * of_all) * (1.0 - beside.of_packets);
     let off = arrived.map_or(0.0, |arrived| (arrives / arrived.max(1.0) - 1.0).abs());
     let passed = arrived.map(|arrived| arrived / (1.0 - beside.of_packets) - uncharged);
-    let by_losses = Estimate::new(fit.limit, UNIT, fit.interval);
+    let off_of_chance = NORMAL_95 * beside.through_sd;
+    let interval = (fit.interval.0 * (1.0 - off_of_chance).max(0.0), fit.interval.1 * (1.0 + off_of_chance));
+    let by_losses = Estimate::new(fit.limit, UNIT, interval);
     // Of all that arrived chance had its share, known only so closely: where few of the fragments are charged it may hide most of them.
     let by_chance = arrived.unwrap_or(0.0) * NORMAL_95 * beside.of_packets_sd;
     let limit = match passed.and_then(|passed| by_arrivals(&charges, &fit, passed, by_chance)) {

@@ -6,10 +6,12 @@
 
 use super::case::{Case, Wire};
 use super::charging::Charging;
-use super::fragment_limit::{self, Beside, Fragments, UNIT, fitted, spread};
+use super::counters;
+use super::fragment_limit::{self, Beside, Fragments, Large, UNIT, fitted, spread};
 use super::limits::{COUNTED_ALONE, EPISODE_NS, LOG_ODDS_MIN};
 use super::numbers::confidence;
 use super::sizes::{SizeCounters, Step};
+use super::starved;
 use super::traffic;
 use super::{Books, Cause, Direction, Estimate, Experiment, Trial};
 
@@ -29,9 +31,8 @@ pub(super) fn overflowed(case: &mut Case<'_>, wire: &Wire, counters: &SizeCounte
     if case.books.stage.shared_counters {
         return;
     }
-    let (Some(failed), Some(timed_out)) =
-        (client.both("Ip", "ReasmFails"), client.both("Ip", "ReasmTimeout"))
-    else {
+    let count = |name| client.of_version(case.books.stage.ipv6, "Ip", name);
+    let (Some(failed), Some(timed_out)) = (count("ReasmFails"), count("ReasmTimeout")) else {
         return;
     };
     let refused = failed.saturating_sub(timed_out);
@@ -93,12 +94,8 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
     if wire.ip_bytes(step.from_bytes + width) <= wire.mtu && step.from_bytes > 0 {
         return;
     }
-    let of_chance = chance_of_large(case, wire, step);
-    let beside = Beside {
-        of_large: of_chance,
-        of_packets: fragment_limit::lost_of(case, step.base(), 1.0),
-        of_packets_sd: step.base_sd(),
-    };
+    let beside = beside(case, wire, step, counters);
+    let of_chance = beside.of_large;
     let answers = traffic::answers(case).into_iter().flatten();
     let large: Vec<_> = answers.filter(|sent| sent.packets(wire) > 1).collect();
     let found = fitted(&large, wire, beside, counters);
@@ -147,8 +144,8 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
         {
             case.take((Cause::FragmentRateLimit, None), |_, open| chosen(open));
             let seconds = case.books.stage.duration_ns as f64 / 1e9;
-            let passed = step.reads.saturating_sub(lost) as f64 / seconds.max(1e-9);
-            let tried = by_experiment(case, |_, _| true);
+            let whole = step.reads.saturating_sub(lost) as f64 / seconds.max(1e-9);
+            let limit = by_experiment(case, |_, _| true).or_else(|| at_least(case, counters, whole));
             let share = case.share(Cause::FragmentRateLimit, direction);
             share.confidence = if lower_rate.is_some() { COUNTED_ALONE } else { UNTESTED };
             if lower_rate.is_some() {
@@ -160,11 +157,20 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
                 "{} of {} answers that are cut into fragments were lost, {} of {} smaller ones; without receipts of all answers the rate at which they pass is known only in the mean",
                 step.lost, step.reads, step.lost_below, step.reads_below
             ));
-            let limit = tried.unwrap_or_else(|| Estimate::new(passed, UNIT, None));
-            share.estimates.insert("limit".into(), limit);
+            if let Some(limit) = limit {
+                share.estimates.insert("limit".into(), limit);
+            }
         }
         _ => {}
     }
+}
+
+/// A limit of which only the mean is known: the fragments that arrived a second, of which all may be charged, or but one of each answer that
+/// came whole.
+fn at_least(case: &Case<'_>, counters: &SizeCounters, whole_a_second: f64) -> Option<Estimate> {
+    let arrived = starved::a_second(case, counters.fragments_arrived?)?;
+    let most = arrived.interval.map_or(arrived.value, |(_, high)| high);
+    Some(Estimate::new(arrived.value, UNIT, (whole_a_second.min(arrived.value), most)))
 }
 
 /// The limit that an experiment with answers of two fragments each showed: any of those of the ways of charging that may be, or the likeliest.
@@ -259,17 +265,25 @@ fn agreed(found: &Estimate, tried: &Estimate) -> Option<Estimate> {
     Some(Estimate::new(inside.unwrap_or(f64::midpoint(low, high)), UNIT, (low, high)))
 }
 
-/// The share of answers above the step that chance loses, by what it loses below it and the packets they have.
-fn chance_of_large(case: &Case<'_>, wire: &Wire, step: &Step) -> f64 {
+/// What chance does beside a limit to answers above the step, by what it does below it and the packets they have.
+fn beside(case: &Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounters) -> Beside {
     let population = &case.books.population;
     let large = population.by_size.iter().enumerate().filter_map(|(index, counts)| {
         let value_bytes = index as u32 * population.size_bin_bytes;
         (value_bytes >= step.from_bytes).then(|| (counts.reads as f64, wire.packets(value_bytes)))
     });
-    let (lost, reads) = large.fold((0.0, 0.0), |sum, (reads, packets)| {
-        (sum.0 + reads * (1.0 - (1.0 - step.base()).powi(packets as i32)), sum.1 + reads)
+    let (lost, packets, reads) = large.fold((0.0, 0.0, 0.0), |sum, (reads, packets)| {
+        let lost = 1.0 - (1.0 - step.base()).powi(packets as i32);
+        (sum.0 + reads * lost, sum.1 + reads * f64::from(packets), sum.2 + reads)
     });
-    (lost / f64::max(reads, 1.0)).min(0.99)
+    let reads = f64::max(reads, 1.0);
+    let large = Large {
+        whole: step.reads.saturating_sub(step.lost),
+        packets: packets / reads,
+        put_together: counters.reassembled,
+        changed: counters::corrupted(case, Direction::Down),
+    };
+    Beside::of(lost / reads, fragment_limit::lost_of(case, step.base(), 1.0), step.base_sd(), large)
 }
 
 #[cfg(test)]

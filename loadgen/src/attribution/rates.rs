@@ -29,6 +29,8 @@ const UNTESTED: f64 = 0.8;
 
 /// How many times as much as independent ones the numbers of losses may scatter and be chance beyond doubt: a hundred windows tell half as much again.
 const BURSTS: f64 = 1.5;
+/// Share of the losses that must be missing at a lower rate for a limit to have part in them.
+const OF_LIMIT_MIN: f64 = 0.1;
 /// Log of the odds from which on it is told whether chance strikes before a limit: wrong once in 20 cases.
 const ORDER_LOG_ODDS_MIN: f64 = 3.0;
 
@@ -77,6 +79,7 @@ pub(super) fn limits(case: &mut Case<'_>) {
         }
         let sent = if direction == Direction::Up { traffic::requests(case) } else { traffic::answers(case) };
         if let Some(sent) = sent
+            && !refuted_by_rate(case, open)
             && let Some(limit) = limit(case, direction, &sent, &wire)
         {
             limited(case, direction, &limit, &sent, &wire);
@@ -88,9 +91,12 @@ pub(super) fn limits(case: &mut Case<'_>) {
 pub(super) fn losses(case: &mut Case<'_>) {
     let wire = Wire::of(case.books);
     for direction in [Direction::Up, Direction::Down, Direction::Host] {
-        let open = open_at(case, direction);
-        if open.len() as u64 >= LOSSES_MIN {
-            chance(case, direction, &open, &wire);
+        // What a limit lost by an experiment goes first.
+        for explain in [by_rate, chance] {
+            let open = open_at(case, direction);
+            if open.len() as u64 >= LOSSES_MIN {
+                explain(case, direction, &open, &wire);
+            }
         }
     }
 }
@@ -151,6 +157,15 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
     Some(Limit { kind, fit, log_odds, waited, of_chance, lost_of_chance, order })
 }
 
+/// Whether at a lower rate so large a share was lost that hardly any of these can be a limit's.
+fn refuted_by_rate(case: &Case<'_>, open: u64) -> bool {
+    let Some((tried_lost, tried_reads)) = case.books.lower_rate() else { return false };
+    let counts = &case.books.population.by_size;
+    let lost: u64 = counts.iter().map(|counts| counts.first_try_lost).sum();
+    let by_chance = tried_lost as f64 / tried_reads.max(1) as f64 * case.books.reads() as f64;
+    lost as f64 - by_chance < OF_LIMIT_MIN * open as f64
+}
+
 /// When the reads that are still open in this direction were due, nanoseconds, in order.
 fn open_at(case: &Case<'_>, direction: Direction) -> Vec<u64> {
     let open = case.open.iter().filter(|open| open.direction == direction);
@@ -185,16 +200,10 @@ fn one_cost(sent: &[Sent], wire: &Wire) -> Option<f64> {
 
 fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sent], wire: &Wire) {
     let (cause, fit) = (limit.kind.cause, limit.fit);
-    // What the limit let through, chance lost in part: of reads that all look alike it gets its number.
+    // What the limit let through, chance lost in part.
     let lost = case.open.iter().filter(|open| open.direction == direction).count() as f64;
-    let of_limit = ((lost - limit.of_chance * sent.len() as f64) / (1.0 - limit.of_chance)).clamp(0.0, lost);
-    let (mut due, quota) = (0.0, of_limit / lost.max(1.0));
-    case.take((cause, None), |_, open| {
-        due += if open.direction == direction { quota } else { 0.0 };
-        let taken = open.direction == direction && due >= 1.0 - 1e-9;
-        due -= if taken { 1.0 } else { 0.0 };
-        taken
-    });
+    let reads = (sent.len() as u64 * case.books.reads_each()) as f64;
+    take_share(case, cause, direction, (lost - limit.of_chance * reads) / (1.0 - limit.of_chance));
     let (packets, bits) = (
         passed(sent, |sent| f64::from(sent.packets(wire))),
         passed(sent, |sent| f64::from(wire.link_bytes(sent.datagrams, sent.payload)) * 8.0),
@@ -214,8 +223,10 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
     }
     let (unit, factor) = if cause == Cause::PacketRateLimit { ("packets/s", 1.0) } else { ("bits/s", 8.0) };
     share.evidence.extend(tried);
+    let part =
+        if fit.replayed < sent.len() { format!("the first {} of ", fit.replayed) } else { String::new() };
     share.evidence.push(format!(
-        "a device that passes {:.0} {unit}, and {:.0} {} at once after a rest, would have lost {:.0} of what was sent; {:.0} were lost, {:.0} of them the very same",
+        "a device that passes {:.0} {unit}, and {:.0} {} at once after a rest, would have lost {:.0} of {part}what was sent; {:.0} were lost, {:.0} of them the very same",
         fit.limit * factor,
         fit.depth,
         if factor == 1.0 { "packets" } else { "bytes" },
@@ -256,6 +267,18 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
     share.estimates.insert("limit".into(), estimate);
 }
 
+/// Puts so many of what is open in this direction down to a limit: of reads that all look alike it gets its number.
+fn take_share(case: &mut Case<'_>, cause: Cause, direction: Direction, of_limit: f64) {
+    let lost = case.open.iter().filter(|open| open.direction == direction).count() as f64;
+    let (mut due, quota) = (0.0, of_limit.clamp(0.0, lost) / lost.max(1.0));
+    case.take((cause, None), |_, open| {
+        due += if open.direction == direction { quota } else { 0.0 };
+        let taken = open.direction == direction && due >= 1.0 - 1e-9;
+        due -= if taken { 1.0 } else { 0.0 };
+        taken
+    });
+}
+
 /// Lowers the confidence to that in the kind, and says what it may be instead.
 fn doubt(share: &mut super::Share, kind: Kind) {
     share.confidence = share.confidence.min(confidence(kind.log_odds));
@@ -279,9 +302,6 @@ fn passed(sent: &[Sent], size: impl Fn(&Sent) -> f64) -> (f64, f64) {
 /// Takes what chance lost, unless it was but a few moments.
 fn chance(case: &mut Case<'_>, direction: Direction, at_ns: &[u64], wire: &Wire) {
     let replayed = case.books.all_receipts().is_some();
-    if !replayed && by_rate(case, direction, at_ns, wire) {
-        return;
-    }
     let dispersion = dispersion(case, at_ns);
     let mut moments: Vec<_> = at_ns.iter().map(|at| at / EPISODE_NS).collect();
     moments.dedup();
@@ -325,25 +345,27 @@ fn chance(case: &mut Case<'_>, direction: Direction, at_ns: &[u64], wire: &Wire)
 }
 
 /// Takes what a limit lost of which only an experiment tells: at a lower rate a far smaller share was lost.
-fn by_rate(case: &mut Case<'_>, direction: Direction, at_ns: &[u64], wire: &Wire) -> bool {
+fn by_rate(case: &mut Case<'_>, direction: Direction, at_ns: &[u64], wire: &Wire) {
     let Some((log_odds, (tried_lost, tried_reads))) =
         against_chance(case, at_ns).zip(case.books.lower_rate())
     else {
-        return false;
+        return;
     };
     let (lost, reads) = (at_ns.len() as f64, case.books.reads() as f64);
     let of_chance = tried_lost as f64 / tried_reads.max(1) as f64;
     let offered = Offered { of_chance, ..Offered::asked(case.books, wire) };
     let kind = Kind::of(case, direction, (0.0, 0.0), &offered, wire);
     let passed = (reads - lost) * 1e9 / case.books.stage.duration_ns.max(1) as f64;
-    case.take((kind.cause, None), |_, open| open.direction == direction);
+    let of_limit = (lost - of_chance * reads) / (1.0 - of_chance).max(0.01);
+    // Too few for a cause of their own.
+    let of_limit = if lost - of_limit < LOSSES_MIN as f64 { lost } else { of_limit };
+    take_share(case, kind.cause, direction, of_limit);
     let share = case.share(kind.cause, direction);
     share.confidence = confidence(log_odds);
     doubt(share, kind);
     share.evidence.push(format!(
         "{lost:.0} of {reads:.0} reads were lost, and {tried_lost} of {tried_reads} at a lower rate: chance would lose the same share; {passed:.0} reads a second came whole"
     ));
-    true
 }
 
 /// Log of the odds for a limit against chance, where at a lower rate a far smaller share was lost.

@@ -2,13 +2,14 @@
 
 use super::case::{Case, Wire};
 use super::charging::{Charging, Counted};
-use super::fragment_limit::{Beside, fitted, lost_of};
+use super::counters;
+use super::fragment_limit::{Beside, Large, fitted, lost_of};
 use super::limits::{ALL_LOST, LOG_ODDS_MIN, LOSSES_MIN};
 use super::numbers::share_sd;
 use super::sizes::SizeCounters;
 use super::starved::{self, Arrived, Starving};
 use super::traffic;
-use super::{Books, Estimate, Population};
+use super::{Books, Direction, Estimate, Population};
 
 /// What the reads of an experiment show of a limit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,10 +27,16 @@ pub fn fragment_limit(books: &Books, stage: &Population) -> Shown {
     let wire = Wire::of(books);
     let case = Case::open(books);
     let counters = SizeCounters::of(&case);
-    let beside = beside_experiment(&case, &wire, stage);
     let large: Vec<_> =
         traffic::answers(&case).into_iter().flatten().filter(|sent| sent.packets(&wire) > 1).collect();
     let lost = large.iter().filter(|sent| sent.lost == Some(true)).count();
+    let became = Large {
+        whole: large.iter().filter(|sent| sent.lost == Some(false)).count() as u64,
+        packets: 2.0,
+        put_together: counters.reassembled,
+        changed: counters::corrupted(&case, Direction::Down),
+    };
+    let beside = beside_experiment(&case, &wire, stage, became);
     if (lost as u64) < LOSSES_MIN {
         return Shown::default();
     }
@@ -67,16 +74,12 @@ fn by_arrivals(case: &Case<'_>, wire: &Wire, arrived: Arrived) -> Option<Shown> 
 }
 
 /// What is lost beside a limit in an experiment with answers of two packets, by the answers of one packet of the stage before it.
-fn beside_experiment(case: &Case<'_>, wire: &Wire, stage: &Population) -> Beside {
+fn beside_experiment(case: &Case<'_>, wire: &Wire, stage: &Population, large: Large) -> Beside {
     let small = |index: usize| wire.packets((index as u32 + 1) * stage.size_bin_bytes) == 1;
     let counts =
         stage.by_size.iter().enumerate().filter(|(index, _)| small(*index)).map(|(_, counts)| counts);
     let (lost, reads) =
         counts.fold((0, 0), |sum, counts| (sum.0 + counts.first_try_lost, sum.1 + counts.reads));
     let of_one = lost as f64 / reads.max(1) as f64;
-    Beside {
-        of_large: 1.0 - (1.0 - of_one).powi(2),
-        of_packets: lost_of(case, of_one, 2.0),
-        of_packets_sd: share_sd(of_one, reads),
-    }
+    Beside::of(1.0 - (1.0 - of_one).powi(2), lost_of(case, of_one, 2.0), share_sd(of_one, reads), large)
 }

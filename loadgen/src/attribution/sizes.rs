@@ -61,14 +61,13 @@ impl SizeCounters {
         if case.books.stage.shared_counters {
             return Self::default();
         }
-        let ip = |host: &HostCounters, name| host.both("Ip", name);
+        let ipv6 = case.books.stage.ipv6;
+        let ip = |host: &HostCounters, name| host.of_version(ipv6, "Ip", name);
         let client = &case.books.client.host;
         let server = case.books.server.as_ref().map(|server| &server.host);
-        let risen = |name: &str| server?.risen.get(name).copied();
-        let too_big = match (risen("Icmp.InDestUnreachs"), risen("Icmp6.InPktTooBigs")) {
-            (None, None) => None,
-            (v4, v6) => Some(v4.unwrap_or(0) + v6.unwrap_or(0)),
-        };
+        // IPv4 says so as one of the ways of being unreachable (RFC 792), IPv6 in a message of its own (RFC 4443 section 3.2).
+        let says_so = if ipv6 { "InPktTooBigs" } else { "InDestUnreachs" };
+        let too_big = server.and_then(|host| host.of_version(ipv6, "Icmp", says_so));
         Self {
             fragmented: server.and_then(|host| ip(host, "FragOKs")),
             fragments_made: server.and_then(|host| ip(host, "FragCreates")),

@@ -22,8 +22,10 @@ use super::{Cause, Direction, Estimate};
 const EACH_DEPTH_MAX: u32 = 10;
 /// Share of what arrived that a bucket may have held at first, for its limit to count as likely.
 const AT_FIRST_MAX: f64 = 0.1;
-/// Share by which counts that are one may differ: a few fragments of other traffic.
-const SAME_COUNT: f64 = 0.02;
+/// Share by which counts that are one may differ,
+const SAME_COUNT: f64 = 0.002;
+/// and by how much besides: fragments of other traffic.
+const OTHERS: f64 = 2.0;
 
 /// Answers that a full bucket lets come whole at first, and that may have been lost otherwise.
 const WHOLE_BESIDE: f64 = 3.0;
@@ -58,12 +60,18 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
         return false;
     };
     let cut = counters.fragmented.unwrap_or(step.reads);
-    let all_of = |count: u64| arrived.abs_diff(count) as f64 <= SAME_COUNT * count as f64;
+    let lost = lost_of(case, step.base(), 1.0);
+    // A firewall's number is exact, but for what chance takes of it; a limit's is so by accident alone.
+    let all_of = |count: u64| {
+        let (count, arrived) = (count as f64, arrived as f64);
+        let off = OTHERS + SAME_COUNT * count + 3.0 * (count * lost * (1.0 - lost)).sqrt();
+        (count * (1.0 - lost) - arrived).abs() <= off
+    };
     if arrived < LOSSES_MIN || all_of(cut) || all_of(made.saturating_sub(cut)) || all_of(made) {
         return false;
     }
     let direction = case.told(Direction::Down);
-    let all = Arrived { fragments: arrived, lost: lost_of(case, step.base(), 1.0), stray: 1.0 - ALL_LOST };
+    let all = Arrived { fragments: arrived, lost, stray: 1.0 - ALL_LOST };
     // All fragments are charged, or all but the first, which then all arrive.
     let own = possible(case, wire, all, |way| way.counted != Counted::First);
     let charged_so =
@@ -173,7 +181,7 @@ pub(super) fn summed_up(possible: &[Starving], arrived: Arrived, wire: &Wire) ->
 
 /// Fragments that arrived a second, by the counters read meanwhile: between the first quarter of the stage, when a bucket was still full, and its
 /// end.
-fn a_second(case: &Case<'_>, arrived: u64) -> Option<Estimate> {
+pub(super) fn a_second(case: &Case<'_>, arrived: u64) -> Option<Estimate> {
     let (series, duration_ns) = (&case.books.client.host.series, case.books.stage.duration_ns);
     let places: Vec<_> = ["Ip.ReasmReqds", "Ip6.ReasmReqds"]
         .iter()

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use dont_fragment::serves_probes;
 
-use crate::attribution::{self, Attribution, Experiment, Trial};
+use crate::attribution::{self, Attribution, Experiment, HostCounters, Trial};
 use crate::engine::Pace;
 use crate::error::Error;
 use crate::limits;
@@ -125,17 +125,22 @@ impl Rig {
         let before = self.load.reading();
         let done = work(self)?;
         let risen = self.load.reading().since(&before, self.load.placement());
-        Ok((done, icmp(&risen.counters, risen.server.is_some())))
+        let server = risen.server.as_ref().map(|server| &server.host);
+        Ok((done, icmp(&risen.client.host, server, self.load.path_facts().ipv6)))
     }
 }
 
-/// ICMP of a record's counters that says that a datagram did not get through.
-fn icmp(counters: &std::collections::BTreeMap<String, u64>, server_told: bool) -> Option<u64> {
-    const NAMES: [&str; 3] = ["Icmp.InDestUnreachs", "Icmp6.InDestUnreachs", "Icmp6.InPktTooBigs"];
-    let of =
-        |side: &str| NAMES.iter().filter_map(|name| counters.get(&format!("{side}.{name}"))).sum::<u64>();
-    let both = of("client") + of("server");
-    (server_told || both > 0).then_some(both)
+/// ICMP that both hosts received and that says that a datagram did not get through; none where a host's is not known, unless the other's is
+/// proof enough.
+fn icmp(client: &HostCounters, server: Option<&HostCounters>, ipv6: bool) -> Option<u64> {
+    let of = |host: &HostCounters| {
+        let count = |name| host.of_version(ipv6, "Icmp", name);
+        let too_big = if ipv6 { count("InPktTooBigs")? } else { 0 };
+        Some(count("InDestUnreachs")? + too_big)
+    };
+    let (client, server) = (of(client), server.and_then(of));
+    let known = client.unwrap_or(0) + server.unwrap_or(0);
+    (known > 0 || (client.is_some() && server.is_some())).then_some(known)
 }
 
 fn report(trial: Trial, before: &Attribution, after: &Attribution) -> TrialReport {
@@ -162,4 +167,25 @@ fn patience(stage: &Stage) -> Duration {
 /// A rate as a pace.
 fn pace(tps: f64) -> Pace {
     Pace::PerSecond(tps.max(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_of_counters_that_were_not_read_is_not_known() {
+        let host = |counters: &[(&str, u64)]| HostCounters {
+            risen: counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
+            ..HostCounters::default()
+        };
+        let (known, heard) = (host(&[("Icmp.InDestUnreachs", 0)]), host(&[("Icmp.InDestUnreachs", 2)]));
+        let other_version = host(&[("Icmp6.InDestUnreachs", 0), ("Icmp6.InPktTooBigs", 0)]);
+        assert_eq!(icmp(&known, Some(&known), false), Some(0));
+        assert_eq!(icmp(&known, None, false), None);
+        assert_eq!(icmp(&known, Some(&other_version), false), None);
+        assert_eq!(icmp(&known, Some(&heard), false), Some(2));
+        assert_eq!(icmp(&heard, None, false), Some(2));
+        assert_eq!(icmp(&other_version, Some(&other_version), true), Some(0));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Outcome, icmp, pace, tps};
+use super::{Outcome, pace, tps};
 use crate::attribution::{self, Books, Cause, Counts, FlowCounts, Population};
 use crate::engine::Pace;
 use crate::error::Error;
@@ -88,7 +88,6 @@ impl Rig {
         };
         let outcome = Outcome {
             counts: Counts { reads: stage.sent, first_try_lost: stage.first_try_lost, failed: stage.failed },
-            icmp: icmp(&stage.counters, stage.counters.contains_key("server.requests")),
             flows: stage.by_flow.iter().map(flow).collect(),
             ..Outcome::default()
         };

@@ -216,6 +216,19 @@ fn losses_in_bursts_are_doubted_and_then_told() {
 }
 
 #[test]
+fn what_is_lost_alike_at_a_lower_rate_is_no_limits_doing() {
+    // Requests at constant intervals, lost in bursts: some bucket loses such numbers as well.
+    let mut bucket = Bucket::new(8000.0, 2.0);
+    let mut all = books(17, move |read, _| (!bucket.passes(read.at_ns, 1.0)).then_some(Direction::Up));
+    let limits = [Cause::PacketRateLimit, Cause::BandwidthLimit];
+    assert!(limits.contains(&main_cause(&balanced(&all)).0));
+    let lost: u64 = all.population.by_size.iter().map(|counts| counts.first_try_lost).sum();
+    all.trials.push(tried(Experiment::Rate { share: 0.5 }, lost / 4, 5000));
+    let shares = balanced(&all);
+    assert_eq!(main_cause(&shares).0, Cause::PathLoss, "{shares:?}");
+}
+
+#[test]
 fn silence_of_known_flows_is_told_from_a_silent_server_by_others() {
     let silent = |read: &Read, _: &mut Dice| (read.at_ns >= 700_000_000).then_some(Direction::Up);
     let books = books(12, silent);
