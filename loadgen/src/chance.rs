@@ -23,8 +23,15 @@ pub fn chance_met(stage: &Stage, latencies: &[Histogram<u64>], slo: &Slo) -> f64
     if !stage.valid || stage.broke == Some(Broke::Misses) || stage.sent == 0 {
         return hard;
     }
-    let failed = Counted { hits: stage.failed, reads: stage.sent };
-    let parts: Vec<_> = stage.intervals.iter().map(failed_of).collect();
+    let parts: Vec<_> = valid_intervals(stage).map(failed_of).collect();
+    let failed = if parts.is_empty() {
+        Counted { hits: stage.failed, reads: stage.sent }
+    } else {
+        parts.iter().fold(Counted::default(), |sum, part| Counted {
+            hits: sum.hits + part.hits,
+            reads: sum.reads + part.reads,
+        })
+    };
     let few_fail = failed.below(slo.failure_rate, dispersion(&parts));
     let late: Vec<_> = latencies.iter().map(|latency| late_of(latency, slo.p99_us * 1000)).collect();
     let all = late.iter().fold(Counted::default(), |sum, part| Counted {
@@ -67,6 +74,12 @@ impl Counted {
         let deviation = (dispersion * limit * (1.0 - limit) / self.reads as f64).sqrt();
         normal_cdf((limit - self.share()) / deviation)
     }
+}
+
+/// The intervals in which the host did not stall; all where it did in each.
+pub fn valid_intervals(stage: &Stage) -> impl Iterator<Item = &Interval> {
+    let any = stage.intervals.iter().any(|interval| interval.valid);
+    stage.intervals.iter().filter(move |interval| interval.valid || !any)
 }
 
 /// The reads of an interval that failed.

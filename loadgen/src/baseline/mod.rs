@@ -35,7 +35,7 @@ pub fn compare(file: &str, before: &Record, now: &Record) -> BaselineReport {
             );
         }
         let rates = common_rates(before, now);
-        tests.extend(failures(&rates));
+        tests.extend(failures(&rates, below_knees([before, now])));
         tests.extend(latencies(&rates));
         if tests.is_empty() {
             incomparable.push("they have no rate in common, and no knee each".to_owned());
@@ -146,9 +146,17 @@ fn common_rates<'a>(before: &'a Record, now: &'a Record) -> Vec<AtRate<'a>> {
     both.filter(|rate| !rate.before.is_empty()).collect()
 }
 
+/// The highest rate that lies below what both searches' intervals of the knee hold: from there on a stage fails or not as the knee wanders from
+/// stage to stage, which the test of the knees knows and one of reads does not.
+fn below_knees(records: [&Record; 2]) -> f64 {
+    let lowest = |(tps, sigma): (f64, f64)| tps * (-sigma * SIGMAS_OF_95 / 2.0).exp();
+    records.into_iter().filter_map(knee).map(lowest).fold(f64::INFINITY, f64::min)
+}
+
 /// The rate whose shares of failed reads differ most surely, tested as the one of so many.
-fn failures(rates: &[AtRate<'_>]) -> Option<BaselineTest> {
-    let one = |at: &AtRate<'_>| {
+fn failures(rates: &[AtRate<'_>], tps_max: f64) -> Option<BaselineTest> {
+    let rates: Vec<_> = rates.iter().filter(|rate| rate.tps <= tps_max).collect();
+    let one = |at: &&AtRate<'_>| {
         let (then, now) = (parts(&at.before), parts(&at.now));
         let (first, second) = (sum(&then), sum(&now));
         let pooled = sum(&[first, second]).share();
@@ -173,7 +181,7 @@ fn parts(stages: &[&Stage]) -> Vec<Counted> {
         if stage.intervals.is_empty() {
             return vec![Counted { hits: stage.failed, reads: stage.sent }];
         }
-        stage.intervals.iter().map(chance::failed_of).collect()
+        chance::valid_intervals(stage).map(chance::failed_of).collect()
     };
     stages.iter().flat_map(of).collect()
 }

@@ -166,6 +166,16 @@ fn the_error_rate_is_kept() {
 }
 
 #[test]
+fn a_knee_that_wanders_is_no_change_of_failures() {
+    // Both tried a rate within what either's interval holds: one failed there, the other did not.
+    let with =
+        |failed: f64| record((10e3, 8e3, 12e3), vec![stage(5e3, 0.0, 100.0), stage(10e3, failed, 100.0)]);
+    assert_eq!(outcome(&with(0.0), &with(0.03)), BaselineOutcome::WithinNoise);
+    let moved = record((10e3, 8e3, 12e3), vec![stage(5e3, 0.03, 100.0), stage(10e3, 0.03, 100.0)]);
+    assert_eq!(outcome(&with(0.0), &moved), BaselineOutcome::Worse);
+}
+
+#[test]
 fn a_system_that_meets_no_rate_any_more_is_worse() {
     let before = record((100e3, 95e3, 105e3), stages(0.001, P99));
     let broke = Stage { broke: Some(Broke::P99), ..stage(RATES[0], 0.001, 5000.0) };

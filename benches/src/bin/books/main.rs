@@ -86,7 +86,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether both rows keep the promise.
+/// Whether no row misses the promise: where the interval holds it, the machine is too noisy to tell.
 fn measure(pairs: u64, span: Duration) -> Result<bool, Error> {
     let cpus = shingle_udp::allowed_cpus().or_else(system("reading the CPUs allowed"))?;
     let (Some(&server_cpu), true) = (cpus.first(), cpus.len() > 1) else {
@@ -125,11 +125,20 @@ fn measure(pairs: u64, span: Duration) -> Result<bool, Error> {
     println!(
         "attribution where one read in {ONE_IN} is lost by chance instead: {by_chance:.3} of the generator's CPU more"
     );
-    println!(
-        "promised: at most {:.2}, and with that of chance added; it is missed where the whole interval lies above",
-        1.0 + SHARE_MAX
-    );
-    Ok(of_none.low <= 1.0 + SHARE_MAX && of_some.low + by_chance <= 1.0 + SHARE_MAX)
+    let most = 1.0 + SHARE_MAX;
+    println!("promised: at most {most:.2}");
+    let rows = [("none", of_none, 0.0), ("some", of_some, 0.0), ("by chance", of_some, by_chance)];
+    let verdicts = rows.map(|(lost, ratio, more)| {
+        let (low, high) = (ratio.low + more, ratio.high + more);
+        let verdict = match (low > most, high > most) {
+            (true, _) => "missed",
+            (false, true) => "undecided",
+            (false, false) => "kept",
+        };
+        println!("reads lost: {lost:<10} {:.3} ({low:.3} to {high:.3})  {verdict}", ratio.median + more);
+        verdict
+    });
+    Ok(!verdicts.contains(&"missed"))
 }
 
 /// A process that is stopped and goes on again, until this is dropped.
