@@ -87,7 +87,7 @@ pub const PACKET_BURST: Range =
     range("burst", 5.0, 200.0, "packets", "at most a fifth of a second of the lowest limit");
 /// Packet and bandwidth limits.
 pub const RATE_EXCESS: Range =
-    range("limit exceeded", 1.1, 3.0, "times", "from just above the knee to a fleet on one host");
+    range("limit exceeded", 1.02, 3.0, "times", "from just above the knee to a fleet on one host");
 /// Bandwidth limits and slow queues.
 pub const BANDWIDTH: Range =
     range("limit", 4.0, 100.0, "Mbit/s", "what jumbo answers at some thousand reads/s exceed");

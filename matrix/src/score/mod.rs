@@ -116,6 +116,10 @@ impl Score {
                 unless(share.share() >= 0.9, format!("{what} of {name} is {share}, not 90 %"));
             }
         }
+        unless(
+            self.pairs.count == 0 || self.pairs.share() >= 0.9,
+            format!("both causes of pairs have their shares in {}, not 90 %", self.pairs),
+        );
         unless(self.accused.hits == 0, format!("{} healthy runs are accused", self.accused.hits));
         unless(
             self.unexplained_median <= 0.05,
