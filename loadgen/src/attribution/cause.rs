@@ -151,6 +151,22 @@ impl Cause {
             Self::ServerSocketBuffer => Some(
                 "memcached reads one datagram a system call and never raises its receive buffer: give it more threads (-t) and CPUs, raise sysctl net.core.rmem_default and start it again, or read over TCP.",
             ),
+            Self::ServerOverload => Some(
+                "Give memcached more threads (-t) and its host more CPUs; if it comes in bursts, look for pauses of it (CPU steal, swapping, other processes on its CPUs).",
+            ),
+            Self::FragmentRateLimit
+            | Self::FragmentsBlocked
+            | Self::ReassemblyOverflow
+            | Self::PmtuDiscovery
+            | Self::MtuBlackHole => Some(
+                "memcached's datagrams have up to 1400 bytes, whatever the path carries: find the link that is narrower (tracepath) and widen it, and let ICMP through (type 3 code 4; ICMPv6 type 2); or read over TCP (--protocol memcached-tcp), which keeps to what the path carries.",
+            ),
+            Self::PacketRateLimit => Some(
+                "Send fewer packets (--gets-per-datagram), use more hosts, or an instance type with a larger packet allowance; see ethtool -S (pps_allowance_exceeded).",
+            ),
+            Self::PathLoss => Some(
+                "Chance loss between the hosts: see ethtool -S and switch counters on the way. Over UDP a read of memcached is sent once: read over TCP (--protocol memcached-tcp), which sends again what was lost.",
+            ),
             Self::Unexplained => Some(
                 "memcached counts no datagrams and keeps no receipts, and over UDP nothing can be asked for again. On its host, see the drops of its socket in /proc/net/udp; between the hosts, NIC counters (ethtool -S) and rate limits; or read over TCP.",
             ),
@@ -245,6 +261,29 @@ impl Direction {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What `--protocol memcached-udp` refuses, and what only a server of Shingle has.
+    #[test]
+    fn nobody_with_a_memcached_is_sent_to_what_it_has_not() {
+        let not_there = [
+            "--retries",
+            "--strategy",
+            "--path-mtu",
+            "path MTU)",
+            "--train",
+            "--token-file",
+            "--lab",
+            "--workers-per-port",
+            "--receipts",
+            "cache-server",
+            "chunked",
+        ];
+        for cause in Cause::ALL {
+            let remedy = cause.remedy_for_memcached().unwrap_or_else(|| cause.remedy(false));
+            let found = not_there.iter().find(|word| remedy.contains(**word));
+            assert_eq!(found, None, "{cause}: {remedy}");
+        }
+    }
 
     #[test]
     fn records_use_the_same_names() {

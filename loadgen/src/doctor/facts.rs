@@ -57,6 +57,8 @@ pub struct Host {
     pub settings: BTreeMap<String, String>,
     /// What the kernel counted since the host was started, by `PROTOCOL.Name`.
     pub counters: BTreeMap<String, u64>,
+    /// Datagrams dropped at UDP sockets that are open, by their local port, where there were any: of a server's host its own sockets alone.
+    pub socket_drops: BTreeMap<u16, u64>,
     /// Network cards: the one that leads to the server, or all that are up.
     pub cards: Vec<Card>,
     /// What a socket that asks for the generator's buffers gets.
@@ -194,8 +196,6 @@ pub struct Server {
     pub interface_mtu: Option<u32>,
     /// Path MTU its kernel held for this host before the doctor probed.
     pub held_mtu: Option<u32>,
-    /// Datagrams its sockets dropped since its start.
-    pub socket_drops: u64,
 }
 
 /// A UDP port of the server.

@@ -68,7 +68,7 @@ pub fn of(facts: &Facts) -> Vec<Finding> {
     let ports: Vec<_> = facts.server.iter().flat_map(|server| &server.ports).map(|port| port.port).collect();
     for (place, host) in hosts(facts) {
         conntrack::find(&place, host, &ports, &mut findings);
-        so_far::find(&place, host, &mut findings);
+        so_far::find(&place, host, &ports, &mut findings);
         cpu::find(&place, host, &mut findings);
     }
     card::find(facts, &mut findings);
@@ -76,18 +76,37 @@ pub fn of(facts: &Facts) -> Vec<Finding> {
     findings
 }
 
+/// Settings that every kernel has and findings follow from; those of IPv6 matter on its paths alone.
+const WANTED: [&str; 10] = [
+    "net.core.rmem_max",
+    "net.core.wmem_max",
+    "net.core.netdev_max_backlog",
+    "net.ipv4.udp_mem",
+    "net.ipv4.ip_no_pmtu_disc",
+    "net.ipv4.ipfrag_high_thresh",
+    "net.ipv4.ipfrag_time",
+    "net.ipv6.ip6frag_high_thresh",
+    "net.ipv6.ip6frag_time",
+    "clocksource",
+];
+
 /// What these facts leave open, beside what could not be read.
 pub fn gaps(facts: &Facts) -> Vec<String> {
     let mut gaps: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let is_ipv6 = facts.path.as_ref().is_some_and(|path| path.is_ipv6);
     for (place, host) in hosts(facts) {
-        let wanted = ["net.core.rmem_max", "net.core.wmem_max", "net.core.netdev_max_backlog"];
-        let absent: Vec<_> = wanted.into_iter().filter(|name| !host.settings.contains_key(*name)).collect();
         // A server that tells no settings at all has been named already.
-        if !absent.is_empty() && !host.settings.is_empty() {
+        if place == THERE && host.settings.is_empty() {
+            continue;
+        }
+        let is_missed =
+            |name: &&str| (is_ipv6 || !name.starts_with("net.ipv6.")) && !host.settings.contains_key(*name);
+        let absent: Vec<_> = WANTED.into_iter().filter(is_missed).collect();
+        if !absent.is_empty() {
             let gap = format!("{}: not readable in this network namespace", absent.join(", "));
             gaps.entry(gap).or_default().push(place.clone());
         }
-        if !host.settings.is_empty() && !host.settings.contains_key("cpu.governor") {
+        if !host.settings.contains_key("cpu.governor") {
             let gap = "the CPUs' governor: none is shown (usual in virtual machines)".to_owned();
             gaps.entry(gap).or_default().push(place);
         }
@@ -241,6 +260,24 @@ mod tests {
         assert!(of(&Facts::default()).iter().all(|finding| finding.severity != Severity::Hurts));
         let bare = Facts { demand: facts().demand, ..Facts::default() };
         assert!(of(&bare).iter().all(|finding| finding.severity != Severity::Hurts));
+    }
+
+    #[test]
+    fn settings_that_could_not_be_read_are_told() {
+        let mut facts = facts();
+        for name in WANTED {
+            facts.here.settings.remove(name);
+        }
+        let gap = |facts: &Facts| gaps(facts).concat();
+        for name in WANTED {
+            assert_eq!(gap(&facts).contains(name), !name.starts_with("net.ipv6."), "{name}");
+        }
+        facts.path.as_mut().unwrap().is_ipv6 = true;
+        assert!(WANTED.iter().all(|name| gap(&facts).contains(name)));
+        facts.here.settings.clear();
+        assert!(gap(&facts).contains("on this host: net.core.rmem_max"), "{}", gap(&facts));
+        facts.server.as_mut().unwrap().host.as_mut().unwrap().settings.clear();
+        assert!(!gap(&facts).contains(THERE), "a server that tells none has been named already");
     }
 
     #[test]

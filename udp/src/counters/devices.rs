@@ -1,6 +1,7 @@
 //! What devices, their drivers and queueing disciplines say went wrong, by flat names like those of the protocols' counters.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use crate::{device, nic, qdisc};
 
@@ -20,8 +21,10 @@ pub fn device_counters(missing: &mut Vec<String>) -> BTreeMap<String, u64> {
     match device::devices() {
         Ok(devices) => {
             for device in devices.iter().filter(|device| !device.is_loopback) {
-                let found = nic::statistics(&device.name).unwrap_or_default();
-                counters.extend(trouble(&device.name, found));
+                match nic::statistics(&device.name) {
+                    Ok(found) => counters.extend(trouble(&device.name, found)),
+                    Err(error) => missing.extend(missed(&device.name, &error)),
+                }
             }
         }
         Err(error) => missing.push(format!("network devices ({error})")),
@@ -38,6 +41,12 @@ fn qdiscs(list: &[qdisc::Qdisc], counters: &mut BTreeMap<String, u64>) {
         };
         counters.insert(format!("Qdisc.{}.{name}", qdisc.device), qdisc.drops.into());
     }
+}
+
+/// A driver without counters, and a device that went away meanwhile, are no gaps.
+fn missed(device: &str, error: &io::Error) -> Option<String> {
+    let is_gap = !matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENODEV));
+    is_gap.then(|| format!("counters of the driver of {device} ({error})"))
 }
 
 fn trouble(device: &str, statistics: BTreeMap<String, u64>) -> impl Iterator<Item = (String, u64)> {
@@ -76,6 +85,13 @@ mod tests {
                 .map(|name| (name.to_owned(), 7));
         let names: Vec<_> = trouble("eth0", statistics.into()).map(|(name, _)| name).collect();
         assert_eq!(names, ["Nic.eth0.pps_allowance_exceeded", "Nic.eth0.rx_Discards"]);
+    }
+
+    #[test]
+    fn counters_that_could_not_be_read_are_missing_and_those_a_driver_has_not_are_not() {
+        let missed = |number| missed("eth0", &io::Error::from_raw_os_error(number));
+        assert_eq!((missed(libc::EOPNOTSUPP), missed(libc::ENODEV)), (None, None));
+        assert!(missed(libc::EIO).is_some_and(|gap| gap.starts_with("counters of the driver of eth0 (")));
     }
 
     /// Whatever devices this machine has.

@@ -5,16 +5,18 @@
 
 use std::collections::BTreeMap;
 
+use shingle_server::limits::{TCP_PORT, WORKERS_MAX};
+
 use super::super::facts::{Buffers, Facts};
 use super::{Finding, HERE, Severity, Sureness, THERE, bytes, count};
-use crate::limits::{RECV_BUFFER_BYTES, SEND_REQUESTS_MAX};
+use crate::limits::{FLOWS_DEFAULT, FLOWS_MAX, RECV_BUFFER_BYTES, SEND_REQUESTS_MAX};
 
 /// 99.9 % of a normal distribution lie below its mean and so many standard deviations.
 const DEVIATIONS: f64 = 3.1;
 /// UDP payload of a request: header, cookie, a key of some 30 bytes (PROTOCOL.md, sections 2 and 4).
 const REQUEST_BYTES: u32 = 96;
 /// More sockets than these help nobody.
-const SOCKETS_MAX: u32 = 4096;
+const SOCKETS_MAX: usize = 4096;
 /// Page of memory that net.ipv4.udp_mem counts in, on x86_64.
 const PAGE_BYTES: f64 = 4096.0;
 
@@ -77,7 +79,7 @@ fn receive_here(facts: &Facts, buffers: &Buffers) -> Option<Finding> {
             charge / datagrams,
             1e3 * granted / (each * charge),
         ),
-        fix: fix_receive(demand.rate_per_s, demand.pause_s, charge, granted, "loadgen ... --threads and --flows for", "sockets"),
+        fix: fix_receive(facts, charge, granted, demand.sockets, |sockets| more_flows(facts, sockets)),
         risk: "memory: each socket may hold so much when its program stands still, and what waits that long may be too late anyway".to_owned(),
         sureness: Sureness::Likely,
     })
@@ -90,23 +92,41 @@ fn needed_setting(needed: f64) -> u64 {
 
 /// A larger limit as far as sockets ask for more (server and generator: 4 MiB), and more sockets where that is not enough.
 fn fix_receive(
-    rate_per_s: f64,
-    pause_s: f64,
+    facts: &Facts,
     charge: f64,
     granted: f64,
-    more: &str,
-    of_what: &str,
+    sockets_now: usize,
+    more: impl Fn(usize) -> String,
 ) -> Vec<String> {
+    let demand = &facts.demand;
     let asked = RECV_BUFFER_BYTES as f64;
     let limit = (granted < 2.0 * asked)
         .then(|| format!("sysctl -w net.core.rmem_max={RECV_BUFFER_BYTES}   # what is asked for"));
-    let holds =
-        |sockets: &u32| needed_bytes(rate_per_s / f64::from(*sockets), pause_s, charge) <= 2.0 * asked;
+    let holds = |sockets: &usize| {
+        needed_bytes(demand.rate_per_s / *sockets as f64, demand.pause_s, charge) <= 2.0 * asked
+    };
     let sockets = (1..=SOCKETS_MAX).find(holds).unwrap_or(SOCKETS_MAX);
-    limit
-        .into_iter()
-        .chain([format!("{more} {sockets}   # {of_what}, with {} each", bytes(2.0 * asked))])
-        .collect()
+    let more = (sockets > sockets_now).then(|| format!("{} with {} each", more(sockets), bytes(2.0 * asked)));
+    limit.into_iter().chain(more).collect()
+}
+
+/// As `run --server` would have them on this host, with more flows a thread.
+fn more_flows(facts: &Facts, sockets: usize) -> String {
+    let server = facts.server.as_ref().map_or(format!("HOST:{TCP_PORT}"), |server| server.address.clone());
+    let threads = (facts.demand.sockets / FLOWS_DEFAULT).max(1);
+    let flows = sockets.div_ceil(threads).min(FLOWS_MAX);
+    format!(
+        "loadgen run --server {server} --rate {:.0} --threads {threads} --flows {flows}   # {} sockets",
+        facts.demand.rate_per_s,
+        threads * flows
+    )
+}
+
+fn more_workers(workers: usize) -> String {
+    format!(
+        "cache-server --workers-per-port {}   # beside its other flags: workers, on as many CPUs,",
+        workers.min(WORKERS_MAX)
+    )
 }
 
 fn limit_words(most: Option<u64>, asked: u64, granted: f64) -> String {
@@ -194,7 +214,7 @@ fn receive_there(facts: &Facts, buffers: &Buffers) -> Vec<Finding> {
                     1e3 * demand.pause_s,
                     1e3 * least / (each * charge),
                 ),
-                fix: fix_receive(demand.rate_per_s, demand.pause_s, charge, least, "cache-server --workers-per-port", "of them, on as many CPUs; restart it after the other"),
+                fix: fix_receive(facts, charge, least, port.receive_granted_bytes.len(), more_workers),
                 risk: "requests that waited so long are answered late; memory for each worker".to_owned(),
                 sureness: Sureness::Likely,
             })
@@ -207,8 +227,11 @@ fn receive_there(facts: &Facts, buffers: &Buffers) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::super::testing::{facts, finding, found};
     use super::*;
+    use crate::cli::{Cli, Command};
 
     #[test]
     fn a_buffer_that_lasts_less_than_the_pause_hurts() {
@@ -219,12 +242,15 @@ mod tests {
         assert_eq!(found.severity, Severity::Hurts);
         // 12,500 datagrams/s, 96.5 % charged 1,280 B and 3.5 % 16,640 B: 425,984 B last 18.7 ms.
         assert!(found.why.contains("it lasts 19 ms"), "{}", found.why);
-        assert!(found.fix[0].contains("rmem_max=4194304"), "{:?}", found.fix);
+        assert!(found.fix.len() == 1 && found.fix[0].contains("rmem_max=4194304"), "{:?}", found.fix);
         // A limit that is not what binds is not to be raised.
         facts.demand.pause_s = 1.0;
         facts.here.buffers.as_mut().unwrap().receive_granted_bytes = 8 << 20;
         let fix = finding(&facts, "receive_buffer").fix;
-        assert!(fix.len() == 1 && fix[0].contains("--flows for 2"), "{fix:?}");
+        let command = "loadgen run --server 10.0.0.1:7401 --rate 100000 --threads 1 --flows 23";
+        assert_eq!(fix, [format!("{command}   # 23 sockets with 8.0 MiB each")]);
+        let typed = Cli::try_parse_from(command.split(' ')).expect("a real command");
+        assert!(matches!(typed.command, Command::Run(run) if run.common.flows == 23), "{command}");
         facts.demand.pause_s = 0.001;
         assert!(super::super::testing::found(&facts).is_empty());
     }
@@ -240,6 +266,11 @@ mod tests {
         let mut facts = facts();
         facts.server.as_mut().unwrap().ports[0].receive_granted_bytes = vec![425_984; 2];
         assert_eq!(found(&facts), [("server_receive_buffer", Severity::Hurts)]);
+        facts.server.as_mut().unwrap().ports[0].receive_granted_bytes = vec![8 << 20];
+        facts.demand.pause_s = 0.5;
+        let fix = finding(&facts, "server_receive_buffer").fix;
+        assert!(fix.len() == 1 && fix[0].starts_with("cache-server --workers-per-port 6   # "), "{fix:?}");
+        facts.demand.pause_s = 0.05;
         facts.server.as_mut().unwrap().ports[0].receive_granted_bytes = Vec::new();
         assert_eq!(found(&facts), [], "a server that does not tell is not accused");
     }

@@ -1,7 +1,7 @@
 //! The network card and its queues: what a cloud's limits held back, rings that ran over, offloads that are off.
 
 use super::super::facts::{Card, Facts};
-use super::{Finding, HERE, Severity, Sureness, count};
+use super::{Finding, HERE, Severity, Sureness, count, fragments};
 
 pub(super) fn find(facts: &Facts, findings: &mut Vec<Finding>) {
     for card in &facts.here.cards {
@@ -53,18 +53,18 @@ fn ring(card: &Card) -> Option<Finding> {
     let over: Vec<_> =
         card.counters.iter().filter(|(name, packets)| is_ring_overrun(name) && **packets > 0).collect();
     let (worst, packets) = over.into_iter().max_by_key(|(_, packets)| **packets)?;
-    let (now, most) = card.ring.unwrap_or_default();
-    let fix = if now < most {
-        format!("ethtool -G {} rx {most}", card.name)
-    } else {
-        format!("ethtool -l {}   # more queues spread the load over more CPUs", card.name)
+    let holds =
+        card.ring.map_or(String::new(), |(now, most)| format!("; a ring holds {now} of at most {most}"));
+    let fix = match card.ring {
+        Some((now, most)) if now < most => format!("ethtool -G {} rx {most}", card.name),
+        _ => format!("ethtool -l {}   # more queues spread the load over more CPUs", card.name),
     };
     Some(Finding {
         name: "ring_overruns",
         severity: Severity::MayHurt,
         place: HERE.to_owned(),
         what: format!(
-            "{} dropped {} packets so far for want of room ({worst}); a ring holds {now} of at most {most}",
+            "{} dropped {} packets so far for want of room ({worst}){holds}",
             card.name,
             count(*packets as f64)
         ),
@@ -146,8 +146,11 @@ fn offloads(card: &Card) -> Vec<Finding> {
     findings
 }
 
-/// Addresses alone in the hash, and one peer.
+/// Addresses alone in the hash, and one peer. Where answers arrive in fragments that is what keeps them in order.
 fn one_queue(facts: &Facts, card: &Card) -> Option<Finding> {
+    if fragments::per_s(facts).is_some_and(|fragmented| fragmented > 0.0) {
+        return None;
+    }
     let is_ipv6 = facts.path.as_ref()?.is_ipv6;
     let (fields, flow) = if is_ipv6 { (&card.hash_v6, "udp6") } else { (&card.hash_v4, "udp4") };
     let fields = fields.as_ref().filter(|fields| !fields.is_empty() && !fields.contains(['f', 'n']))?;
@@ -200,6 +203,9 @@ mod tests {
         assert_eq!(finding(&card((256, 4096)), "ring_overruns").fix, ["ethtool -G eth0 rx 4096"]);
         assert!(finding(&card((256, 256)), "ring_overruns").fix[0].starts_with("ethtool -l eth0"));
         assert_eq!(found(&with(|card| card.ring = Some((256, 4096)))), []);
+        let unread =
+            finding(&with(|card| card.counters = [("rx_drops".to_owned(), 5)].into()), "ring_overruns");
+        assert!(unread.what.ends_with("(rx_drops)"), "a ring that was not read: {}", unread.what);
     }
 
     #[test]

@@ -12,7 +12,7 @@ const FAILURES_ALLOWED: f64 = 0.005;
 const ORPHAN_BYTES: f64 = 2304.0 + 256.0;
 
 pub(super) fn find(facts: &Facts, findings: &mut Vec<Finding>) {
-    let Some(fragmented) = fragmented_per_s(facts) else { return };
+    let Some(fragmented) = per_s(facts) else { return };
     findings.extend(ena_there(facts, fragmented));
     findings.extend(ena_here(facts));
     if fragmented > 0.0 {
@@ -23,7 +23,7 @@ pub(super) fn find(facts: &Facts, findings: &mut Vec<Finding>) {
 
 /// Answers a second that arrive here in fragments: those above the path, from ports that send whole datagrams. `None` where nothing is
 /// known of path or ports.
-fn fragmented_per_s(facts: &Facts) -> Option<f64> {
+pub(super) fn per_s(facts: &Facts) -> Option<f64> {
     let path = facts.path.as_ref()?;
     let server = facts.server.as_ref()?;
     // A datagram above the sender's own interface leaves in fragments as well.
@@ -129,9 +129,7 @@ fn hash(facts: &Facts, card: &Card) -> Option<Finding> {
     let is_ipv6 = facts.path.as_ref().is_some_and(|path| path.is_ipv6);
     let (fields, flow) = if is_ipv6 { (&card.hash_v6, "udp6") } else { (&card.hash_v4, "udp4") };
     let fields = fields.as_ref().filter(|fields| fields.contains(['f', 'n']))?;
-    if card.queues.is_some_and(|queues| queues < 2) {
-        return None;
-    }
+    card.queues.filter(|queues| *queues > 1)?;
     Some(Finding {
         name: "rss_splits_fragments",
         severity: Severity::MayHurt,
@@ -198,8 +196,26 @@ mod tests {
         let mut cut = fragmented();
         cut.here.cards = whole.here.cards;
         assert_eq!(finding(&cut, "rss_splits_fragments").fix, ["ethtool -N eth0 rx-flow-hash udp4 sd"]);
-        cut.here.cards[0].hash_v4 = Some("sd".to_owned());
-        assert!(found(&cut).iter().all(|(name, _)| *name != "rss_splits_fragments"));
+        cut.here.cards[0].queues = None;
+        assert!(found(&cut).iter().all(|(name, _)| *name != "rss_splits_fragments"), "queues not known");
+    }
+
+    #[test]
+    fn who_follows_one_finding_on_the_hash_is_not_sent_back_by_the_other() {
+        let names = |facts: &Facts| -> Vec<_> {
+            let names = found(facts).into_iter().map(|(name, _)| name);
+            names.filter(|name| ["rss_splits_fragments", "one_queue_per_peer"].contains(name)).collect()
+        };
+        for (mut facts, advised) in
+            [(fragmented(), ["sdfn", "rss_splits_fragments"]), (facts(), ["sd", "one_queue_per_peer"])]
+        {
+            facts.here.cards[0].queues = Some(8);
+            facts.here.cards[0].hash_v4 = Some(advised[0].to_owned());
+            assert_eq!(names(&facts), [advised[1]]);
+            let fix = finding(&facts, advised[1]).fix.remove(0);
+            facts.here.cards[0].hash_v4 = fix.split(' ').next_back().map(str::to_owned);
+            assert_eq!(names(&facts), [""; 0], "after `{fix}`");
+        }
     }
 
     #[test]
