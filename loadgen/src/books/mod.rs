@@ -134,7 +134,7 @@ impl Reading {
     /// What rose since `earlier`. Counters of a namespace that both ends live in cannot be put down to either; only per-socket counters are.
     pub fn since(&self, earlier: &Self, placement: Placement) -> Risen {
         let mut risen = Risen {
-            gaps: self.gaps.clone(),
+            gaps: self.gaps_of_both(earlier),
             server_gone: self.server.is_none() && self.memcached.is_none(),
             server_draining: self.draining,
             ..Risen::default()
@@ -157,16 +157,20 @@ impl Reading {
         risen
     }
 
+    /// What could not be had at either end: it takes both to know what rose.
+    fn gaps_of_both(&self, earlier: &Self) -> Vec<String> {
+        let first = earlier.gaps.iter().filter(|gap| !self.gaps.contains(gap));
+        first.map(|gap| format!("{gap} (before the stage)")).chain(self.gaps.iter().cloned()).collect()
+    }
+
     fn client_since(&self, earlier: &Self, flows: &FlowCounters, placement: Placement, risen: &mut Risen) {
         let mut kernel = kernel::risen(&self.beside, &earlier.beside, "this host", &mut risen.gaps);
         if let (Some(now), Some(before)) = (&self.kernel, &earlier.kernel) {
-            let delta = now.since(before);
-            risen.gaps.extend(delta.reset.iter().map(|name| kernel::went_back(name, "this host")));
-            kernel.extend(delta.counters);
+            kernel.extend(kernel::known(now.since(before), "this host", &mut risen.gaps));
         }
         put(&mut risen.counters, "client.", &kernel);
-        let host = kernel::of_one_host(&kernel, placement);
-        let (kernel_checksum_drops, socket_drops) = kernel::split_drops(flows.get("socket_drops"), &host);
+        let (kernel_checksum_drops, socket_drops) =
+            kernel::split_drops(flows.get("socket_drops"), &kernel, "this host", &mut risen.gaps);
         risen.client = ClientBooks {
             datagrams_sent: flows.get("datagrams_sent"),
             socket_drops,
@@ -174,7 +178,7 @@ impl Reading {
             // Nobody but the server sends to a connected socket: whatever cannot be read was changed on its way.
             checksum_drops: flows.get("checksum_drops") + flows.get("other_drops"),
             reassembly_full: flows.get("reassembly_full"),
-            host,
+            host: kernel::of_one_host(&kernel, placement),
         };
     }
 
@@ -220,7 +224,7 @@ fn put(counters: &mut BTreeMap<String, u64>, side: &str, risen: &Named) {
 mod tests {
     use super::*;
 
-    fn blind(gap: &str) -> Reading {
+    pub(super) fn blind(gap: &str) -> Reading {
         Reading {
             kernel: None,
             beside: Named::new(),
@@ -237,10 +241,53 @@ mod tests {
     fn where_nothing_can_be_read_nothing_is_guessed() {
         for placement in [Placement::Apart, Placement::SameHost, Placement::Lab] {
             let risen = blind("counters of this host: after").since(&blind("before"), placement);
-            assert_eq!(risen.gaps, ["counters of this host: after"]);
+            assert_eq!(risen.gaps, ["before (before the stage)", "counters of this host: after"]);
             assert!(risen.server.is_none() && risen.server_gone && risen.packets() == 0);
             assert!(risen.client.host.risen.is_empty() && risen.host_load == HostLoad::default());
             assert!(risen.counters.values().all(|count| *count == 0), "{:?}", risen.counters);
         }
+    }
+
+    #[test]
+    fn what_only_the_first_reading_lacks_is_a_gap_told_once() {
+        let mut after = blind("snmp6 of the server's host");
+        after.server = Some(Report::default());
+        let mut before = blind("snmp6 of the server's host");
+        before.gaps.push("statistics of the server: timed out".to_owned());
+        let risen = after.since(&before, Placement::Apart);
+        assert!(risen.server.is_none() && !risen.server_gone);
+        assert_eq!(
+            risen.gaps,
+            ["statistics of the server: timed out (before the stage)", "snmp6 of the server's host"]
+        );
+    }
+
+    #[test]
+    fn a_file_that_only_one_reading_holds_is_a_gap() {
+        let with = |text: &str| {
+            let kernel =
+                Snapshot::parse(|name| Some(if name == "snmp" { text.to_owned() } else { String::new() }));
+            Reading { kernel: Some(kernel), ..blind("same") }
+        };
+        let risen = with("Udp: InErrors\nUdp: 5\n").since(&with(""), Placement::Apart);
+        assert!(risen.client.host.risen.is_empty());
+        assert!(risen.gaps[1].contains("IP, ICMP and UDP: there at one end"), "{:?}", risen.gaps);
+    }
+
+    #[test]
+    fn a_counter_that_went_back_takes_its_neighbours_along() {
+        let with = |buffer: u32, checksum: u32| {
+            let text = format!("Udp: RcvbufErrors InCsumErrors\nUdp: {buffer} {checksum}\n");
+            let kernel =
+                Snapshot::parse(|name| Some(if name == "snmp" { text.clone() } else { String::new() }));
+            let flows = FlowCounters::of_names([("socket_drops", u64::from(buffer))].into_iter());
+            Reading { kernel: Some(kernel), flows, ..blind("same") }
+        };
+        let risen = with(9, 5).since(&with(2, 1), Placement::Apart);
+        assert_eq!((risen.client.socket_drops, risen.counters["client.Udp.RcvbufErrors"]), (7, 7));
+        let risen = with(9, 1).since(&with(2, 5), Placement::Apart);
+        assert_eq!((risen.client.socket_drops, risen.client.kernel_checksum_drops), (0, 0));
+        assert!(risen.client.host.risen.is_empty(), "{:?}", risen.client.host.risen);
+        assert!(!risen.counters.contains_key("client.Udp.RcvbufErrors"), "{:?}", risen.counters);
     }
 }

@@ -1,6 +1,7 @@
 //! Counters looked at again and again, against what they were before the stage.
 
-use super::kernel::{self, Named};
+use super::kernel::{self, Back, Named};
+use super::watch::seconds;
 use crate::attribution::Series;
 
 /// The looks at one host's counters in a stage.
@@ -9,8 +10,8 @@ pub(super) struct Columns {
     names: Vec<String>,
     before: Vec<u64>,
     rows: Vec<(u64, Vec<u64>)>,
-    /// Went back, or were not there any more: what they rose by is not known.
-    broken: Vec<bool>,
+    /// Went back, or were not there any more.
+    back: Back,
 }
 
 impl Columns {
@@ -20,40 +21,43 @@ impl Columns {
             names: before.keys().cloned().collect(),
             before: before.values().copied().collect(),
             rows: Vec::new(),
-            broken: vec![false; before.len()],
+            back: Back::new(),
         }
     }
 
     /// Adds a look of this time, nanoseconds since the stage began.
     pub(super) fn look(&mut self, at_ns: u64, now: &Named) {
-        let last = self.rows.last().map(|(_, row)| row.clone()).unwrap_or_else(|| vec![0; self.names.len()]);
+        let first = (0, vec![0; self.names.len()]);
+        let (from_ns, last) = self.rows.last().cloned().unwrap_or(first);
         let row = self.names.iter().zip(&self.before).enumerate().map(|(index, (name, before))| {
             let risen = now.get(name).and_then(|now| now.checked_sub(*before));
             let risen = risen.filter(|risen| *risen >= last[index]);
-            self.broken[index] |= risen.is_none();
+            if risen.is_none() {
+                let what = if now.contains_key(name) { "went back" } else { "was gone" };
+                let (from, to) = (seconds(from_ns, 0), seconds(at_ns, 0));
+                let how = || format!("{name} {what} between {from} and {to} of the stage");
+                self.back.entry(kernel::family(name).to_owned()).or_insert_with(how);
+            }
             risen.unwrap_or(last[index])
         });
         let row = row.collect();
         self.rows.push((at_ns, row));
     }
 
-    /// Those that rose, and takes out of `risen` what turned out to say nothing. `host` is whose they are, in words.
-    pub(super) fn finish(self, risen: &mut Named, host: &str, gaps: &mut Vec<String>) -> Series {
-        for (name, _) in self.names.iter().zip(&self.broken).filter(|(_, broken)| **broken) {
-            if risen.remove(name).is_some() {
-                gaps.push(kernel::went_back(name, host));
-            }
-        }
+    /// Those that rose, and what turned out to say nothing.
+    pub(super) fn finish(self) -> (Series, Back) {
         let rose = |index: &usize| self.rows.last().is_some_and(|(_, row)| row[*index] > 0);
-        let kept: Vec<_> = (0..self.names.len()).filter(|index| !self.broken[*index]).filter(rose).collect();
-        Series {
+        let is_known = |index: &usize| !self.back.contains_key(kernel::family(&self.names[*index]));
+        let kept: Vec<_> = (0..self.names.len()).filter(is_known).filter(rose).collect();
+        let series = Series {
             names: kept.iter().map(|index| self.names[*index].clone()).collect(),
             rows: self
                 .rows
                 .iter()
                 .map(|(at_ns, row)| (*at_ns, kept.iter().map(|index| row[*index]).collect()))
                 .collect(),
-        }
+        };
+        (series, self.back)
     }
 }
 
@@ -70,25 +74,26 @@ mod tests {
         let mut columns = Columns::new(&named(&[("a", 10), ("b", 5)]));
         columns.look(100, &named(&[("a", 12), ("b", 5)]));
         columns.look(200, &named(&[("a", 20), ("b", 5), ("c", 9)]));
-        let (mut risen, mut gaps) = (named(&[("a", 11), ("b", 0)]), Vec::new());
-        let series = columns.finish(&mut risen, "this host", &mut gaps);
+        let (series, back) = columns.finish();
         assert_eq!(
             (series.names, series.rows),
             (vec!["a".to_owned()], vec![(100, vec![2]), (200, vec![10])])
         );
-        assert!(gaps.is_empty() && risen.len() == 2);
+        assert!(back.is_empty(), "{back:?}");
     }
 
     /// A reset that nobody sees from both ends: it rose beyond what it was again.
     #[test]
     fn what_went_back_between_two_looks_is_not_known() {
-        let mut columns = Columns::new(&named(&[("a", 10), ("b", 0), ("c", 1)]));
-        columns.look(100, &named(&[("a", 60), ("b", 1), ("c", 2)]));
-        columns.look(200, &named(&[("a", 30), ("b", 2)]));
-        let (mut risen, mut gaps) = (named(&[("a", 70), ("b", 3), ("c", 4)]), Vec::new());
-        let series = columns.finish(&mut risen, "this host", &mut gaps);
-        assert_eq!(series.names, ["b"]);
-        assert_eq!(risen, named(&[("b", 3)]));
-        assert!(gaps.len() == 2 && gaps[0].contains("what a of this host"), "{gaps:?}");
+        const S: u64 = 1_000_000_000;
+        let mut columns = Columns::new(&named(&[("a.a", 10), ("a.z", 0), ("b.b", 0), ("c.c", 1)]));
+        columns.look(S, &named(&[("a.a", 60), ("a.z", 1), ("b.b", 1), ("c.c", 2)]));
+        columns.look(2 * S, &named(&[("a.a", 30), ("a.z", 2), ("b.b", 2)]));
+        columns.look(3 * S, &named(&[("a.a", 20), ("a.z", 3), ("b.b", 3)]));
+        let (series, back) = columns.finish();
+        assert_eq!(series.names, ["b.b"], "neighbours of what went back say nothing either");
+        assert_eq!(back["a"], "a.a went back between 1.0 s and 2.0 s of the stage");
+        assert_eq!(back["c"], "c.c was gone between 1.0 s and 2.0 s of the stage");
+        assert_eq!(back.len(), 2);
     }
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use shingle_udp::counters::Snapshot;
 
 use super::asker::{Asked, Asker, Look};
-use super::kernel::Named;
+use super::kernel::{self, Back, Named};
 use super::series::Columns;
 use super::server::Report;
 use super::{Reading, Risen};
@@ -63,15 +63,16 @@ impl<'a> Watch<'a> {
 
     /// Puts what was seen to what rose. The stage began at `start_ns` on the monotonic clock.
     pub(crate) fn end(self, start_ns: u64, risen: &mut Risen) {
-        let host = &mut risen.client.host;
         if let Some(columns) = self.client.into_inner().columns {
-            host.series = columns.finish(&mut host.risen, "this host", &mut risen.gaps);
+            let (series, back) = columns.finish();
+            risen.client.host.series = series;
+            risen.forget_client(&back);
         }
         let Some((asker, asked)) = self.server else { return };
         let looks = asker.end(&asked);
+        risen.gaps.extend(unanswered(&looks, start_ns));
         let Some(before) = &self.before.server else { return };
         let shared = self.placement.shares_counters();
-        risen.gaps.extend(unanswered(&looks, start_ns));
         risen.gaps.extend(restarts(before, &looks, start_ns));
         let Some(server) = &mut risen.server else { return };
         let mut columns = Columns::new(&counters(before, shared));
@@ -83,10 +84,48 @@ impl<'a> Watch<'a> {
                 columns.look(look.ended_ns.saturating_sub(start_ns), &counters(report, shared));
             }
         }
-        let host = &mut server.host;
-        host.series = columns.finish(&mut host.risen, "the server's host", &mut risen.gaps);
+        let (series, back) = columns.finish();
+        server.host.series = series;
+        risen.forget_server(&back);
     }
 }
+
+impl Risen {
+    /// Takes out what looks in mid-run showed to say nothing, and makes anew what the readings at the ends made of it.
+    fn forget_client(&mut self, back: &Back) {
+        if back.is_empty() {
+            return;
+        }
+        let Self { client, counters, gaps, .. } = self;
+        kernel::forget(&mut client.host.risen, "", back);
+        kernel::forget(counters, "client.", back);
+        kernel::tell(back, "this host", gaps);
+        let drops = counters.get("client.flow.socket_drops").copied().unwrap_or(0);
+        (client.kernel_checksum_drops, client.socket_drops) =
+            kernel::split_drops(drops, &client.host.risen, "this host", gaps);
+    }
+
+    /// The same of the server's side. A server whose own counters went back proves nothing at all.
+    fn forget_server(&mut self, back: &Back) {
+        let Self { server, counters, gaps, .. } = self;
+        if let Some(how) = back.get(OWN) {
+            gaps.push(format!("the server's counters ({how}, and it was not restarted)"));
+            counters.retain(|name, _| !name.starts_with("server."));
+            *server = None;
+        }
+        let Some(server) = server.as_mut().filter(|_| !back.is_empty()) else { return };
+        let host = "the server's host";
+        kernel::forget(&mut server.host.risen, "", back);
+        kernel::forget(counters, "server.", back);
+        kernel::tell(back, host, gaps);
+        let drops = counters.get("server.socket_drops").copied().unwrap_or(0);
+        (server.kernel_checksum_drops, server.socket_drops) =
+            kernel::split_drops(drops, &server.host.risen, host, gaps);
+    }
+}
+
+/// The family of what a server counts itself.
+const OWN: &str = "Server";
 
 /// Of a reading, what is looked at again.
 fn watched(kernel: &Snapshot) -> Named {
@@ -98,13 +137,13 @@ fn counters(report: &Report, shared: bool) -> Named {
     let sum =
         |field: fn(&shingle_server::stats::WorkerReport) -> u64| report.stats.workers().map(field).sum();
     let own = [
-        ("Server.Requests", sum(|worker| worker.requests)),
-        ("Server.Answers", sum(|worker| worker.answers)),
-        ("Server.SocketDrops", sum(|worker| worker.socket_drops)),
+        ("Requests", sum(|worker| worker.requests)),
+        ("Answers", sum(|worker| worker.answers)),
+        ("SocketDrops", sum(|worker| worker.socket_drops)),
     ];
     let mut counters = if shared { Named::new() } else { report.stats.kernel.clone() };
-    counters.retain(|name, _| !super::kernel::is_of_the_machine(name));
-    counters.extend(own.map(|(name, count)| (name.to_owned(), count)));
+    counters.retain(|name, _| !kernel::is_of_the_machine(name));
+    counters.extend(own.map(|(name, count)| (format!("{OWN}.{name}"), count)));
     counters
 }
 
@@ -136,17 +175,97 @@ fn restarts(before: &Report, looks: &[Look], start_ns: u64) -> Vec<String> {
     gaps
 }
 
-fn seconds(at_ns: u64, start_ns: u64) -> String {
+/// A time of the stage, in words.
+pub(super) fn seconds(at_ns: u64, start_ns: u64) -> String {
     format!("{:.1} s", at_ns.saturating_sub(start_ns) as f64 / 1e9)
 }
 
 #[cfg(test)]
 mod tests {
-    use shingle_server::stats::StatsReport;
+    use shingle_server::stats::{PortReport, StatsReport, WorkerReport};
 
     use super::*;
+    use crate::attribution::{ClientBooks, HostCounters, ServerBooks};
+    use crate::books::tests::blind;
 
     const S: u64 = 1_000_000_000;
+
+    fn named(counters: &[(&str, u64)]) -> Named {
+        counters.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+    }
+
+    /// What the readings at the ends made of drops at sockets and of counters that went on rising after they had been reset.
+    fn risen_from_end_to_end() -> Risen {
+        let host = HostCounters {
+            risen: named(&[("Udp.RcvbufErrors", 7), ("Udp.InCsumErrors", 0), ("Nic.eth0.drops", 3)]),
+            ..HostCounters::default()
+        };
+        let counters = named(&[
+            ("client.flow.socket_drops", 7),
+            ("client.Udp.RcvbufErrors", 7),
+            ("client.Nic.eth0.drops", 3),
+            ("server.socket_drops", 7),
+            ("server.Udp.RcvbufErrors", 7),
+        ]);
+        Risen {
+            client: ClientBooks { socket_drops: 7, host: host.clone(), ..ClientBooks::default() },
+            server: Some(ServerBooks { socket_drops: 7, host, ..ServerBooks::default() }),
+            counters,
+            ..Risen::default()
+        }
+    }
+
+    #[test]
+    fn what_went_back_in_mid_run_is_in_neither_books_nor_record() {
+        let reading = blind("nothing");
+        let watch = Watch::begin(&reading, Placement::Apart, None, 3 * S);
+        let udp = |buffer, checksum| named(&[("Udp.RcvbufErrors", buffer), ("Udp.InCsumErrors", checksum)]);
+        let mut columns = Columns::new(&udp(5, 5));
+        columns.look(S, &udp(8, 6));
+        columns.look(2 * S, &udp(9, 0));
+        watch.client.borrow_mut().columns = Some(columns);
+        let mut risen = risen_from_end_to_end();
+        watch.end(0, &mut risen);
+        let client = &risen.client;
+        assert_eq!(client.host.risen, named(&[("Nic.eth0.drops", 3)]), "neighbours are not trusted either");
+        assert_eq!((client.socket_drops, client.kernel_checksum_drops), (0, 0));
+        assert!(!risen.counters.contains_key("client.Udp.RcvbufErrors"), "{:?}", risen.counters);
+        assert!(risen.counters.contains_key("client.Nic.eth0.drops") && client.host.series.names.is_empty());
+        let [back, drops] = &risen.gaps[..] else { panic!("{:?}", risen.gaps) };
+        assert!(
+            back.contains("of this host rose by (Udp.InCsumErrors went back between 1.0 s and 2.0 s"),
+            "{back}"
+        );
+        assert!(drops.starts_with("why 7 datagrams"), "{drops}");
+    }
+
+    #[test]
+    fn a_servers_host_or_itself_that_went_back_in_mid_run_is_not_used() {
+        let back = |family: &str| Back::from([(family.to_owned(), "it went back at 1.0 s".to_owned())]);
+        let mut risen = risen_from_end_to_end();
+        risen.forget_server(&back(kernel::family("Udp.InErrors")));
+        let server = risen.server.as_ref().expect("its own counters are sound");
+        assert_eq!(
+            (server.socket_drops, server.host.risen.len(), risen.gaps.len()),
+            (0, 1, 2),
+            "{:?}",
+            risen.gaps
+        );
+        assert!(risen.counters.contains_key("server.socket_drops"));
+        assert!(!risen.counters.contains_key("server.Udp.RcvbufErrors"), "{:?}", risen.counters);
+        let worker = WorkerReport { requests: 1, ..WorkerReport::default() };
+        let ports = vec![PortReport { workers: vec![worker], ..PortReport::default() }];
+        let report = Report { stats: StatsReport { ports, ..StatsReport::default() }, lacking: Vec::new() };
+        let own = counters(&report, true);
+        assert!(own.len() == 3 && own.keys().all(|name| kernel::family(name) == OWN), "{own:?}");
+        risen.forget_server(&back(OWN));
+        assert!(
+            risen.server.is_none() && risen.gaps[2].contains("it went back at 1.0 s"),
+            "{:?}",
+            risen.gaps
+        );
+        assert!(!risen.counters.keys().any(|name| name.starts_with("server.")), "{:?}", risen.counters);
+    }
 
     fn report(nonce: u32) -> Report {
         Report { stats: StatsReport { nonce, ..StatsReport::default() }, lacking: Vec::new() }

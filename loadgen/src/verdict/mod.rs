@@ -130,6 +130,7 @@ fn words(findings: &Findings<'_>, outcome: Outcome) -> Vec<String> {
     words.extend(findings.plan.as_ref().map(|plan| format!("Hosts: {}", plan::words(plan))));
     words.extend(seldom_words(findings));
     words.extend(findings.broken.into_iter().flat_map(host_words));
+    words.extend(gap_words(findings));
     words.extend(findings.best.and_then(stall_words));
     words.extend(findings.lab.map(|lab| lab_words(lab, findings)));
     if findings.placement.shares_counters() {
@@ -401,16 +402,29 @@ fn generator_words(findings: &Findings<'_>, stage: &Stage) -> String {
     }
 }
 
-/// What of the host spoiled the stage that broke, and what could not be read.
+/// What could not be read of the stage that broke, and of the one whose lost reads are put down to causes: each once.
+fn gap_words(findings: &Findings<'_>) -> Vec<String> {
+    let explained = findings.explained.or(findings.broken).or(findings.best);
+    let explained = explained.filter(|_| !findings.causes.is_empty());
+    let (mut said, mut words) = (Vec::new(), Vec::new());
+    for stage in findings.broken.into_iter().chain(explained) {
+        let new: Vec<_> = stage.gaps.iter().filter(|gap| !said.contains(*gap)).cloned().collect();
+        if !new.is_empty() {
+            let at = rate(stage.tps());
+            words.push(format!("Of the stage at {at} reads/s could not be had: {}.", new.join("; ")));
+        }
+        said.extend(new);
+    }
+    words
+}
+
+/// What of the host spoiled the stage that broke.
 fn host_words(stage: &Stage) -> Vec<String> {
     let mut words = Vec::new();
     if stage.server_draining {
         words.push("The server said that it was leaving (it was drained): what it did not answer after that is explained by it.".to_owned());
     }
     words.extend((!stage.valid).then(|| stall_words(stage)).flatten());
-    if !stage.gaps.is_empty() {
-        words.push(format!("Of that stage could not be had: {}.", stage.gaps.join("; ")));
-    }
     let taken = stage.cpu_others + stage.cpu_stolen;
     if taken > limits::CPU_OTHERS_MAX {
         words.push(format!(

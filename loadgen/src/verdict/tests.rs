@@ -96,6 +96,34 @@ fn what_was_not_measured_is_said() {
     assert!(text.contains("not measured (none given)") && text.contains("not measured, no rights"), "{text}");
 }
 
+fn gaps_told(findings: &Findings<'_>) -> Vec<String> {
+    judge(findings).words.into_iter().filter(|words| words.contains("could not be had")).collect()
+}
+
+#[test]
+fn what_could_not_be_had_is_said_of_the_stage_whose_losses_are_explained() {
+    let mut met = stage(40_000.0, 0.0001, 120.0);
+    met.gaps = vec!["receipts of the server".to_owned()];
+    let causes = [cause(Cause::PathLoss, None)];
+    let single = Findings { best: Some(&met), ..Findings::of_a_stage(Slo::default(), Placement::Apart) };
+    assert!(gaps_told(&single).is_empty(), "nothing is put down to anybody");
+    let told = gaps_told(&Findings { causes: &causes, ..single });
+    assert_eq!(told, ["Of the stage at 40.0k reads/s could not be had: receipts of the server."]);
+}
+
+#[test]
+fn what_could_not_be_had_of_two_stages_is_said_once() {
+    let (mut late, mut lossy) = (stage(42_000.0, 0.0, 30_000.0), stage(50_000.0, 0.02, 30_000.0));
+    late.gaps = vec!["receipts".to_owned()];
+    lossy.gaps = vec!["receipts".to_owned(), "statistics".to_owned()];
+    let causes = [cause(Cause::PathLoss, None)];
+    let findings = Findings { causes: &causes, explained: Some(&lossy), ..findings(None, Some(&late)) };
+    let told = gaps_told(&findings);
+    assert!(told.len() == 2 && told[0].contains("42.0k") && told[0].ends_with(": receipts."), "{told:?}");
+    assert!(told[1].contains("50.0k") && told[1].ends_with(": statistics."), "{told:?}");
+    assert_eq!(gaps_told(&Findings { explained: Some(&late), ..findings }).len(), 1);
+}
+
 #[test]
 fn met_and_broken_above() {
     let (best, broken) = (stage(40_000.0, 0.0, 120.0), stage(80_000.0, 0.02, 300.0));

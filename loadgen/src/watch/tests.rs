@@ -194,6 +194,16 @@ fn an_interval_is_one_line_and_one_object() {
 }
 
 #[test]
+fn what_causes_were_judged_without_is_in_their_line() {
+    let mut interval = interval();
+    interval.stage.gaps = vec!["receipts".to_owned(), "statistics".to_owned()];
+    let line = words::line(&interval, &interval.causes);
+    assert!(line.contains("path_loss down 1; could not be had: receipts, statistics; something"), "{line}");
+    interval.causes.clear();
+    assert!(!words::line(&interval, &interval.causes).contains("could not be had"), "nobody is accused");
+}
+
+#[test]
 fn the_summary_names_causes_times_and_remedies() {
     let (mut history, interval) = (History::begin(1_795_352_710.0), interval());
     history.add(&interval);

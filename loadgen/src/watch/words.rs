@@ -54,6 +54,10 @@ pub fn line(interval: &Interval, window: &Attribution) -> String {
     }
     if !causes.is_empty() {
         let _ = write!(line, "; {}; last hour: {}", named(causes), named(window));
+        // What they were judged without.
+        if !stage.gaps.is_empty() {
+            let _ = write!(line, "; could not be had: {}", stage.gaps.join(", "));
+        }
     }
     if interval.server.draining {
         line.push_str("; the server says that it is leaving");
