@@ -23,7 +23,7 @@ const SHARE_MAX: f64 = 0.95;
 /// How many times as many fragments an experiment offers as the stage did.
 const EXCESS: f64 = 8.0;
 /// An interval this wide, to either side, is a number: a wider one is worth an experiment.
-const CLOSE_ENOUGH: f64 = 0.03;
+pub(super) const CLOSE_ENOUGH: f64 = 0.03;
 
 /// Takes the large answers whose fragments found no memory at the client.
 pub(super) fn overflowed(case: &mut Case<'_>, wire: &Wire, counters: &SizeCounters) {
@@ -243,7 +243,7 @@ fn any_of<'a>(mut limits: impl Iterator<Item = &'a Estimate>) -> Option<Estimate
 }
 
 /// One of two limits, the likelier first.
-fn either(likely: Estimate, other: &Estimate) -> Estimate {
+pub(super) fn either(likely: Estimate, other: &Estimate) -> Estimate {
     let ends = |limit: &Estimate| limit.interval.unwrap_or((limit.value, limit.value));
     let (one, another) = (ends(&likely), ends(other));
     Estimate::new(likely.value, UNIT, (one.0.min(another.0), one.1.max(another.1)))

@@ -11,7 +11,7 @@ use super::bucket::{self, Charge};
 use super::case::{Case, Wire};
 use super::charging::{Charging, Counted};
 use super::fragment_limit::{DEPTHS_PACKETS, UNIT, lost_of};
-use super::fragments::by_experiment;
+use super::fragments::{CLOSE_ENOUGH, by_experiment, either};
 use super::limits::{ALL_LOST, COUNTED_ALONE, LOSSES_MIN, NORMAL_95};
 use super::numbers::confidence;
 use super::sizes::{SizeCounters, Step};
@@ -77,7 +77,7 @@ pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &S
     let charged_so =
         |way: Charging, limit: &Estimate| own.iter().any(|own| own.charging == way && own.may_be(limit));
     let limit = by_both(case, &own, all, wire)
-        .or_else(|| by_experiment(case, charged_so))
+        .or_else(|| narrowed(case, &own, all, wire, by_experiment(case, charged_so)?))
         .or_else(|| summed_up(&own, all, wire))
         .or_else(|| a_second(case, arrived));
     let Some(limit) = limit else { return false };
@@ -98,6 +98,25 @@ fn by_both(case: &Case<'_>, own: &[Starving], arrived: Arrived, wire: &Wire) -> 
     let tried = &super::fragments::counting(case)?.starved;
     let both: Vec<_> = tried.iter().filter(|tried| own.iter().any(|own| own.is(tried))).copied().collect();
     summed_up(&both, arrived, wire)
+}
+
+/// The limit that an experiment showed. Of answers that come whole now and then it leaves the depth open, and each depth has its own limit; where
+/// the stage, in which none did, leaves but one that may be the experiment's, that is it.
+fn narrowed(
+    case: &Case<'_>,
+    own: &[Starving],
+    arrived: Arrived,
+    wire: &Wire,
+    tried: Estimate,
+) -> Option<Estimate> {
+    let ways = &super::fragments::counting(case)?.limits;
+    let charged_so = |own: &&Starving| ways.iter().any(|(way, _)| *way == own.charging);
+    let within: Vec<_> = own.iter().filter(charged_so).filter(|own| own.may_be(&tried)).copied().collect();
+    let limits = || within.iter().map(|own| own.limit);
+    let (low, high) = (limits().fold(f64::INFINITY, f64::min), limits().fold(0.0, f64::max));
+    let one = high <= low * (1.0 + CLOSE_ENOUGH);
+    let closer = summed_up(&within, arrived, wire).filter(|_| one);
+    Some(closer.map_or(tried.clone(), |own| either(own, &tried)))
 }
 
 impl Starving {
