@@ -273,7 +273,8 @@ pub struct Common {
     /// Pauses made on purpose: for DURATION at the end of each INTERVAL the threads receive nothing, while reads leave as scheduled.
     #[arg(long, value_name = "DURATION/INTERVAL", help_heading = "Load")]
     pub inject_pause: Option<Pause>,
-    /// Make no experiments where counters leave open who lost reads: those take a second or two each, after the load, and no more of it.
+    /// Make no experiments where counters leave open who lost reads: those take a few seconds each, after the load, at no more reads/s than there
+    /// were, but with up to eight times the fragments or bytes where those are in doubt.
     #[arg(long, help_heading = "Load")]
     pub no_experiments: bool,
     /// Service level.
