@@ -203,3 +203,21 @@ impl Fragments {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_put_together_tells_what_flipped_bits_hide() {
+        let large = |put_together| Large { whole: 400, packets: 2.0, put_together, changed: 500 };
+        // 600 came through the limit, of which a third was changed; small answers would have it be 0.4.
+        let told = Beside::of(0.4, 0.0, 0.0, large(Some(600)));
+        assert!((told.of_large - 1.0 / 3.0).abs() < 1e-9 && told.through_sd == 0.0, "{told:?}");
+        // Without the count, or with one that flipped bits cannot account for, small answers are all there is.
+        for put_together in [None, Some(400), Some(901)] {
+            let guessed = Beside::of(0.4, 0.0, 0.0, large(put_together));
+            assert!(guessed.of_large == 0.4 && guessed.through_sd > 0.0, "{guessed:?}");
+        }
+    }
+}
