@@ -22,6 +22,7 @@ pub mod engine;
 pub mod error;
 pub mod hdr;
 pub mod hostload;
+pub mod interrupt;
 pub mod lab;
 pub mod limits;
 pub mod load;

@@ -90,7 +90,6 @@ impl Load {
                     // No router cuts IPv6 (RFC 8200 section 5).
                     routers_cut: without_df && !ipv6,
                     chunk_datagram_bytes: cut.then_some(datagram_max),
-                    proved_down_bytes: cut.then_some(datagram_max),
                     ..path
                 }
             }

@@ -213,6 +213,8 @@ pub enum Outcome {
     Fail,
     /// The generator could not offer the load: nothing is said about the server (exit status 3).
     GeneratorLimited,
+    /// A signal ended it before it was over; it ended the process too, when the record was written.
+    CutShort,
 }
 
 impl Outcome {
@@ -222,6 +224,8 @@ impl Outcome {
             Self::Pass => 0,
             Self::Fail => 1,
             Self::GeneratorLimited => 3,
+            // What a shell makes of SIGINT.
+            Self::CutShort => 130,
         }
     }
 }
@@ -232,6 +236,9 @@ pub struct Stage {
     /// The strategy it was run with, where several were compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<String>,
+    /// Time it was to last, s, where a signal ended it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_short_of_s: Option<f64>,
     /// Rate asked for, reads/s; 0 for a closed loop (`--rate max`).
     pub offered_tps: f64,
     /// Rate at which answers arrived in time, reads/s.

@@ -121,9 +121,19 @@ impl Rig {
         }
     }
 
-    /// Lets stages end early once this is set, and results have their books also where nothing was lost.
-    pub fn go_on_until(&mut self, cut: &'static AtomicBool) {
-        (self.cut, self.keeps_books) = (Some(cut), true);
+    /// Lets stages end early once this is set.
+    pub fn end_early_on(&mut self, cut: &'static AtomicBool) {
+        self.cut = Some(cut);
+    }
+
+    /// What stages end early on is set.
+    pub fn is_cut_short(&self) -> bool {
+        self.cut.is_some_and(|cut| cut.load(Ordering::Relaxed))
+    }
+
+    /// Lets results have their books also where nothing was lost.
+    pub fn keep_books(&mut self) {
+        self.keeps_books = true;
     }
 
     /// Lets flows on new source ports take the place of those of a Shingle server; nothing changes on an error.
@@ -178,18 +188,18 @@ impl Rig {
         let mut outcome = self.load.run_stage(&spec, &self.space, &self.watched_cpus, &tick)?;
         ticker.finish_quietly();
         self.load.check_alive()?;
-        let spec = match self.cut {
-            Some(cut) if cut.load(Ordering::Relaxed) => {
-                let left_ns = outcome.tally.population.cut_short();
-                StageSpec { duration_ns: left_ns.min(spec.duration_ns), ..spec }
-            }
-            _ => spec,
-        };
+        let cut_ns = outcome.tally.cut_short();
+        if cut_ns.is_some() {
+            progress.note("a signal ended this early: what was measured until then follows, and another signal ends the program at once");
+        }
+        let spec = StageSpec { duration_ns: cut_ns.unwrap_or(spec.duration_ns), ..spec };
         let lab = self.lab_reading()?.zip(lab_before).map(|(now, before)| now.since(&before));
         let after = self.load.reading();
         let mut risen = after.since(&before, self.load.placement());
         watch.end(outcome.start_ns, &mut risen);
-        Ok(self.settle(&spec, outcome, (risen, after.path()), cursor, lab))
+        let mut result = self.settle(&spec, outcome, (risen, after.path()), cursor, lab);
+        result.stage.cut_short_of_s = cut_ns.map(|_| duration.as_secs_f64());
+        Ok(result)
     }
 
     /// Runs a stage without books: what books cost is measured against it.

@@ -97,6 +97,13 @@ impl Search {
         }
     }
 
+    /// No further rate will be tried: one that broke on the way up counts as broken, though it was to be tried once more.
+    pub fn end(&mut self) {
+        if self.tries.last().is_some_and(|last| !last.met) {
+            self.climbed.get_or_insert(self.tries.len());
+        }
+    }
+
     fn times(&self, tps: f64, met: bool) -> usize {
         self.tries.iter().filter(|tried| tried.tps == tps && tried.met == met).count()
     }

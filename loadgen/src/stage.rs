@@ -60,8 +60,6 @@ pub struct PathFacts {
     pub server_mtu: Option<u32>,
     /// Path MTU the server's kernel holds for the client.
     pub path_mtu_down: Option<u32>,
-    /// Largest UDP payload that a search proved to pass from the server.
-    pub proved_down_bytes: Option<u32>,
     /// Answers leave without DF, and routers may cut them.
     pub routers_cut: bool,
     /// Both ends count into the same kernel counters.
@@ -139,7 +137,6 @@ fn books(facts: &mut Facts<'_>) -> Books {
         stage: StageFacts {
             duration_ns: spec.duration_ns,
             timeout_ns: spec.timeout_ns,
-            offered_tps: if let Pace::PerSecond(tps) = spec.pace { tps } else { 0.0 },
             reads_per_datagram: spec.gets_per_datagram as u64,
             ipv6: path.ipv6,
             chunk_datagram_bytes: path.chunk_datagram_bytes,
@@ -147,7 +144,6 @@ fn books(facts: &mut Facts<'_>) -> Books {
             client_mtu: path.client_mtu,
             server_mtu: path.server_mtu,
             path_mtu_down: path.path_mtu_down,
-            proved_down_bytes: path.proved_down_bytes,
             generator_late: tally.timing.slip.value_at_quantile(0.99) > spec.timeout_ns / 2,
             routers_cut: path.routers_cut,
             shared_counters: path.shared_counters,
@@ -193,6 +189,7 @@ fn figures(facts: &Facts<'_>) -> Stage {
     let counter = |name: &str| risen.counters.get(name).copied().unwrap_or(0);
     Stage {
         strategy: None,
+        cut_short_of_s: None,
         offered_tps: if let Pace::PerSecond(tps) = spec.pace { tps } else { 0.0 },
         achieved_tps: tally.answered as f64 / duration_s,
         duration_s,
@@ -285,7 +282,7 @@ fn by_flow(tally: &Tally) -> Vec<FlowFigures> {
 }
 
 fn intervals(tally: &Tally, facts: &Facts<'_>) -> Vec<Interval> {
-    let length_ns = engine::interval_ns(facts.spec.duration_ns);
+    let length_ns = tally.interval_ns;
     let interval = |(index, (counts, timing)): (usize, (&Counts, &IntervalTiming))| {
         let start_ns = index as u64 * length_ns;
         let latency = percentiles(&timing.latency);

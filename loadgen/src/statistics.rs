@@ -1,5 +1,7 @@
 //! Distributions that tests and intervals are made from. Pure.
 
+/// Standard deviations to either side that hold 95 % of the normal distribution.
+pub const NORMAL_95: f64 = 1.959_964;
 /// Beyond so many standard deviations the normal distribution has nothing left that matters (1e-9).
 const SIGMAS_MAX: f64 = 6.0;
 /// Steps of the integral over Student's distribution: six digits, for a probability that is compared with a hundredth.
@@ -14,6 +16,19 @@ pub fn normal_cdf(z: f64) -> f64 {
     } else {
         0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2)
     }
+}
+
+/// The interval that holds a share in 95 % of cases where so much of so many was counted (E. B. Wilson, "Probable Inference, the Law of
+/// Succession, and Statistical Inference", 1927): it keeps its word for few and for shares near 0 and 1. Of none it is 0 to 1.
+pub fn share_interval(share: f64, count: f64) -> (f64, f64) {
+    if count <= 0.0 {
+        return (0.0, 1.0);
+    }
+    let z2 = NORMAL_95 * NORMAL_95;
+    let centre = share + z2 / (2.0 * count);
+    let spread = NORMAL_95 * (share * (1.0 - share) / count + z2 / (4.0 * count * count)).sqrt();
+    let whole = 1.0 + z2 / count;
+    (((centre - spread) / whole).max(0.0), ((centre + spread) / whole).min(1.0))
 }
 
 /// The probability of a value as far from 0 as `z`, or farther, under the standard normal distribution.
@@ -41,6 +56,21 @@ fn cosine_integral(to: f64, freedom: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_of_shares_match_published_ones() {
+        // R. G. Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I, method 3.
+        for (hits, count, low, high) in [
+            (81.0, 263.0, 0.2553, 0.3662),
+            (15.0, 148.0, 0.0624, 0.1605),
+            (0.0, 20.0, 0.0, 0.1611),
+            (1.0, 29.0, 0.0061, 0.1718),
+        ] {
+            let (from, to) = share_interval(hits / count, count);
+            assert!((from - low).abs() < 1e-4 && (to - high).abs() < 1e-4, "{hits}/{count}: {from} to {to}");
+        }
+        assert_eq!(share_interval(0.0, 0.0), (0.0, 1.0));
+    }
 
     #[test]
     fn known_quantiles() {

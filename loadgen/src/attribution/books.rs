@@ -41,8 +41,6 @@ pub struct StageFacts {
     pub duration_ns: u64,
     /// Timeout of a read.
     pub timeout_ns: u64,
-    /// Reads/s asked for; 0: closed loop.
-    pub offered_tps: f64,
     /// Most reads that go with one datagram; fewer do where fewer are due together.
     pub reads_per_datagram: u64,
     /// Both ends talk in IPv6.
@@ -57,8 +55,6 @@ pub struct StageFacts {
     pub server_mtu: Option<u32>,
     /// Path MTU the server's kernel held for the client when the stage was over, where it told.
     pub path_mtu_down: Option<u32>,
-    /// Largest UDP payload that a search proved to pass from the server, where one was made.
-    pub proved_down_bytes: Option<u32>,
     /// The generator was too late to say anything of what nothing else explains.
     pub generator_late: bool,
     /// Answers leave without DF: the server's kernel cuts them at its interface's MTU, and routers cut again what is too big for the next link.

@@ -6,10 +6,11 @@
 //! which ones they are hangs on fractions of a token, but how many of each hundred is told far more exactly than chance would have it.
 
 use super::limits::{
-    BISECTIONS, BISECTIONS_FOR_DEPTH, LOG_ODDS_MIN, LOSSES_FOR_DEPTH, NORMAL_95, OFF_TARGET_MAX,
-    REPLAYED_FOR_DEPTH_MIN, REPLAYED_MAX,
+    BISECTIONS, BISECTIONS_FOR_DEPTH, LOG_ODDS_MIN, LOSSES_FOR_DEPTH, OFF_TARGET_MAX, REPLAYED_FOR_DEPTH_MIN,
+    REPLAYED_MAX,
 };
 use super::numbers::{falling_root, falling_root_by_threes};
+use crate::statistics::NORMAL_95;
 
 /// Lost or passed things, whichever are rarer, that a group has: enough to be nearly normal.
 const GROUP_EVENTS: f64 = 10.0;

@@ -8,10 +8,10 @@ use super::bucket::{self, Charge, Fit};
 use super::case::{Case, Wire};
 use super::charging::Charging;
 use super::counters;
-use super::limits::NORMAL_95;
 use super::sizes::SizeCounters;
 use super::traffic::Sent;
 use super::{Direction, Estimate};
+use crate::statistics::NORMAL_95;
 
 /// What its limit counts.
 pub(super) const UNIT: &str = "fragments/s";
@@ -170,7 +170,10 @@ pub(super) fn lost_of(case: &Case<'_>, share: f64, packets: f64) -> f64 {
     let counts = &case.books.population.by_size;
     let whole: u64 = counts.iter().map(|counts| counts.reads - counts.first_try_lost).sum();
     let changed = counters::corrupted(case, Direction::Down) as f64;
-    let unchanged_packets = (whole as f64 / (whole as f64 + changed).max(1.0)).powf(1.0 / packets);
+    if changed == 0.0 {
+        return share;
+    }
+    let unchanged_packets = (whole as f64 / (whole as f64 + changed)).powf(1.0 / packets);
     (1.0 - (1.0 - share) / unchanged_packets.max(0.01)).clamp(0.0, 0.9)
 }
 

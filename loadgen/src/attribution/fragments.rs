@@ -12,7 +12,7 @@ use super::limits::{COUNTED_ALONE, EPISODE_NS, LOG_ODDS_MIN};
 use super::numbers::confidence;
 use super::sizes::{SizeCounters, Step};
 use super::starved;
-use super::traffic;
+use super::traffic::{self, Sent};
 use super::{Books, Cause, Direction, Estimate, Experiment, Trial};
 
 /// Confidence in a limit that no replay and no experiment was made for: whatever else loses some fragments and not others looks alike.
@@ -94,10 +94,10 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
     if wire.ip_bytes(step.from_bytes + width) <= wire.mtu && step.from_bytes > 0 {
         return;
     }
-    let beside = beside(case, wire, step, counters);
-    let of_chance = beside.of_large;
     let answers = traffic::answers(case).into_iter().flatten();
     let large: Vec<_> = answers.filter(|sent| sent.packets(wire) > 1).collect();
+    let beside = beside(case, wire, step, &large, counters);
+    let of_chance = beside.of_large;
     let found = fitted(&large, wire, beside, counters);
     // What the limit let through, chance lost in part.
     let lost = (step.lost as f64 - of_chance * step.reads as f64) / (1.0 - of_chance);
@@ -266,8 +266,13 @@ fn agreed(found: &Estimate, tried: &Estimate) -> Option<Estimate> {
 }
 
 /// What chance does beside a limit to answers above the step, by what it does below it and the packets they have.
-fn beside(case: &Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounters) -> Beside {
+fn beside(case: &Case<'_>, wire: &Wire, step: &Step, sent: &[Sent], counters: &SizeCounters) -> Beside {
     let population = &case.books.population;
+    // The kernel puts together those below the step as well that routers alone cut.
+    let whole = match sent.iter().filter(|sent| sent.lost == Some(false)).count() {
+        0 => step.reads.saturating_sub(step.lost),
+        whole => whole as u64,
+    };
     let large = population.by_size.iter().enumerate().filter_map(|(index, counts)| {
         let value_bytes = index as u32 * population.size_bin_bytes;
         (value_bytes >= step.from_bytes).then(|| (counts.reads as f64, wire.packets(value_bytes)))
@@ -278,7 +283,7 @@ fn beside(case: &Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounters) ->
     });
     let reads = f64::max(reads, 1.0);
     let large = Large {
-        whole: step.reads.saturating_sub(step.lost),
+        whole,
         packets: packets / reads,
         put_together: counters.reassembled,
         changed: counters::corrupted(case, Direction::Down),

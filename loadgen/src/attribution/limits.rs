@@ -20,8 +20,6 @@ pub(super) const COUNTED_SHARED: f64 = 0.7;
 pub(super) const BLAMED: f64 = 0.8;
 /// Highest confidence in what a test says: its model may be wrong where its odds are not.
 pub(super) const TESTED_MAX: f64 = 0.97;
-/// Quantile of the normal distribution for intervals of 95 %.
-pub(super) const NORMAL_95: f64 = 1.96;
 /// Fewest reads in a row that all were lost before that is called silence.
 pub(super) const SILENT_READS_MIN: u64 = 20;
 /// Chance of one read being lost that silence must be told from: the share lost outside of it, but at least this.

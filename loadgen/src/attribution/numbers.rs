@@ -1,7 +1,8 @@
 //! The few statistics that the models need.
 
 use super::Estimate;
-use super::limits::{NORMAL_95, TESTED_MAX};
+use super::limits::TESTED_MAX;
+use crate::statistics;
 
 /// Log-likelihood of `lost` of `reads` at the probability that fits them best.
 pub(super) fn best_log_likelihood(lost: f64, reads: f64) -> f64 {
@@ -16,16 +17,10 @@ pub(super) fn log_likelihood(lost: f64, reads: f64, probability: f64) -> f64 {
     term(lost, probability) + term(reads - lost, 1.0 - probability)
 }
 
-/// The share that `lost` of `reads` tells of, with the interval that holds it in 95 % of cases (Wilson's; `dispersion` is by how much the
-/// counts scatter more than independent ones).
+/// The share that `lost` of `reads` tells of, with the interval that holds it in 95 % of cases (`dispersion` is by how much the counts
+/// scatter more than independent ones).
 pub(super) fn share_interval(lost: f64, reads: f64, dispersion: f64) -> (f64, f64) {
-    let reads_worth = (reads / dispersion.max(1.0)).max(1.0);
-    let (share, z2) = ((lost / reads.max(1.0)).min(1.0), NORMAL_95 * NORMAL_95);
-    let middle = (share + z2 / (2.0 * reads_worth)) / (1.0 + z2 / reads_worth);
-    let half = (share * (1.0 - share) / reads_worth + z2 / (4.0 * reads_worth * reads_worth)).sqrt()
-        * NORMAL_95
-        / (1.0 + z2 / reads_worth);
-    ((middle - half).max(0.0), (middle + half).min(1.0))
+    statistics::share_interval((lost / reads.max(1.0)).min(1.0), (reads / dispersion.max(1.0)).max(1.0))
 }
 
 /// Standard deviation of a share counted in so many reads.

@@ -4,8 +4,8 @@
 //! generator's shows in the longest latency, that of an answer that came when its pause began.
 
 use super::case::Case;
-use super::limits::NORMAL_95;
 use super::{Cause, Direction, Estimate, ReceiptOutcome, Share};
+use crate::statistics::NORMAL_95;
 
 /// Shortest pause told: shorter ones are a scheduler's.
 const PAUSE_US_MIN: u64 = 5_000;

@@ -9,12 +9,13 @@ use super::case::{Case, Wire};
 use super::fragment_limit::DEPTHS_PACKETS;
 use super::kind::{self, Kind, Offered};
 use super::limits::{
-    ALL_LOST, DOUBT_BELOW, EPISODE_NS, EPISODES_MIN, LOG_ODDS_MIN, LOSSES_MIN, NORMAL_95, REPLAYED_MAX,
+    ALL_LOST, DOUBT_BELOW, EPISODE_NS, EPISODES_MIN, LOG_ODDS_MIN, LOSSES_MIN, REPLAYED_MAX,
 };
 use super::numbers::{best_log_likelihood, confidence, falling_root};
 use super::order::{self, Chance, Ordered};
 use super::traffic::{self, Sent};
 use super::{Cause, Direction, Estimate, Experiment};
+use crate::statistics::NORMAL_95;
 
 /// Depths tried, in bytes: a few packets to what half a second of a slow link takes.
 const DEPTHS_BYTES: [f64; 16] =

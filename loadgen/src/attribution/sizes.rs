@@ -205,19 +205,18 @@ fn vanished(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounte
     // Fragments that arrived were made by somebody, whatever the server's counter says.
     let arrived = counters.fragments_arrived.is_some_and(|fragments| fragments > 0);
     let cut = counters.fragments_made.map(|made| made > 0 || arrived);
-    let counters = &counters.without(cut_below(case, wire, step));
+    let at_the_mtu = at_the_mtu(wire, bounds);
+    let below = cut_below(case, wire, step);
+    if at_the_mtu && cut == Some(true) && starved::settle(case, wire, step, counters, below.1) {
+        return;
+    }
+    let counters = &counters.without(below);
     let put_together = counters.reassembled.is_some_and(|datagrams| datagrams > 0);
-    // Whole packets up to the MTU at which hosts, or routers after them, cut pass, and nothing of what they cut.
-    let within = |mtu: u32| bounds.1 >= f64::from(mtu) && bounds.0 <= f64::from(mtu);
-    let at_the_mtu = within(wire.mtu) || within(wire.cut_mtu());
     let direction = case.told(Direction::Down);
     let above = format!(
         "{} of {} answers of more than {:.0} B (IP packet) were lost, {} of {} smaller ones",
         step.lost, step.reads, bounds.0, step.lost_below, step.reads_below
     );
-    if at_the_mtu && cut == Some(true) && starved::settle(case, wire, step, counters) {
-        return;
-    }
     if at_the_mtu && cut != Some(false) && !put_together {
         let reads = take_above(case, Cause::FragmentsBlocked, step);
         let share = case.share(Cause::FragmentsBlocked, direction);
@@ -256,6 +255,12 @@ fn vanished(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounte
     }
     let size = if bounds.1 - bounds.0 < 1.0 { bounds.0 } else { f64::midpoint(bounds.0, bounds.1).floor() };
     share.estimates.insert("size".into(), Estimate::new(size, "bytes", bounds));
+}
+
+/// Whole packets up to the MTU at which hosts, or routers after them, cut pass, and nothing of what they cut.
+fn at_the_mtu(wire: &Wire, bounds: (f64, f64)) -> bool {
+    let within = |mtu: u32| bounds.1 >= f64::from(mtu) && bounds.0 <= f64::from(mtu);
+    within(wire.mtu) || within(wire.cut_mtu())
 }
 
 /// Most answers below the step that can have been put together from fragments, and their fragments: those that routers alone cut.

@@ -12,11 +12,12 @@ use super::case::{Case, Wire};
 use super::charging::{Charging, Counted};
 use super::fragment_limit::{DEPTHS_PACKETS, UNIT, lost_of};
 use super::fragments::{CLOSE_ENOUGH, by_experiment, either};
-use super::limits::{ALL_LOST, COUNTED_ALONE, LOSSES_MIN, NORMAL_95};
+use super::limits::{ALL_LOST, COUNTED_ALONE, LOSSES_MIN};
 use super::numbers::confidence;
 use super::sizes::{SizeCounters, Step};
 use super::traffic;
 use super::{Cause, Direction, Estimate};
+use crate::statistics::NORMAL_95;
 
 /// Depths that are tried one by one; deeper ones at steps.
 const EACH_DEPTH_MAX: u32 = 10;
@@ -54,20 +55,27 @@ pub(super) struct Arrived {
 }
 
 /// Takes all large answers where fragments arrive, but not just the first or the later ones of each, as a firewall would have it that passes
-/// those.
-pub(super) fn settle(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &SizeCounters) -> bool {
+/// those. Of the fragments that arrived up to so many are of answers below the step.
+pub(super) fn settle(
+    case: &mut Case<'_>,
+    wire: &Wire,
+    step: &Step,
+    counters: &SizeCounters,
+    below: u64,
+) -> bool {
     let (Some(made), Some(arrived)) = (counters.fragments_made, counters.fragments_arrived) else {
         return false;
     };
     let cut = counters.fragmented.unwrap_or(step.reads);
     let lost = lost_of(case, step.base(), 1.0);
     // A firewall's number is exact, but for what chance takes of it; a limit's is so by accident alone.
+    let above = arrived.saturating_sub(below);
     let all_of = |count: u64| {
-        let (count, arrived) = (count as f64, arrived as f64);
+        let (count, arrived) = (count as f64, above as f64);
         let off = OTHERS + SAME_COUNT * count + 3.0 * (count * lost * (1.0 - lost)).sqrt();
         (count * (1.0 - lost) - arrived).abs() <= off
     };
-    if arrived < LOSSES_MIN || all_of(cut) || all_of(made.saturating_sub(cut)) || all_of(made) {
+    if above < LOSSES_MIN || all_of(cut) || all_of(made.saturating_sub(cut)) || all_of(made) {
         return false;
     }
     let direction = case.told(Direction::Down);

@@ -12,6 +12,7 @@ use crate::embedded::Site;
 use crate::engine::Pace;
 use crate::error::Error;
 use crate::hdr;
+use crate::interrupt::Interrupt;
 use crate::limits;
 use crate::options::{self, Options, Output};
 use crate::plan::{self, Fleet};
@@ -33,8 +34,11 @@ pub struct Qualified {
 }
 
 pub(super) fn run(args: &Qualify) -> Result<u8, Error> {
-    let qualified = qualify(args)?;
-    super::finish(&qualified.record, &qualified.output, &qualified.log)
+    let interrupt = Interrupt::heed()?;
+    let qualified = qualify_until(args, Some(interrupt))?;
+    let status = super::finish(&qualified.record, &qualified.output, &qualified.log)?;
+    interrupt.end_if_cut();
+    Ok(status)
 }
 
 /// Does what `qualify` does but for showing and writing what it found.
@@ -42,6 +46,10 @@ pub(super) fn run(args: &Qualify) -> Result<u8, Error> {
 /// # Errors
 /// Bad usage or failing set-up.
 pub fn qualify(args: &Qualify) -> Result<Qualified, Error> {
+    qualify_until(args, None)
+}
+
+fn qualify_until(args: &Qualify, interrupt: Option<Interrupt>) -> Result<Qualified, Error> {
     let options = Options::resolve(&args.common)?;
     options::check_load(Rate::PerSecond(args.rate), args.duration)?;
     let earlier = args.baseline.as_deref().map(|path| Record::read(path).map(|record| (path, record)));
@@ -63,7 +71,7 @@ pub fn qualify(args: &Qualify) -> Result<Qualified, Error> {
     rig.warm_up(Pace::PerSecond(args.rate as f64), &progress)?;
     rig.start_clock();
     progress.stages_begin();
-    let hunt = Hunt { rig, args, progress, canaries, fresh: Fresh::default(), stages: Vec::new() };
+    let hunt = Hunt { rig, args, progress, canaries, fresh: Fresh::default(), stages: Vec::new(), interrupt };
     let (mut hunt, found) = hunt.run()?;
     if options.experiments {
         hunt.explain(&found)?;
@@ -96,6 +104,7 @@ fn record(hunt: &Hunt<'_>, found: &Found, cold: &crate::record::ColdPath) -> Rec
         cuts_answers: rig.load.path_facts().chunk_datagram_bytes.is_some(),
         ended_by_lab: found.ended_by_lab,
         server_gone: found.server_gone,
+        cut_short: rig.is_cut_short(),
         plan: found.knee.zip(fleet).and_then(|((_, interval), fleet)| plan::plan(&fleet, &interval)),
         cold: Some(cold),
         canary: Some(&canary_of_met(stages)),
@@ -168,6 +177,7 @@ struct Hunt<'a> {
     canaries: Canaries,
     fresh: Fresh,
     stages: Vec<StageResult>,
+    interrupt: Option<Interrupt>,
 }
 
 /// What a search found: which of its stages are the knee and the first above it.
@@ -186,6 +196,8 @@ enum Tried {
     ServerGone,
     /// The laboratory lost packets of its own, each time.
     LabLimited,
+    /// A signal ended the stage early.
+    CutShort,
 }
 
 impl Hunt<'_> {
@@ -200,12 +212,18 @@ impl Hunt<'_> {
             stages_max: stages_max(self.args.resolution),
         });
         let (mut server_gone, mut ended_by_lab) = (false, false);
-        while let Some(tps) = search.next_tps().filter(|_| !server_gone && !ended_by_lab) {
+        while let Some(tps) =
+            search.next_tps().filter(|_| !server_gone && !ended_by_lab && !self.rig.is_cut_short())
+        {
             match self.attempt(tps)? {
                 Tried::Judged(chance_met) => search.record(tps, chance_met),
                 Tried::ServerGone => server_gone = true,
                 Tried::LabLimited => ended_by_lab = true,
+                Tried::CutShort => {}
             }
+        }
+        if self.rig.is_cut_short() {
+            search.end();
         }
         let knee = search.knee();
         ended_by_lab |= knee.is_some_and(|knee| knee.tps >= lab_tps);
@@ -234,11 +252,19 @@ impl Hunt<'_> {
     fn attempt(&mut self, tps: f64) -> Result<Tried, Error> {
         for invalid in 0.. {
             let result = self.stage(tps)?;
+            if self.rig.is_cut_short() {
+                return Ok(Tried::CutShort);
+            }
+            self.progress.stage_done(&result);
             let (met, valid, gone) = (result.stage.broke.is_none(), result.stage.valid, result.server_gone);
             let lab_lost = result.stage.lab.as_ref().is_some_and(|lab| lab.has_spoiled(result.stage.sent));
             let chance_met = result.stage.chance_met.unwrap_or_default();
             self.stages.push(result);
             self.forget_books();
+            // Before there is a stage to tell of, a signal just ends the program.
+            if let Some(interrupt) = self.interrupt {
+                self.rig.end_early_on(interrupt.measuring());
+            }
             if gone {
                 return Ok(Tried::ServerGone);
             }
@@ -297,7 +323,6 @@ impl Hunt<'_> {
         let (result, canary) = canaries.beside(|| rig.stage(Pace::PerSecond(tps), duration, progress));
         let mut result = result?;
         result.stage.canary = canary;
-        progress.stage_done(&result);
         Ok(result)
     }
 }

@@ -5,6 +5,7 @@ use crate::embedded::Site;
 use crate::engine::Pace;
 use crate::error::Error;
 use crate::hdr;
+use crate::interrupt::Interrupt;
 use crate::limits;
 use crate::options::{self, Options, Output};
 use crate::progress::Progress;
@@ -26,8 +27,11 @@ pub struct Measured {
 }
 
 pub(super) fn run(args: &Run) -> Result<u8, Error> {
-    let measured = measure(args)?;
-    super::finish(&measured.record, &measured.output, &measured.log)
+    let interrupt = Interrupt::heed()?;
+    let measured = measure_until(args, Some(interrupt))?;
+    let status = super::finish(&measured.record, &measured.output, &measured.log)?;
+    interrupt.end_if_cut();
+    Ok(status)
 }
 
 /// Does what `run` does but for showing and writing what it found.
@@ -35,6 +39,10 @@ pub(super) fn run(args: &Run) -> Result<u8, Error> {
 /// # Errors
 /// Bad usage or failing set-up.
 pub fn measure(args: &Run) -> Result<Measured, Error> {
+    measure_until(args, None)
+}
+
+fn measure_until(args: &Run, interrupt: Option<Interrupt>) -> Result<Measured, Error> {
     let options = Options::resolve(&args.common)?;
     options::check_load(args.rate, args.duration)?;
     options::check_range("--in-flight", args.in_flight, 1, limits::READS_PER_THREAD_MAX)?;
@@ -61,6 +69,9 @@ pub fn measure(args: &Run) -> Result<Measured, Error> {
         ));
     }
     rig.start_clock();
+    if let Some(interrupt) = interrupt {
+        rig.end_early_on(interrupt.measuring());
+    }
     let mut result = rig.stage(pace, args.duration, &progress)?;
     if options.experiments {
         rig.explain(&mut result, &progress)?;
@@ -74,6 +85,7 @@ pub fn measure(args: &Run) -> Result<Measured, Error> {
         lab: rig.load.lab().map(|lab| lab.facts()),
         cuts_answers: rig.load.path_facts().chunk_datagram_bytes.is_some(),
         server_gone: result.server_gone,
+        cut_short: rig.is_cut_short(),
         ..Findings::of_a_stage(options.slo, rig.load.placement())
     });
     let tps = result.stage.offered_tps;

@@ -2,17 +2,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-use shingle_netlab::lab;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::attribution::Attribution;
 use crate::cli;
 use crate::embedded::Site;
 use crate::error::Error;
+use crate::interrupt::Interrupt;
 use crate::limits;
 use crate::options::{self, Options};
 use crate::progress::Progress;
@@ -22,9 +19,8 @@ use crate::workload::units;
 
 pub(super) fn run(args: &cli::Watch) -> Result<u8, Error> {
     let options = resolve(args)?;
-    // Before anything can be ended by one.
-    let cut = stopped_by_signals()?;
-    lab::leave_signals_to_caller();
+    // Before anything can be ended by one: its own items are taken away first.
+    let cut = Interrupt::heed()?.measuring();
     let progress = Progress::new(options.output.quiet);
     // Where scrapers are, which is not in a laboratory.
     let scraped = args.metrics.map(Metrics::listen).transpose()?;
@@ -97,18 +93,6 @@ fn resolve(args: &cli::Watch) -> Result<Options, Error> {
 
 fn out_of_range(flag: &str, value: Duration, range: &str) -> Error {
     Error::OutOfRange { flag: flag.into(), value: units::format_duration(value), range: range.into() }
-}
-
-/// A flag that SIGINT, SIGTERM and SIGHUP set, but for those that whoever began this ignores; the second ends the process at once.
-fn stopped_by_signals() -> Result<&'static AtomicBool, Error> {
-    let cut = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !lab::is_signal_ignored(*signal)) {
-        let watched = signal_hook::flag::register_conditional_default(signal, Arc::clone(&cut))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&cut)));
-        watched.map_err(|error| Error::system("cannot watch for signals", error))?;
-    }
-    // The handlers hold it until the process ends.
-    Ok(Box::leak(Box::new(cut)))
 }
 
 /// The file of `--json`: lines are added to what is there, so that a watch that was started again goes on in it.

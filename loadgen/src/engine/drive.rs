@@ -149,10 +149,13 @@ fn issue(
     tally: &mut Tally,
 ) -> bool {
     let spec = stage.spec;
+    let elapsed = now - spec.start_ns;
     if spec.cut.is_some_and(|cut| cut.load(Ordering::Relaxed)) {
+        if elapsed < spec.duration_ns {
+            tally.cut_ns.get_or_insert(elapsed);
+        }
         return false;
     }
-    let elapsed = now - spec.start_ns;
     let requests = (limits::BURST_READS_MAX / spec.gets_per_datagram).max(limits::BURST_REQUESTS_MIN);
     let burst = requests * spec.gets_per_datagram;
     flows.next_turn(now);

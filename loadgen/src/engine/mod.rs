@@ -23,7 +23,7 @@ pub use flow::{Flow, FlowSpec};
 use shingle_server::Pause;
 use shingle_udp::monotonic_ns;
 pub use stalls::{Stall, StallLog};
-pub use tally::{SizeTally, Tally, interval_ns};
+pub use tally::{SizeTally, Tally};
 pub use timing::{IntervalTiming, Timing};
 pub use worker::Worker;
 

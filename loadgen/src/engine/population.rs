@@ -66,11 +66,9 @@ impl Population {
         self.flows.extend(other.flows);
     }
 
-    /// Ends with the last read, where a stage was cut short; the length of what is left, ns.
-    pub(crate) fn cut_short(&mut self) -> u64 {
-        let used = self.windows.iter().rposition(|window| window.reads > 0).map_or(1, |last| last + 1);
-        self.windows.truncate(used);
-        used as u64 * self.window_ns
+    /// Ends after this time, ns.
+    pub(super) fn cut_short(&mut self, after_ns: u64) {
+        self.windows.truncate(after_ns.div_ceil(self.window_ns).max(1) as usize);
     }
 
     /// Gives the flows their names, in the ledger's order: number, source port, server port.

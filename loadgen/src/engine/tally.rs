@@ -60,8 +60,11 @@ pub struct Tally {
     pub spun_ns: u64,
     /// Time it ran, ns.
     pub wall_ns: u64,
+    /// When it was cut short, from the start of the stage, ns.
+    pub cut_ns: Option<u64>,
+    /// Length of an interval, ns.
+    pub interval_ns: u64,
     start_ns: u64,
-    interval_ns: u64,
     path_datagram_bytes: usize,
     books: bool,
 }
@@ -89,7 +92,7 @@ pub(super) struct End {
 }
 
 /// Length of an interval of a stage this long: at least a second, at most 120 of them.
-pub fn interval_ns(duration_ns: u64) -> u64 {
+fn interval_ns(duration_ns: u64) -> u64 {
     duration_ns.div_ceil(limits::INTERVALS_MAX).max(limits::INTERVAL_NS_MIN)
 }
 
@@ -123,8 +126,9 @@ impl Tally {
             work_ns: 0,
             spun_ns: 0,
             wall_ns: 0,
-            start_ns,
+            cut_ns: None,
             interval_ns,
+            start_ns,
             path_datagram_bytes,
             books,
         }
@@ -187,6 +191,7 @@ impl Tally {
         self.work_ns += other.work_ns;
         self.spun_ns += other.spun_ns;
         self.wall_ns = self.wall_ns.max(other.wall_ns);
+        self.cut_ns = self.cut_ns.max(other.cut_ns);
         self.timing.merge(&other.timing);
         for (mine, theirs) in self.intervals.iter_mut().zip(&other.intervals) {
             mine.merge(theirs);
@@ -199,6 +204,16 @@ impl Tally {
         self.population.merge(other.population);
         self.losses.extend(other.losses);
         self.late.extend(other.late);
+    }
+
+    /// Leaves out what never began of a stage that was cut short; how long that stage was, ns.
+    pub fn cut_short(&mut self) -> Option<u64> {
+        let after_ns = self.cut_ns?.max(1);
+        let begun = after_ns.div_ceil(self.interval_ns) as usize;
+        self.intervals.truncate(begun);
+        self.timing.intervals.truncate(begun);
+        self.population.cut_short(after_ns);
+        Some(after_ns)
     }
 
     /// Tells requests of a flow that had no way to go from those that found a full queue. The sequences rise.

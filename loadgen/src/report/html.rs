@@ -80,7 +80,7 @@ fn verdict(html: &mut String, record: &Record) {
     let class = match record.verdict.outcome {
         Outcome::Pass => "pass",
         Outcome::Fail => "fail",
-        Outcome::GeneratorLimited => "generator_limited",
+        Outcome::GeneratorLimited | Outcome::CutShort => "generator_limited",
     };
     let _ = write!(html, "<div class=\"verdict {class}\">");
     for words in &record.verdict.words {

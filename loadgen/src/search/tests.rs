@@ -80,6 +80,20 @@ fn the_highest_rate_is_met_twice() {
     assert_eq!(tried, [5_000.0, 10_000.0, 10_000.0]);
 }
 
+/// A search that was ended on the way up: a rate that broke once is no rate that was met.
+#[test]
+fn what_was_tried_before_the_end_is_told() {
+    let mut search = Search::new(SPEC);
+    search.record(5_000.0, 1.0);
+    let mut met = search.clone();
+    met.end();
+    assert_eq!((met.knee().unwrap().upper_tps, met.broken_tps()), (None, None));
+    search.record(10_000.0, 0.0);
+    search.end();
+    let knee = search.knee().expect("the lowest rate is met");
+    assert!(knee.upper_tps.is_some() && !knee.resolved && search.broken_tps() == Some(10_000.0), "{knee:?}");
+}
+
 #[test]
 fn a_bad_moment_on_the_way_up_costs_one_stage() {
     let mut tries = 0;

@@ -14,6 +14,7 @@ use crate::load::Load;
 use crate::reader::{End, Reader};
 use crate::record::Stage;
 use crate::rig::{self, Rig};
+use crate::statistics::share_interval;
 use crate::target::Target;
 use crate::workload::ItemSpace;
 
@@ -71,14 +72,7 @@ fn chance_loss(population: &Population, passed: u32) -> Option<f64> {
     for counts in population.by_size.iter().take(bins) {
         (reads, lost) = (reads + counts.reads, lost + counts.first_try_lost);
     }
-    (reads > 0).then(|| upper_share(lost, reads))
-}
-
-/// Wilson's upper bound of a share at 97.5 %.
-fn upper_share(lost: u64, reads: u64) -> f64 {
-    let (n, share, z) = (reads as f64, lost as f64 / reads.max(1) as f64, 1.96_f64);
-    let spread = z * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
-    (share + z * z / (2.0 * n) + spread) / (1.0 + z * z / n)
+    (reads > 0).then(|| share_interval(lost as f64 / reads as f64, reads as f64).1)
 }
 
 /// Time between two reads: no more reads and bytes a second than the stage had, within reason.
@@ -114,7 +108,7 @@ impl Bisection {
             None => match self.reads(&[passed; limits::TRIAL_SMALL_READS], stock)? {
                 Ok(ends) => {
                     let missed = ends.iter().filter(|end| !end.came).count();
-                    upper_share(missed as u64, ends.len() as u64)
+                    share_interval(missed as f64 / ends.len() as f64, ends.len() as f64).1
                 }
                 Err(because) => return Ok(Outcome { counts: self.counts, ..Outcome::impossible(because) }),
             },

@@ -52,7 +52,7 @@ impl Rig {
         }
         let Some(mut books) = result.books.take() else { return Ok(()) };
         let mut held = attribution::attribute(&books);
-        while books.trials.len() < limits::TRIALS_MAX {
+        while books.trials.len() < limits::TRIALS_MAX && !self.is_cut_short() {
             let asked = attribution::doubts(&books, &held);
             let made =
                 |experiment: &Experiment| books.trials.iter().any(|trial| trial.experiment == *experiment);
@@ -61,7 +61,12 @@ impl Rig {
                 break;
             };
             progress.note(&format!("experiment: {} ({because})", words::done(&experiment)));
-            books.trials.push(self.trial(&experiment, because, &result.stage, &books.population)?);
+            let trial = self.trial(&experiment, because, &result.stage, &books.population)?;
+            if self.is_cut_short() {
+                // It ended early, and shows less than it says.
+                break;
+            }
+            books.trials.push(trial);
             let now = attribution::attribute(&books);
             let trial = books.trials.last().expect("pushed just now").clone();
             result.trials.push(report(trial, &held, &now));

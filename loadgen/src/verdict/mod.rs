@@ -38,6 +38,8 @@ pub struct Findings<'a> {
     pub cuts_answers: bool,
     /// The server went away, which ended the search.
     pub server_gone: bool,
+    /// A signal ended the run or the search, or its experiments, before they were over.
+    pub cut_short: bool,
     /// Hosts for a fleet, where they were asked for.
     pub plan: Option<CapacityPlan>,
     /// What became of the first large answers to a destination before the search.
@@ -63,6 +65,7 @@ impl Findings<'_> {
             single: true,
             cuts_answers: false,
             server_gone: false,
+            cut_short: false,
             plan: None,
             cold: None,
             canary: None,
@@ -98,6 +101,7 @@ pub fn judge(findings: &Findings<'_>) -> Verdict {
         (false, true) => Outcome::GeneratorLimited,
         (false, false) => Outcome::Fail,
     };
+    let outcome = if findings.cut_short { Outcome::CutShort } else { outcome };
     Verdict {
         outcome,
         tps_at_slo,
@@ -111,6 +115,7 @@ pub fn judge(findings: &Findings<'_>) -> Verdict {
 
 fn words(findings: &Findings<'_>, outcome: Outcome) -> Vec<String> {
     let mut words = vec![first_words(findings, outcome)];
+    words.extend(findings.cut_short.then(|| cut_words(findings)));
     if findings.server_gone {
         words.push(
             "When the last stage was over the server could not be asked any more: it was stopped or started again, or the way to it was lost. What that stage shows is no figure of its capacity."
@@ -143,6 +148,22 @@ fn words(findings: &Findings<'_>, outcome: Outcome) -> Vec<String> {
     words
 }
 
+/// What a signal left out.
+fn cut_words(findings: &Findings<'_>) -> String {
+    let stage = findings.broken.or(findings.best);
+    match stage.and_then(|stage| Some((stage.duration_s, stage.cut_short_of_s?))) {
+        Some((ran_s, whole_s)) => format!(
+            "A signal ended this after {ran_s:.1} of {whole_s:.1} s: all figures are those of the reads until then, and no experiment was made."
+        ),
+        None if findings.single => {
+            "A signal ended the experiments that were to tell more of who lost reads: that is judged without them."
+                .to_owned()
+        }
+        None => "A signal ended the search or its experiments: the stage under way is left out, and the figures are those of the stages before it."
+            .to_owned(),
+    }
+}
+
 /// How sure the knee is.
 fn sure_words(interval: &KneeInterval, findings: &Findings<'_>) -> String {
     let Some(upper_tps) = interval.upper_tps else {
@@ -157,7 +178,7 @@ fn sure_words(interval: &KneeInterval, findings: &Findings<'_>) -> String {
     );
     let Some(known_to) = interval.known_to else { return words };
     words += &format!(" The estimate itself is known to {}", percent(known_to));
-    words += &if interval.resolved || findings.server_gone || findings.ended_by_lab {
+    words += &if interval.resolved || findings.server_gone || findings.ended_by_lab || findings.cut_short {
         ".".to_owned()
     } else {
         format!(
@@ -246,13 +267,18 @@ fn first_words(findings: &Findings<'_>, outcome: Outcome) -> String {
         format!("failures <= {} and p99 <= {}", percent(slo.failure_rate), latency(slo.p99_us as f64));
     let tps_at_slo = findings.tps_at_slo();
     let found = rate(tps_at_slo);
+    let not_met = if findings.cut_short { "CUT SHORT, NOT MET SO FAR" } else { "NOT MET" };
     match (findings.best, findings.target_tps) {
         (Some(_), Some(target)) if tps_at_slo < target as f64 => format!(
-            "NOT MET: {found} reads/s meet the service level ({level}), but {} were asked for.",
+            "{not_met}: {found} reads/s meet the service level ({level}), but {} were asked for.",
             rate(target as f64)
         ),
         (Some(stage), _) => {
-            let met = if outcome == Outcome::Pass { "MET" } else { "AT LEAST" };
+            let met = match outcome {
+                Outcome::Pass => "MET",
+                Outcome::CutShort => "CUT SHORT, MET SO FAR",
+                _ => "AT LEAST",
+            };
             let seen = format!(
                 "failures {} and p99 {}",
                 percent(stage.failure_rate),
@@ -266,8 +292,8 @@ fn first_words(findings: &Findings<'_>, outcome: Outcome) -> String {
                 rate(stage.tps())
             )
         }
-        (None, _) if findings.single => format!("NOT MET: the service level is {level}."),
-        (None, _) => format!("NOT MET: no rate tried meets the service level ({level})."),
+        (None, _) if findings.single => format!("{not_met}: the service level is {level}."),
+        (None, _) => format!("{not_met}: no rate tried meets the service level ({level})."),
     }
 }
 

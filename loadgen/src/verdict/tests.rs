@@ -183,6 +183,21 @@ fn what_stalls_kept_out_of_the_latency_is_said_of_a_stage_that_met_it() {
 }
 
 #[test]
+fn what_a_signal_cut_short_neither_passes_nor_fails() {
+    let (mut best, broken) = (stage(40_000.0, 0.0, 120.0), stage(80_000.0, 0.02, 300.0));
+    let search = judge(&Findings { cut_short: true, ..findings(Some(&best), Some(&broken)) });
+    assert_eq!((search.outcome, search.tps_at_slo), (Outcome::CutShort, 40_000));
+    assert!(search.words[0].starts_with("CUT SHORT, MET SO FAR: 40.0k"), "{:?}", search.words);
+    assert!(search.words[1].contains("the stage under way is left out"), "{:?}", search.words);
+    (best.duration_s, best.cut_short_of_s) = (1.5, Some(60.0));
+    let run = judge(&Findings { cut_short: true, single: true, ..findings(Some(&best), None) });
+    assert!(run.words[1].contains("after 1.5 of 60.0 s"), "{:?}", run.words);
+    let failed = judge(&Findings { cut_short: true, single: true, ..findings(None, Some(&broken)) });
+    assert!(failed.words[0].starts_with("CUT SHORT, NOT MET SO FAR"), "{:?}", failed.words);
+    assert!(failed.words[1].contains("experiments"), "{:?}", failed.words);
+}
+
+#[test]
 fn nothing_met() {
     let broken = stage(5_000.0, 0.5, 100_000.0);
     let verdict = judge(&findings(None, Some(&broken)));

@@ -129,7 +129,8 @@ impl Watch {
         progress.note("a line follows whenever reads are lost or late, and every ten minutes that all is well; a table when it ends (Ctrl-C)");
         let (link, instance) = (Link::new(way, &options), target.welcome().nonce);
         let mut rig = Rig::new(&options, target, space)?;
-        rig.go_on_until(cut);
+        rig.end_early_on(cut);
+        rig.keep_books();
         Ok(Self {
             rig,
             link,

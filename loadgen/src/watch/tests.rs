@@ -32,7 +32,6 @@ fn stage(begin_s: u64, lost: usize) -> Timed {
         stage: StageFacts {
             duration_ns: 10 * S,
             timeout_ns: S / 10,
-            offered_tps: 100.0,
             reads_per_datagram: 1,
             ..StageFacts::default()
         },
@@ -91,7 +90,7 @@ fn what_one_of_them_does_not_know_the_sum_does_not_know() {
     told.books.losses.clear();
     assert!(all.goes_with(&told), "without losses nobody looks at receipts");
     let mut narrow = stage(20, 1);
-    narrow.books.stage.proved_down_bytes = Some(1472);
+    narrow.books.stage.chunk_datagram_bytes = Some(1472);
     assert!(!all.goes_with(&narrow));
 }
 
@@ -131,7 +130,7 @@ fn memory_is_bounded_whatever_is_lost_and_however_often_the_path_changes() {
     let mut sliding = Sliding::default();
     for number in 0..30 {
         let mut stage = stage(number, 1);
-        stage.books.stage.proved_down_bytes = Some(1400 + number as u32);
+        stage.books.stage.chunk_datagram_bytes = Some(1400 + number as u32);
         sliding.add(stage);
     }
     assert_eq!((sliding.books_held(), lost_in(&sliding.total())), (WATCH_KINDS_MAX, 30));

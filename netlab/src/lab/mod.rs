@@ -46,7 +46,7 @@ use later::Clock;
 pub use range::{Range, range};
 pub use rights::prepare_process;
 use works::{Works, lock};
-pub use works::{is_signal_ignored, leave_signals_to_caller};
+pub use works::{is_signal_ignored, leave_signals_to_caller, take_all_down};
 
 use crate::plan::{Family, Plan};
 

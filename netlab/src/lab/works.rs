@@ -93,8 +93,18 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 /// Signals are the caller's.
 static LEFT_TO_CALLER: AtomicBool = AtomicBool::new(false);
 
-/// Leaves signals to the caller, who on one that ends the process drops its laboratories first. Call it before the first laboratory
-/// comes up; without it SIGINT, SIGTERM and SIGHUP take all laboratories down and end the process at once.
+/// Takes all laboratories down before a signal ends the process. Their owners do not return from dropping them: what ends the process
+/// shall be the signal, not what they make of programs that were killed.
+pub fn take_all_down() {
+    ENDING.store(true, Ordering::SeqCst);
+    let living: Vec<_> = lock(&LIVING).iter().filter_map(Weak::upgrade).collect();
+    for works in living {
+        let _ = lock(&works).take_down();
+    }
+}
+
+/// Leaves signals to the caller, who on one that ends the process drops its laboratories first, or calls [`take_all_down`]. Call it before
+/// the first laboratory comes up; without it SIGINT, SIGTERM and SIGHUP take all laboratories down and end the process at once.
 pub fn leave_signals_to_caller() {
     LEFT_TO_CALLER.store(true, Ordering::SeqCst);
 }
@@ -109,11 +119,7 @@ fn watch_signals() -> Result<(), LabError> {
     let mut signals = Signals::new(heeded).map_err(LabError::system("watch for signals"))?;
     let watch = move || {
         if let Some(signal) = signals.forever().next() {
-            ENDING.store(true, Ordering::SeqCst);
-            let living: Vec<_> = lock(&LIVING).iter().filter_map(Weak::upgrade).collect();
-            for works in living {
-                let _ = lock(&works).take_down();
-            }
+            take_all_down();
             let _ = emulate_default_handler(signal);
         }
     };

@@ -158,7 +158,13 @@ fn a_limit_that_starves_every_answer_is_told_by_what_arrived() {
         // Where chance takes more reads than the large ones are, it is the main cause.
         assert!(base > 0.0 || main_cause(&shares).0 == Cause::FragmentRateLimit, "{shares:?}");
         let limit = &shares[&(Cause::FragmentRateLimit, Direction::Down)].estimates["limit"];
-        let by_experiment = fragment_limit(&books, &books.population).limit.expect("fragments arrived");
+        // An experiment reads large answers alone: what chance takes is known from the stage.
+        let mut tried = books.clone();
+        tried.losses.retain(|loss| loss.value_bytes == LARGE);
+        tried.receipts.as_mut().expect("kept").all.retain(|receipt| receipt.bytes > LARGE);
+        tried.population.by_size[..(LARGE / 16) as usize].fill(Counts::default());
+        tried.population.flows.clear();
+        let by_experiment = fragment_limit(&tried, &books.population).limit.expect("fragments arrived");
         for limit in [limit, &by_experiment] {
             assert!((limit.value / 300.0 - 1.0).abs() < 0.05, "{base}: {limit:?}");
         }
@@ -168,6 +174,28 @@ fn a_limit_that_starves_every_answer_is_told_by_what_arrived() {
             assert!((chance.estimates["probability"].value / base - 1.0).abs() < 0.1, "{shares:?}");
         }
     }
+}
+
+#[test]
+fn the_few_that_come_whole_past_a_limit_are_among_what_arrived() {
+    // Both fragments pass where the pause before them was long.
+    let (mut bucket, mut arrived, mut whole) = (Bucket::new(300.0, 2.0), 0, 0);
+    let few = books(31, |read, _| {
+        if read.value_bytes != LARGE {
+            return None;
+        }
+        let passed = (0..2).filter(|_| bucket.passes(read.at_ns, 1.0)).count() as u64;
+        (arrived, whole) = (arrived + passed, whole + passed / 2);
+        (passed < 2).then_some(Direction::Down)
+    });
+    assert!(whole > 10, "{whole} of {arrived}");
+    let few = cut(few, arrived, whole);
+    let shares = balanced(&few);
+    let share = &shares[&(Cause::FragmentRateLimit, Direction::Down)];
+    let counted = format!("fragments {arrived} arrived");
+    assert!(share.evidence.iter().any(|line| line.contains(&counted)), "{whole} of {arrived}: {shares:?}");
+    let (low, high) = share.estimates["limit"].interval.expect("told");
+    assert!((low..=high).contains(&300.0), "{whole} of {arrived}: {shares:?}");
 }
 
 #[test]
