@@ -249,8 +249,8 @@ pub(super) fn either(likely: Estimate, other: &Estimate) -> Estimate {
     Estimate::new(likely.value, UNIT, (one.0.min(another.0), one.1.max(another.1)))
 }
 
-/// Two measures of one limit, which lies where both say it does: the value that does, or of two that do the closer one. None where they
-/// contradict each other.
+/// Two measures of one limit, which lies where both say it does: the value that does, or the mean of two that do, weighed by how closely each
+/// is known. None where they contradict each other.
 fn agreed(found: &Estimate, tried: &Estimate) -> Option<Estimate> {
     let (one, other) = (found.interval?, tried.interval?);
     let (low, high) = (one.0.max(other.0), one.1.min(other.1));
@@ -261,8 +261,17 @@ fn agreed(found: &Estimate, tried: &Estimate) -> Option<Estimate> {
         let near = low <= high * (1.0 + CLOSE_ENOUGH);
         return near.then(|| either(both[0].clone(), both[1]));
     }
-    let inside = both.iter().map(|estimate| estimate.value).find(|value| (low..=high).contains(value));
-    Some(Estimate::new(inside.unwrap_or(f64::midpoint(low, high)), UNIT, (low, high)))
+    let inside: Vec<_> = both.iter().filter(|estimate| (low..=high).contains(&estimate.value)).collect();
+    let value = match inside[..] {
+        [] => f64::midpoint(low, high),
+        [one] => one.value,
+        [close, other, ..] => {
+            let share =
+                spread(close).powi(2) / (spread(close).powi(2) + spread(other).powi(2)).max(f64::EPSILON);
+            close.value + (other.value - close.value) * share
+        }
+    };
+    Some(Estimate::new(value, UNIT, (low, high)))
 }
 
 /// What chance does beside a limit to answers above the step, by what it does below it and the packets they have.
@@ -302,7 +311,8 @@ mod tests {
         let agreed = |value, low, high| agreed(&found, &limit(value, low, high));
         // Only one of the values is possible for both, or both are, or neither.
         assert_eq!(agreed(323.0, 321.0, 410.0), Some(limit(323.0, 321.0, 325.0)));
-        assert_eq!(agreed(294.0, 291.0, 297.0), Some(limit(294.0, 291.0, 297.0)));
+        let both = agreed(294.0, 291.0, 297.0).unwrap();
+        assert!((293.9..294.0).contains(&both.value) && both.interval == Some((291.0, 297.0)), "{both:?}");
         assert_eq!(agreed(340.0, 305.0, 410.0), Some(limit(315.0, 305.0, 325.0)));
         assert_eq!(agreed(400.0, 390.0, 410.0), None);
         assert_eq!(agreed(330.0, 329.0, 331.0), Some(limit(330.0, 290.0, 331.0)));

@@ -43,6 +43,9 @@ pub struct Starving {
     pub depth: f64,
     /// Fragments/s that it passes.
     pub limit: f64,
+    /// Between these as many pass, give or take a few: where answers are sent at regular times, quite different limits are alike.
+    #[serde(skip)]
+    pub(super) alike: (f64, f64),
 }
 
 /// Fragments that arrived, and the share of packets that chance loses beside the limit.
@@ -120,6 +123,9 @@ fn narrowed(
     let ways = &super::fragments::counting(case)?.limits;
     let charged_so = |own: &&Starving| ways.iter().any(|(way, _)| *way == own.charging);
     let within: Vec<_> = own.iter().filter(charged_so).filter(|own| own.may_be(&tried)).copied().collect();
+    if within.iter().any(|own| own.is_alike(tried.value)) {
+        return Some(tried);
+    }
     let limits = || within.iter().map(|own| own.limit);
     let (low, high) = (limits().fold(f64::INFINITY, f64::min), limits().fold(0.0, f64::max));
     let one = high <= low * (1.0 + CLOSE_ENOUGH);
@@ -132,13 +138,19 @@ impl Starving {
     fn is(&self, other: &Self) -> bool {
         self.charging == other.charging
             && self.depth == other.depth
-            && (self.limit / other.limit).ln().abs() <= SAME_LIMIT
+            && ((self.limit / other.limit).ln().abs() <= SAME_LIMIT || self.is_alike(other.limit))
+    }
+
+    /// Whether a limit of that many would have let as many pass.
+    fn is_alike(&self, limit: f64) -> bool {
+        (self.alike.0..=self.alike.1).contains(&limit)
     }
 
     /// Whether its limit may be this one.
     fn may_be(&self, limit: &Estimate) -> bool {
         let (low, high) = limit.interval.unwrap_or((limit.value, limit.value));
-        (low * (1.0 - SAME_LIMIT)..=high * (1.0 + SAME_LIMIT)).contains(&self.limit)
+        self.is_alike(limit.value)
+            || (low * (1.0 - SAME_LIMIT)..=high * (1.0 + SAME_LIMIT)).contains(&self.limit)
     }
 }
 
@@ -172,7 +184,10 @@ pub(super) fn possible(
         let starving = |depth: f64| {
             let limit = bucket::limit_by_arrivals(&charges, depth, through)?;
             let whole = bucket::whole(&charges, limit, depth) * spared;
-            (fewest_whole..=most_whole).contains(&whole).then_some(Starving { charging, depth, limit })
+            // What else takes or wastes a token now and then adds up as chance does.
+            let [low, high] = bucket::limits_by_arrivals(&charges, depth, through, through.sqrt());
+            let alike = (low.unwrap_or(limit).min(limit), high.unwrap_or(limit).max(limit));
+            (fewest_whole..=most_whole).contains(&whole).then_some(Starving { charging, depth, limit, alike })
         };
         // A full one lets as many come whole at first as it holds tokens for.
         let deepest = f64::from(most) * (most_whole / spared.max(f64::MIN_POSITIVE) + 1.0);

@@ -164,7 +164,7 @@ fn how_many_tokens_a_starved_bucket_holds_is_told_by_stage_and_experiment_togeth
     let mut trial = tried(Experiment::AnswersOf { bytes: 1900, share: 0.9 }, 9000, 9000);
     let charging = Charging { counted: Counted::All, before_routers: false };
     trial.starved = [(1.0, 300.0), (2.0, 291.0), (5.0, 290.0)]
-        .map(|(depth, limit)| Starving { charging, depth, limit })
+        .map(|(depth, limit)| Starving { charging, depth, limit, alike: (limit, limit) })
         .into();
     trial.limit = Some(Estimate::new(295.0, "fragments/s", (285.0, 306.0)));
     all.trials.push(trial);
