@@ -26,6 +26,8 @@ pub(super) const DEPTHS_PACKETS: [f64; 20] = [
 const ARRIVALS_AGREE: f64 = 0.25;
 /// Share by which the arrivals that two ways of charging predict may differ from those counted, and both ways be possible.
 const COUNTS_AGREE: f64 = 0.02;
+/// Log of the likelihood ratio from which on losses tell before or after routers a device counts: below it, what devices are common.
+const PLACE_ODDS: f64 = 3.0;
 /// Tokens that a count of arrivals may be off by: a bucket is not full at first, or not empty at the end.
 const TOKENS_OFF: f64 = 10.0;
 
@@ -82,6 +84,13 @@ impl Beside {
         let through_sd = (by_accident + (large.packets * of_packets_sd).powi(2)).sqrt() / (1.0 - guessed);
         Self { of_large, of_packets, of_packets_sd, through_sd }
     }
+
+    /// Standard deviation of the number of packets that arrived, as a share of it: by how closely the share that chance loses is known, and by
+    /// accident.
+    fn arrivals_sd(&self, arrived: f64) -> f64 {
+        let known = self.of_packets_sd / (1.0 - self.of_packets);
+        (known.powi(2) + self.of_packets / arrived.max(1.0)).sqrt()
+    }
 }
 
 /// The buckets that fit best to these answers of several fragments, for each way of charging with which the number of fragments that arrived
@@ -93,8 +102,15 @@ pub(super) fn fitted(large: &[Sent], wire: &Wire, beside: Beside, counters: &Siz
     let mut fits: Vec<_> =
         Charging::ways(wire).filter_map(|way| fitted_as(way, large, wire, beside, counters)).collect();
     let least_off = fits.iter().map(|found| found.off).fold(f64::INFINITY, f64::min);
-    fits.retain(|found| found.off <= least_off + COUNTS_AGREE);
-    fits.sort_by(|a, b| b.fit.log_odds.total_cmp(&a.fit.log_odds));
+    let by_chance =
+        counters.fragments_arrived.map_or(0.0, |arrived| NORMAL_95 * beside.arrivals_sd(arrived as f64));
+    fits.retain(|found| found.off <= least_off + COUNTS_AGREE + by_chance);
+    // Limits of fragments are mostly those of the server's own card, which comes before any router: unless the losses say otherwise.
+    let highest = fits.iter().map(|found| found.fit.log_odds).fold(0.0, f64::max);
+    let likely = |found: &Fragments| {
+        found.charging.before_routers == wire.cuts_twice() && found.fit.log_odds >= highest - PLACE_ODDS
+    };
+    fits.sort_by(|a, b| likely(b).cmp(&likely(a)).then(b.fit.log_odds.total_cmp(&a.fit.log_odds)));
     fits
 }
 
