@@ -55,9 +55,9 @@ impl Scene {
     }
 
     fn trial(&mut self, experiment: Experiment) -> Trial {
-        let population = self.stage.books.as_ref().map(|books| books.population.clone()).unwrap_or_default();
+        let books = self.stage.books.clone().unwrap_or_default();
         let stored = self.items_stored();
-        let trial = self.rig.trial(&experiment, "tested".to_owned(), &self.stage.stage, &population).unwrap();
+        let trial = self.rig.trial(&experiment, "tested".to_owned(), &self.stage.stage, &books).unwrap();
         assert_eq!(self.items_stored(), stored, "what it stored is deleted: {trial:?}");
         println!("{trial:?}");
         trial

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::Direction;
 use super::experiment::{Experiment, Trial};
 use super::read_set::ReadSet;
 
@@ -250,11 +251,12 @@ impl Books {
         self.population.by_size.iter().map(|counts| counts.reads).sum()
     }
 
-    /// Reads lost, and all reads, of an experiment at a rate so much lower that no limit can have lost any: below what passed in the stage.
-    pub(super) fn lower_rate(&self) -> Option<(u64, u64)> {
+    /// Reads lost in this direction, and all that came so far, of an experiment at a rate so much lower that no limit can have lost any: below
+    /// what passed in the stage.
+    pub(super) fn lower_rate(&self, direction: Direction) -> Option<(u64, u64)> {
         let passed = self.whole_share();
         self.trials.iter().rev().find_map(|trial| match trial.experiment {
-            Experiment::Rate { share } if share < 0.9 * passed => trial.outcome(),
+            Experiment::Rate { share } if share < 0.9 * passed => trial.outcome_towards(direction),
             _ => None,
         })
     }

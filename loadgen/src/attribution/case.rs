@@ -21,6 +21,8 @@ pub(super) struct Case<'a> {
     pub(super) shares: Attribution,
     /// Reads by flow that never arrived, so that nothing was sent back, whatever it is put down to.
     pub(super) unheard: HashMap<u32, u64>,
+    /// Reads whose answers were lost on the way to what was put down to a cause: nobody knows how far they came.
+    pub(super) astray: Vec<&'a Loss>,
 }
 
 impl<'a> Case<'a> {
@@ -31,6 +33,7 @@ impl<'a> Case<'a> {
             open: Vec::with_capacity(books.losses.len()),
             shares: Attribution::new(),
             unheard: HashMap::new(),
+            astray: Vec::new(),
         };
         let receipts = books.receipts.as_ref().map(|receipts| receipts.of(&books.losses));
         for loss in &books.losses {
@@ -56,13 +59,16 @@ impl<'a> Case<'a> {
         mut chosen: impl FnMut(usize, &Open<'a>) -> bool,
     ) -> u64 {
         let (mut index, mut taken) = (0, 0);
-        let shares = &mut self.shares;
+        let (shares, astray) = (&mut self.shares, &mut self.astray);
         self.open.retain(|open| {
             let keep = !chosen(index, open);
             index += 1;
             if !keep {
                 taken += 1;
                 shares.entry((cause, direction.unwrap_or(open.direction))).or_default().add(open.loss);
+                astray.extend(
+                    (open.direction == Direction::Down && cause.is_on_the_way()).then_some(open.loss),
+                );
             }
             keep
         });
@@ -77,6 +83,24 @@ impl<'a> Case<'a> {
     /// Open reads lost this way, or possibly this way.
     pub(super) fn open_towards(&self, direction: Direction) -> impl Iterator<Item = &Open<'a>> {
         self.open.iter().filter(move |open| open.direction == direction || open.direction == Direction::Host)
+    }
+
+    /// Reads by the size of their values of which something is known to have come so far that a cause in this direction could strike it, and of
+    /// them those that wait for one: what was lost the other way, or is another cause's, tells nothing of it.
+    pub(super) fn met(&self, direction: Direction) -> Vec<(u64, u64)> {
+        let population = &self.books.population;
+        let mut bins: Vec<_> = population
+            .by_size
+            .iter()
+            .map(|counts| (counts.reads.saturating_sub(counts.first_try_lost), 0))
+            .collect();
+        let Some(last) = bins.len().checked_sub(1) else { return bins };
+        for open in self.open_towards(direction) {
+            let bin =
+                &mut bins[((open.loss.value_bytes / population.size_bin_bytes.max(1)) as usize).min(last)];
+            *bin = (bin.0 + 1, bin.1 + 1);
+        }
+        bins
     }
 
     /// The direction of a model's share: that of the reads, where it was told.

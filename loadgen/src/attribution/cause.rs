@@ -109,6 +109,23 @@ impl Cause {
         }
     }
 
+    /// Whether it strikes between the hosts: how far what it lost had come nobody knows.
+    pub(super) fn is_on_the_way(self) -> bool {
+        matches!(
+            self,
+            Self::FragmentRateLimit
+                | Self::FragmentsBlocked
+                | Self::PmtuDiscovery
+                | Self::MtuBlackHole
+                | Self::PacketRateLimit
+                | Self::BandwidthLimit
+                | Self::PathLoss
+                | Self::PathCorruption
+                | Self::FlowBlackHole
+                | Self::ServerSilent
+        )
+    }
+
     /// Where it happens, in words.
     pub fn place(self, direction: Direction) -> &'static str {
         match (self, direction) {

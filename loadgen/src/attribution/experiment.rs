@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Estimate;
 use super::books::{Counts, FlowCounts};
 use super::charging::Charging;
 use super::starved::Starving;
+use super::{Direction, Estimate};
 
 /// A question to the network that reads can answer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +64,9 @@ pub struct Trial {
     pub because: String,
     /// How its reads ended.
     pub counts: Counts,
+    /// Of those lost on the first try, the ones whose requests never arrived; none where directions are not told.
+    #[serde(default)]
+    pub lost_up: Option<u64>,
     /// How long it took.
     pub duration_ns: u64,
     /// Of [`Experiment::LargestAnswer`]: largest UDP payload that came, and smallest that did not.
@@ -93,5 +96,16 @@ impl Trial {
     pub(super) fn outcome(&self) -> Option<(u64, u64)> {
         let told = self.failed.is_none() && self.counts.reads > 0;
         told.then_some((self.counts.first_try_lost, self.counts.reads))
+    }
+
+    /// The same of what came so far that it could be lost in this direction, where that is told.
+    pub(super) fn outcome_towards(&self, direction: Direction) -> Option<(u64, u64)> {
+        let (lost, reads) = self.outcome()?;
+        let up = self.lost_up.map(|up| up.min(lost));
+        Some(match (direction, up) {
+            (Direction::Up, Some(up)) => (up, reads),
+            (Direction::Down, Some(up)) => (lost - up, (reads - up).max(1)),
+            _ => (lost, reads),
+        })
     }
 }

@@ -118,8 +118,10 @@ pub(super) fn limited(case: &mut Case<'_>, wire: &Wire, step: &Step, counters: &
     let direction = case.told(Direction::Down);
     // Whether at a rate that passes anyway less than half of that share was lost, where that was tried.
     let share_lost = lost as f64 / (step.reads + step.reads_below).max(1) as f64;
-    let lower_rate =
-        case.books.lower_rate().map(|(lost, reads)| lost as f64 / reads as f64 <= share_lost / 2.0);
+    let lower_rate = case
+        .books
+        .lower_rate(Direction::Down)
+        .map(|(lost, reads)| lost as f64 / reads as f64 <= share_lost / 2.0);
     match settled(&found, case) {
         Some((found, limit)) => {
             case.take((Cause::FragmentRateLimit, None), |_, open| chosen(open));
@@ -282,9 +284,9 @@ fn beside(case: &Case<'_>, wire: &Wire, step: &Step, sent: &[Sent], counters: &S
         0 => step.reads.saturating_sub(step.lost),
         whole => whole as u64,
     };
-    let large = population.by_size.iter().enumerate().filter_map(|(index, counts)| {
+    let large = case.met(Direction::Down).into_iter().enumerate().filter_map(|(index, (reads, _))| {
         let value_bytes = index as u32 * population.size_bin_bytes;
-        (value_bytes >= step.from_bytes).then(|| (counts.reads as f64, wire.packets(value_bytes)))
+        (value_bytes >= step.from_bytes).then(|| (reads as f64, wire.packets(value_bytes)))
     });
     let (lost, packets, reads) = large.fold((0.0, 0.0, 0.0), |sum, (reads, packets)| {
         let lost = 1.0 - (1.0 - step.base()).powi(packets as i32);

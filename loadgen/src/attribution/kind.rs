@@ -141,7 +141,7 @@ pub(super) fn is_queue(waited_ms: f64, holds_ms: f64) -> bool {
 /// Log of the odds for packets against bits by an experiment with answers of another size at the same rate.
 fn by_experiment(case: &Case<'_>, offered: &Offered, wire: &Wire) -> f64 {
     let tried = case.books.trials.iter().rev().find_map(|trial| match trial.experiment {
-        Experiment::AnswersOf { bytes, share: 1.0 } => Some((bytes, trial.outcome()?)),
+        Experiment::AnswersOf { bytes, share: 1.0 } => Some((bytes, trial.outcome_towards(Direction::Down)?)),
         _ => None,
     });
     let Some((bytes, (lost, reads))) = tried else { return 0.0 };

@@ -44,7 +44,7 @@ pub use cause::{Cause, Direction};
 pub use charging::{Charging, Counted};
 pub use doubts::doubts;
 pub use experiment::{Experiment, Trial};
-pub use shown::{Shown, fragment_limit};
+pub use shown::{Shown, fragment_limit, lost_up};
 pub use starved::Starving;
 
 use case::Case;

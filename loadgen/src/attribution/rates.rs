@@ -80,7 +80,7 @@ pub(super) fn limits(case: &mut Case<'_>) {
         }
         let sent = if direction == Direction::Up { traffic::requests(case) } else { traffic::answers(case) };
         if let Some(sent) = sent
-            && !refuted_by_rate(case, open)
+            && !refuted_by_rate(case, direction, open)
             && let Some(limit) = limit(case, direction, &sent, &wire)
         {
             limited(case, direction, &limit, &sent, &wire);
@@ -106,7 +106,7 @@ pub(super) fn losses(case: &mut Case<'_>) {
 fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> Option<Limit> {
     // At a lower rate a limit loses nothing, so what is still lost is chance; changed bits are counted.
     let changed = super::counters::changed_of_arrived(case, direction);
-    let tried = case.books.lower_rate().filter(|_| direction == Direction::Down);
+    let tried = case.books.lower_rate(direction).filter(|_| direction == Direction::Down);
     let of_chance = tried.map_or(0.0, |(lost, reads)| lost as f64 / reads as f64).max(changed).min(0.9);
     let charges = |cost: &dyn Fn(&Sent, u32) -> f64| -> Vec<_> {
         let charge = |sent: &Sent| {
@@ -145,7 +145,7 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
     let in_packets = kind.cause == Cause::PacketRateLimit;
     let fit = if in_packets { by_packets } else { by_bytes }?;
     // A limit exceeded by a few per cent is too close to tell by the order of what was sent, and not by the rate.
-    let by_rate = against_chance(case, &open_at(case, direction));
+    let by_rate = against_chance(case, direction, &open_at(case, direction));
     let log_odds = fit.log_odds.max(by_rate.unwrap_or(f64::NEG_INFINITY));
     if log_odds < LOG_ODDS_MIN {
         return None;
@@ -159,12 +159,10 @@ fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> O
 }
 
 /// Whether at a lower rate so large a share was lost that hardly any of these can be a limit's.
-fn refuted_by_rate(case: &Case<'_>, open: u64) -> bool {
-    let Some((tried_lost, tried_reads)) = case.books.lower_rate() else { return false };
-    let counts = &case.books.population.by_size;
-    let lost: u64 = counts.iter().map(|counts| counts.first_try_lost).sum();
-    let by_chance = tried_lost as f64 / tried_reads.max(1) as f64 * case.books.reads() as f64;
-    lost as f64 - by_chance < OF_LIMIT_MIN * open as f64
+fn refuted_by_rate(case: &Case<'_>, direction: Direction, open: u64) -> bool {
+    let Some((tried_lost, tried_reads)) = case.books.lower_rate(direction) else { return false };
+    let by_chance = tried_lost as f64 / tried_reads.max(1) as f64 * met(case, direction);
+    open as f64 - by_chance < OF_LIMIT_MIN * open as f64
 }
 
 /// When the reads that are still open in this direction were due, nanoseconds, in order.
@@ -348,11 +346,11 @@ fn chance(case: &mut Case<'_>, direction: Direction, at_ns: &[u64], wire: &Wire)
 /// Takes what a limit lost of which only an experiment tells: at a lower rate a far smaller share was lost.
 fn by_rate(case: &mut Case<'_>, direction: Direction, at_ns: &[u64], wire: &Wire) {
     let Some((log_odds, (tried_lost, tried_reads))) =
-        against_chance(case, at_ns).zip(case.books.lower_rate())
+        against_chance(case, direction, at_ns).zip(case.books.lower_rate(direction))
     else {
         return;
     };
-    let (lost, reads) = (at_ns.len() as f64, case.books.reads() as f64);
+    let (lost, reads) = (at_ns.len() as f64, met(case, direction));
     let of_chance = tried_lost as f64 / tried_reads.max(1) as f64;
     let offered = Offered { of_chance, ..Offered::asked(case.books, wire) };
     let kind = Kind::of(case, direction, (0.0, 0.0), &offered, wire);
@@ -370,15 +368,23 @@ fn by_rate(case: &mut Case<'_>, direction: Direction, at_ns: &[u64], wire: &Wire
 }
 
 /// Log of the odds for a limit against chance, where at a lower rate a far smaller share was lost.
-fn against_chance(case: &Case<'_>, at_ns: &[u64]) -> Option<f64> {
-    let (tried_lost, tried_reads) = case.books.lower_rate()?;
-    let (lost, reads) = (at_ns.len() as f64, case.books.reads() as f64);
+fn against_chance(case: &Case<'_>, direction: Direction, at_ns: &[u64]) -> Option<f64> {
+    let (tried_lost, tried_reads) = case.books.lower_rate(direction)?;
+    let (lost, reads) = (at_ns.len() as f64, met(case, direction));
     let (tried_lost, tried_reads) = (tried_lost as f64, tried_reads as f64);
     let apart = best_log_likelihood(lost, reads) + best_log_likelihood(tried_lost, tried_reads)
         - best_log_likelihood(lost + tried_lost, reads + tried_reads);
     // Half of the share may be the doing of a few bursts more or less.
     let apart = apart / dispersion(case, at_ns);
     (apart >= LOG_ODDS_MIN && 2.0 * tried_lost * reads <= lost * tried_reads).then_some(apart)
+}
+
+/// Reads that came so far that they could be lost in this direction: requests all do.
+fn met(case: &Case<'_>, direction: Direction) -> f64 {
+    if direction == Direction::Up {
+        return case.books.reads() as f64;
+    }
+    case.met(direction).iter().map(|(reads, _)| *reads as f64).sum()
 }
 
 /// The loss probability of a packet that makes so many reads be lost; of how many reads, and packets each.

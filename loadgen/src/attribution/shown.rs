@@ -9,7 +9,7 @@ use super::numbers::share_sd;
 use super::sizes::SizeCounters;
 use super::starved::{self, Arrived, Starving};
 use super::traffic;
-use super::{Books, Direction, Estimate, Population};
+use super::{Books, Direction, Estimate};
 
 /// What the reads of an experiment show of a limit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,8 +22,15 @@ pub struct Shown {
     pub starved: Vec<Starving>,
 }
 
-/// What an experiment's books show of a limit of fragments; `stage` is that before it, whose small answers tell what chance loses.
-pub fn fragment_limit(books: &Books, stage: &Population) -> Shown {
+/// How many reads were lost because their requests never arrived; none where not all directions are told.
+pub fn lost_up(books: &Books) -> Option<u64> {
+    let case = Case::open(books);
+    let told = books.unlisted.0 == 0 && case.open.iter().all(|open| open.direction != Direction::Host);
+    told.then(|| case.open.iter().filter(|open| open.direction == Direction::Up).count() as u64)
+}
+
+/// What an experiment's books show of a limit of fragments; those of the stage before it tell what chance loses of small answers.
+pub fn fragment_limit(books: &Books, stage: &Books) -> Shown {
     let wire = Wire::of(books);
     let case = Case::open(books);
     let counters = SizeCounters::of(&case);
@@ -74,12 +81,11 @@ fn by_arrivals(case: &Case<'_>, wire: &Wire, arrived: Arrived) -> Option<Shown> 
 }
 
 /// What is lost beside a limit in an experiment with answers of two packets, by the answers of one packet of the stage before it.
-fn beside_experiment(case: &Case<'_>, wire: &Wire, stage: &Population, large: Large) -> Beside {
-    let small = |index: usize| wire.packets((index as u32 + 1) * stage.size_bin_bytes) == 1;
-    let counts =
-        stage.by_size.iter().enumerate().filter(|(index, _)| small(*index)).map(|(_, counts)| counts);
-    let (lost, reads) =
-        counts.fold((0, 0), |sum, counts| (sum.0 + counts.first_try_lost, sum.1 + counts.reads));
+fn beside_experiment(case: &Case<'_>, wire: &Wire, stage: &Books, large: Large) -> Beside {
+    let small = |index: usize| wire.packets((index as u32 + 1) * stage.population.size_bin_bytes) == 1;
+    let met = Case::open(stage).met(Direction::Down);
+    let counts = met.into_iter().enumerate().filter(|(index, _)| small(*index)).map(|(_, counts)| counts);
+    let (reads, lost) = counts.fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1));
     let of_one = lost as f64 / reads.max(1) as f64;
     Beside::of(1.0 - (1.0 - of_one).powi(2), lost_of(case, of_one, 2.0), share_sd(of_one, reads), large)
 }

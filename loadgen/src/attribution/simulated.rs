@@ -147,6 +147,7 @@ fn tried(experiment: Experiment, lost: u64, reads: u64) -> Trial {
         experiment,
         because: "tested".to_owned(),
         counts: Counts { reads, first_try_lost: lost, failed: lost },
+        lost_up: None,
         duration_ns: 1_000_000_000,
         bounds_bytes: None,
         icmp: None,

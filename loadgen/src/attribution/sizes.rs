@@ -110,11 +110,7 @@ pub(super) fn settle(case: &mut Case<'_>) {
 pub(super) fn step(case: &Case<'_>, wire: &Wire) -> Option<Step> {
     let population = &case.books.population;
     let width = population.size_bin_bytes.max(1);
-    let mut bins: Vec<_> = population.by_size.iter().map(|counts| (counts.reads, 0u64)).collect();
-    let last = bins.len().checked_sub(1)?;
-    for open in case.open_towards(Direction::Down) {
-        bins[((open.loss.value_bytes / width) as usize).min(last)].1 += 1;
-    }
+    let bins = case.met(Direction::Down);
     let (reads, lost) = bins.iter().fold((0, 0), |sum, bin| (sum.0 + bin.0, sum.1 + bin.1));
     if lost < LOSSES_MIN {
         return None;
@@ -185,13 +181,13 @@ fn exceeds_chance(case: &Case<'_>, wire: &Wire, step: &Step) -> bool {
     let (_, base) = super::numbers::share_interval(step.lost_below as f64, step.reads_below as f64, 1.0);
     let population = &case.books.population;
     let (mut expected, mut variance) = (0.0, 0.0);
-    for (index, counts) in population.by_size.iter().enumerate() {
+    for (index, (reads, _)) in case.met(Direction::Down).into_iter().enumerate() {
         let value_bytes = index as u32 * population.size_bin_bytes;
-        if value_bytes >= step.from_bytes && counts.reads > 0 {
+        if value_bytes >= step.from_bytes && reads > 0 {
             let packets = wire.packets(value_bytes + population.size_bin_bytes - 1);
             let lost = 1.0 - (1.0 - base).powi(packets as i32);
-            expected += counts.reads as f64 * lost;
-            variance += counts.reads as f64 * lost * (1.0 - lost);
+            expected += reads as f64 * lost;
+            variance += reads as f64 * lost * (1.0 - lost);
         }
     }
     let beyond = step.lost as f64 - expected;

@@ -15,7 +15,7 @@ pub(super) struct Sent {
     pub(super) payload: u32,
     /// Its datagrams.
     pub(super) datagrams: u32,
-    /// It was lost; none: nobody knows (a second try).
+    /// It was lost; none: nobody knows (a second try, or put down to another cause on the way).
     pub(super) lost: Option<bool>,
 }
 
@@ -24,17 +24,19 @@ pub(super) fn answers(case: &Case<'_>) -> Option<Vec<Sent>> {
     let receipts = case.books.all_receipts()?;
     let lost = case.open.iter().filter(|open| open.direction == Direction::Down);
     let lost = ReadSet::of(lost.map(|open| open.loss));
+    let astray = ReadSet::of(case.astray.iter().copied());
     let mut sent: Vec<_> = receipts
         .all
         .iter()
         .filter_map(|receipt| {
             let ReceiptOutcome::Answered { residence_us } = receipt.outcome else { return None };
-            let first = receipt.attempt == 0;
+            let read = (receipt.flow, receipt.sequence);
+            let told = receipt.attempt == 0 && !astray.contains(read);
             Some(Sent {
                 at_us: receipt.arrival_unix_us.saturating_add(residence_us.into()),
                 payload: receipt.bytes,
                 datagrams: u32::from(receipt.datagrams.max(1)),
-                lost: first.then(|| lost.contains((receipt.flow, receipt.sequence))),
+                lost: told.then(|| lost.contains(read)),
             })
         })
         .collect();

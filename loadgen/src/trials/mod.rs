@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use dont_fragment::serves_probes;
 
-use crate::attribution::{self, Attribution, Experiment, HostCounters, Trial};
+use crate::attribution::{self, Attribution, Books, Experiment, HostCounters, Trial};
 use crate::engine::Pace;
 use crate::error::Error;
 use crate::limits;
@@ -25,6 +25,7 @@ use crate::stage::{self, StageResult};
 #[derive(Debug, Default)]
 struct Outcome {
     counts: attribution::Counts,
+    lost_up: Option<u64>,
     bounds_bytes: Option<(u32, u32)>,
     icmp: Option<u64>,
     control: Option<attribution::Counts>,
@@ -61,7 +62,7 @@ impl Rig {
                 break;
             };
             progress.note(&format!("experiment: {} ({because})", words::done(&experiment)));
-            let trial = self.trial(&experiment, because, &result.stage, &books.population)?;
+            let trial = self.trial(&experiment, because, &result.stage, &books)?;
             if self.is_cut_short() {
                 // It ended early, and shows less than it says.
                 break;
@@ -88,20 +89,19 @@ impl Rig {
         experiment: &Experiment,
         because: String,
         stage: &Stage,
-        population: &attribution::Population,
+        books: &Books,
     ) -> Result<Trial, Error> {
         if let Some(lab) = self.load.lab() {
             lab.drain(limits::TRIAL_DRAIN_MAX)?;
         }
         let begun = Instant::now();
-        let Outcome { counts, bounds_bytes, icmp, control, shown, flows, failed } = match *experiment {
+        let Outcome { counts, lost_up, bounds_bytes, icmp, control, shown, flows, failed } = match *experiment
+        {
             Experiment::Rate { share } => self.rate_trial(share, stage)?,
-            Experiment::AnswersOf { bytes, share } => {
-                self.answers_of_trial(bytes, share, stage, population)?
-            }
+            Experiment::AnswersOf { bytes, share } => self.answers_of_trial(bytes, share, stage, books)?,
             Experiment::OtherFlows { flows } => self.other_flows_trial(flows as usize, stage)?,
             Experiment::LargestAnswer { passed_bytes, lost_bytes } => {
-                self.largest_trial(passed_bytes, lost_bytes, stage, population)?
+                self.largest_trial(passed_bytes, lost_bytes, stage, &books.population)?
             }
             Experiment::DontFragment { bytes } => self.dont_fragment_trial(bytes)?,
         };
@@ -109,6 +109,7 @@ impl Rig {
             experiment: *experiment,
             because,
             counts,
+            lost_up,
             duration_ns: begun.elapsed().as_nanos() as u64,
             bounds_bytes,
             icmp,

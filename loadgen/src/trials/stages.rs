@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Outcome, pace, tps};
-use crate::attribution::{self, Books, Cause, Counts, FlowCounts, Population};
+use crate::attribution::{self, Books, Cause, Counts, FlowCounts};
 use crate::engine::Pace;
 use crate::error::Error;
 use crate::limits::{self, ANSWER_OVERHEAD_BYTES};
@@ -28,7 +28,7 @@ impl Rig {
         bytes: u32,
         share: f64,
         stage: &Stage,
-        population: &Population,
+        before: &Books,
     ) -> Result<Outcome, Error> {
         let items = match made_items(&mut self.load, bytes, self.options.seed) {
             Ok(items) => items,
@@ -47,7 +47,7 @@ impl Rig {
         }
         let (mut outcome, books) = done?;
         if let Some(books) = books {
-            outcome.shown = attribution::fragment_limit(&books, population);
+            outcome.shown = attribution::fragment_limit(&books, before);
         }
         Ok(outcome)
     }
@@ -88,6 +88,7 @@ impl Rig {
         };
         let outcome = Outcome {
             counts: Counts { reads: stage.sent, first_try_lost: stage.first_try_lost, failed: stage.failed },
+            lost_up: result.books.as_ref().and_then(attribution::lost_up),
             flows: stage.by_flow.iter().map(flow).collect(),
             ..Outcome::default()
         };

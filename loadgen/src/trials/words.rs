@@ -121,6 +121,7 @@ mod tests {
             experiment,
             because: String::new(),
             counts: Counts { reads: 100, first_try_lost: lost, failed: lost },
+            lost_up: None,
             duration_ns: 1,
             bounds_bytes: None,
             icmp: Some(0),

@@ -164,7 +164,7 @@ fn a_limit_that_starves_every_answer_is_told_by_what_arrived() {
         tried.receipts.as_mut().expect("kept").all.retain(|receipt| receipt.bytes > LARGE);
         tried.population.by_size[..(LARGE / 16) as usize].fill(Counts::default());
         tried.population.flows.clear();
-        let by_experiment = fragment_limit(&tried, &books.population).limit.expect("fragments arrived");
+        let by_experiment = fragment_limit(&tried, &books).limit.expect("fragments arrived");
         for limit in [limit, &by_experiment] {
             assert!((limit.value / 300.0 - 1.0).abs() < 0.05, "{base}: {limit:?}");
         }
