@@ -41,7 +41,7 @@ impl Charging {
     pub(super) fn charge(self, sent: &Sent, wire: &Wire) -> Charge {
         let (each, last) = if self.before_routers { wire.cut_again(sent.payload) } else { (1, 1) };
         let last = if self.counted == Counted::First { each } else { last };
-        let arrive = (f64::from(each), f64::from(last));
+        let arrive = if sent.astray { (0.0, 0.0) } else { (f64::from(each), f64::from(last)) };
         Charge { at_us: sent.at_us, cost: 1.0, packets: self.packets(sent, wire), arrive, lost: sent.lost }
     }
 

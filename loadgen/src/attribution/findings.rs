@@ -97,7 +97,7 @@ static SEND_REFUSED: Finding = finding(
 static LATE_BY_RECEIPT: Finding = finding(
     Cause::ServerOverload,
     Direction::Host,
-    "the server's receipts say that the answers left after more than half of the timeout",
+    "the server's receipts say that the answers left after the deadline",
 );
 static LATE_BY_ANSWER: Finding = finding(
     Cause::ServerOverload,
@@ -122,6 +122,11 @@ pub(super) fn told_by(loss: &Loss, books: &Books, receipts: Option<&HashMap<(u32
     let receipt = receipts
         .map(|receipts| (receipts.get(&(loss.flow, loss.sequence)).map(|receipt| receipt.outcome), missing));
     let eats_deadline = |residence_ns: u64| residence_ns > books.stage.timeout_ns / 2;
+    // Late answers are waited for: one that left in time and never came was lost on its way.
+    let too_late = |symptom, residence_ns: u64| match symptom {
+        Symptom::Silent { .. } => residence_ns >= books.stage.timeout_ns,
+        _ => eats_deadline(residence_ns),
+    };
     match (loss.symptom, receipt) {
         (Symptom::NotSent, _) => Proven(&NOT_SENT),
         (Symptom::NoRoute, _) => Proven(&NO_ROUTE),
@@ -135,7 +140,7 @@ pub(super) fn told_by(loss: &Loss, books: &Books, receipts: Option<&HashMap<(u32
         (Symptom::ConnectionLost, _) => Proven(&CONNECTION_LOST),
         (_, Some((Some(ReceiptOutcome::SendRefused), _))) => Proven(&SEND_REFUSED),
         (_, Some((Some(ReceiptOutcome::Answered { residence_us }), _)))
-            if eats_deadline(u64::from(residence_us) * 1000) =>
+            if too_late(loss.symptom, u64::from(residence_us) * 1000) =>
         {
             Proven(&LATE_BY_RECEIPT)
         }

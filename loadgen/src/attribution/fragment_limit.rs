@@ -126,7 +126,7 @@ fn fitted_as(
     let charges: Vec<_> = large.iter().map(|sent| charging.charge(sent, wire)).collect();
     let fit = bucket::fit(&charges, &DEPTHS_PACKETS, beside.of_large, true)?;
     // What arrived tells how many of them counted: those that do not all pass.
-    let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
+    let all: f64 = large.iter().map(|sent| f64::from(sent.may_arrive(wire))).sum();
     let uncharged = all - charges.iter().map(Charge::arrive_at_most).sum::<f64>();
     // A long stage is replayed in part.
     let of_all = charges.len() as f64 / fit.replayed.max(1) as f64;
@@ -204,7 +204,7 @@ impl Fragments {
             let stretch = ((answer.at_us - first) / length) as usize;
             let count = f64::from(self.charging.packets(answer, wire));
             sent[stretch] += count;
-            passed[stretch] += if answer.lost == Some(true) { 0.0 } else { count };
+            passed[stretch] += if answer.lost == Some(true) || answer.astray { 0.0 } else { count };
         }
         let a_second = 1e6 / length as f64;
         let mean = |counts: &[f64]| counts.iter().sum::<f64>() / STRETCHES as f64;

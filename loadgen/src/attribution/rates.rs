@@ -290,7 +290,7 @@ fn passed(sent: &[Sent], size: impl Fn(&Sent) -> f64) -> (f64, f64) {
     let (Some(first), Some(last)) = (sent.first(), sent.last()) else { return (0.0, 0.0) };
     let length = (last.at_us - first.at_us) / STRETCHES as u64 + 1;
     let mut stretches = [0.0; STRETCHES];
-    for sent in sent.iter().filter(|sent| sent.lost != Some(true)) {
+    for sent in sent.iter().filter(|sent| sent.lost != Some(true) && !sent.astray) {
         stretches[((sent.at_us - first.at_us) / length) as usize] += size(sent);
     }
     let mean = stretches.iter().sum::<f64>() / STRETCHES as f64;

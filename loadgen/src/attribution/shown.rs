@@ -3,6 +3,7 @@
 use super::case::{Case, Wire};
 use super::charging::{Charging, Counted};
 use super::counters;
+use super::flows;
 use super::fragment_limit::{Beside, Large, fitted, lost_of};
 use super::limits::{ALL_LOST, LOG_ODDS_MIN, LOSSES_MIN};
 use super::numbers::share_sd;
@@ -32,7 +33,10 @@ pub fn lost_up(books: &Books) -> Option<u64> {
 /// What an experiment's books show of a limit of fragments; those of the stage before it tell what chance loses of small answers.
 pub fn fragment_limit(books: &Books, stage: &Books) -> Shown {
     let wire = Wire::of(books);
-    let case = Case::open(books);
+    let mut case = Case::open(books);
+    case.count_unheard();
+    flows::settle(&mut case);
+    let case = case;
     let counters = SizeCounters::of(&case);
     let large: Vec<_> =
         traffic::answers(&case).into_iter().flatten().filter(|sent| sent.packets(&wire) > 1).collect();

@@ -164,7 +164,7 @@ pub(super) fn possible(
 ) -> Vec<Starving> {
     let answers = traffic::answers(case).unwrap_or_default();
     let large: Vec<_> = answers.into_iter().filter(|sent| sent.packets(wire) > 1).collect();
-    let all: f64 = large.iter().map(|sent| f64::from(wire.fragments(sent.payload))).sum();
+    let all: f64 = large.iter().map(|sent| f64::from(sent.may_arrive(wire))).sum();
     let each = all / large.len().max(1) as f64;
     // A bucket that holds too little for one lets none come whole, and one that holds more does when arrivals leave it the time.
     let came = large.iter().filter(|sent| sent.lost == Some(false)).count() as f64;

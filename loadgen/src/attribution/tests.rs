@@ -42,7 +42,7 @@ fn receipts_tell_upstream_from_downstream() {
         receipts.all.push(receipt(sequence, ReceiptOutcome::Answered { residence_us: 20 }));
     }
     receipts.all.push(receipt(4, ReceiptOutcome::SendRefused));
-    receipts.all.push(receipt(5, ReceiptOutcome::Answered { residence_us: 80_000 }));
+    receipts.all.push(receipt(5, ReceiptOutcome::Answered { residence_us: 120_000 }));
     let mut books = Books { receipts: Some(receipts), ..books(&losses) };
     books.client.socket_drops = 3;
     books.server = Some(ServerBooks { socket_drops: 100, ..ServerBooks::default() });

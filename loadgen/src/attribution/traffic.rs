@@ -17,6 +17,8 @@ pub(super) struct Sent {
     pub(super) datagrams: u32,
     /// It was lost; none: nobody knows (a second try, or put down to another cause on the way).
     pub(super) lost: Option<bool>,
+    /// It is put down to another cause on the way, and did not arrive.
+    pub(super) astray: bool,
 }
 
 /// All answers that left the server; none without the receipts of all.
@@ -31,8 +33,10 @@ pub(super) fn answers(case: &Case<'_>) -> Option<Vec<Sent>> {
         .filter_map(|receipt| {
             let ReceiptOutcome::Answered { residence_us } = receipt.outcome else { return None };
             let read = (receipt.flow, receipt.sequence);
-            let told = receipt.attempt == 0 && !astray.contains(read);
+            let astray = astray.contains(read);
+            let told = receipt.attempt == 0 && !astray;
             Some(Sent {
+                astray,
                 at_us: receipt.arrival_unix_us.saturating_add(residence_us.into()),
                 payload: receipt.bytes,
                 datagrams: u32::from(receipt.datagrams.max(1)),
@@ -48,7 +52,7 @@ pub(super) fn answers(case: &Case<'_>) -> Option<Vec<Sent>> {
 /// their flow. Their sizes are all alike, and not known here.
 pub(super) fn requests(case: &Case<'_>) -> Option<Vec<Sent>> {
     let receipts = case.books.all_receipts()?;
-    let request = |at_us, lost| Sent { at_us, payload: 0, datagrams: 1, lost };
+    let request = |at_us, lost| Sent { at_us, payload: 0, datagrams: 1, lost, astray: false };
     let mut sent: Vec<_> = receipts
         .all
         .iter()
@@ -90,6 +94,11 @@ fn between(arrived: &[(u32, u64)], sequence: u32) -> Option<u64> {
 }
 
 impl Sent {
+    /// Fragments of it that arrive if nothing more happens to it.
+    pub(super) fn may_arrive(&self, wire: &Wire) -> u32 {
+        if self.astray { 0 } else { wire.fragments(self.payload) }
+    }
+
     /// Packets that it was on the wire.
     pub(super) fn packets(&self, wire: &Wire) -> u32 {
         self.datagrams * wire.fragments(self.payload / self.datagrams)
