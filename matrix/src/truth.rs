@@ -28,19 +28,24 @@ pub fn of(scenario: &Scenario, counters: &Counters, lost: u64, flows: &[FlowFigu
 /// Each cause's share. One that the laboratory does not count read by read has what the others leave.
 fn shares(causes: &[Expected], counters: &Counters, (lost, reads): (u64, u64)) -> Vec<f64> {
     let counted = |cause: &Expected| {
-        let sum = cause.counters.iter().map(|name| risen(counters, name)).sum::<u64>() as f64;
+        let sum_of = |up: bool| {
+            let of_way = cause.counters.iter().filter(|name| name.ends_with("_up") == up);
+            of_way.map(|name| risen(counters, name)).sum::<u64>() as f64
+        };
+        let (up, sum) = (sum_of(true), sum_of(false));
         let Some(Beside { share, packets }) = &cause.beside else {
-            return (!cause.counters.is_empty()).then_some(sum);
+            return (!cause.counters.is_empty()).then_some(up + sum);
         };
         let seen =
             risen(counters, "router.down_seen").saturating_sub(risen(counters, "router.fragments_dropped"));
         let struck = (sum / seen.max(1) as f64).min(0.99);
         // Of the reads that the other cause leaves, those whose answers have one packet and those that have several.
         let of_several = 1.0 - (1.0 - struck).powf(*packets);
-        let reads = reads as f64;
+        // Requests that it struck are reads that it lost.
+        let (lost, reads) = (lost as f64 - up, reads as f64 - up);
         let by_chance_alone = reads * ((1.0 - share) * struck + share * of_several);
-        let by_other = ((lost as f64 - by_chance_alone) / (1.0 - of_several)).max(0.0);
-        Some(lost as f64 - by_other)
+        let by_other = ((lost - by_chance_alone) / (1.0 - of_several)).max(0.0);
+        Some(up + lost - by_other)
     };
     let counted: Vec<_> = causes.iter().map(counted).collect();
     let known: f64 = counted.iter().flatten().sum();
@@ -144,7 +149,7 @@ mod tests {
         let name = run.causes.iter().find_map(|cause| cause.counters.first()).expect("the other is counted");
         let truth = of(&run, &counters(&[(name, 250)]), 1000, &[]);
         assert_eq!([truth[0].share, truth[1].share], [0.75, 0.25]);
-        assert!(name.contains("down"));
+        assert!(name.starts_with("router."));
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub(super) fn losses(case: &mut Case<'_>) {
 fn limit(case: &Case<'_>, direction: Direction, sent: &[Sent], wire: &Wire) -> Option<Limit> {
     // At a lower rate a limit loses nothing, so what is still lost is chance; changed bits are counted.
     let changed = super::counters::changed_of_arrived(case, direction);
-    let tried = case.books.lower_rate(direction).filter(|_| direction == Direction::Down);
+    let tried = case.books.lower_rate(direction);
     let of_chance = tried.map_or(0.0, |(lost, reads)| lost as f64 / reads as f64).max(changed).min(0.9);
     let charges = |cost: &dyn Fn(&Sent, u32) -> f64| -> Vec<_> {
         let charge = |sent: &Sent| {
@@ -213,6 +213,12 @@ fn limited(case: &mut Case<'_>, direction: Direction, limit: &Limit, sent: &[Sen
     doubt(share, limit.kind);
     // Of requests the order is not known closely enough for it.
     let untried = tried.is_none() && limit.of_chance == 0.0;
+    if direction == Direction::Up && untried {
+        share.confidence = share.confidence.min(BESIDE_CONFIDENCE);
+        share.evidence.push(
+            "requests that never arrived are known by their number alone: whether chance has part in them, a lower rate would tell".to_owned(),
+        );
+    }
     if direction == Direction::Down && fit.agreement.beside > BESIDE_MIN && untried {
         share.confidence = share.confidence.min(BESIDE_CONFIDENCE);
         share.evidence.push(format!(
