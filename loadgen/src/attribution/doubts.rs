@@ -54,7 +54,7 @@ fn wanted(
             // Where nobody tells directions, there are no receipts either.
             if doubtful && (direction != Direction::Host || books.all_receipts().is_none()) =>
         {
-            of_rates(books, share, wire)
+            of_rates(books, direction, share, wire)
         }
         _ => Vec::new(),
     }
@@ -82,8 +82,14 @@ fn of_sizes(share: &Share, wire: &Wire) -> Vec<(Experiment, &'static str)> {
 }
 
 /// What tells limits from chance, and limits from each other.
-fn of_rates(books: &Books, share: &Share, wire: &Wire) -> Vec<(Experiment, &'static str)> {
-    if share.rival.is_some() {
+fn of_rates(
+    books: &Books,
+    direction: Direction,
+    share: &Share,
+    wire: &Wire,
+) -> Vec<(Experiment, &'static str)> {
+    // Requests keep their size, whatever is read.
+    if share.rival.is_some() && direction != Direction::Up {
         let bytes = kind::telling_answer_bytes(books, wire);
         let because = "answers of another size change the bits a second and not the packets";
         return vec![(Experiment::AnswersOf { bytes, share: 1.0 }, because)];

@@ -72,7 +72,11 @@ fn two(dice: &mut Dice) -> Option<Scenario> {
     run.set(&format!("{second}.rate"), percent(rate));
     run.set(&format!("{second}.direction"), if ways.len() > 1 { "both" } else { ways[0] });
     let mut causes = std::mem::take(&mut run.causes);
-    let counters = ways.iter().map(|way| format!("router.{counter}_{way}")).collect();
+    // Requests are struck at the router at the client's end, or at the other where there are two.
+    let at = |way: &&str| if *way == "up" { &["router", "far"][..] } else { &["router"] };
+    let of_way =
+        |way: &&str| at(way).iter().map(|host| format!("{host}.{counter}_{way}")).collect::<Vec<_>>();
+    let counters = ways.iter().flat_map(of_way).collect();
     let beside = if ways.contains(&"down") { beside(&run, causes[0].accepted[0], name)? } else { None };
     causes.push(Expected { counters, beside, ..cause(name, struck * share) });
     causes.sort_by(|a, b| b.lost.total_cmp(&a.lost));
