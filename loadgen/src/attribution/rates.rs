@@ -399,7 +399,9 @@ fn probability(case: &Case<'_>, direction: Direction, lost: f64, wire: &Wire) ->
     let each = case.books.reads_each() as f64;
     let all: u64 = population.by_size.iter().map(|counts| counts.reads).sum();
     if direction == Direction::Up {
-        let datagrams = (all as f64 / each).max(1.0);
+        let taken = case.shares.iter().filter(|((cause, way), _)| *way == direction && cause.is_on_the_way());
+        let taken = taken.map(|(_, share)| share.reads).sum::<u64>();
+        let datagrams = (all.saturating_sub(taken) as f64 / each).max(1.0);
         return ((lost / each / datagrams).min(1.0), datagrams, 1.0);
     }
     // What other causes took never came as far: of those that chance met, all that it did not lose came whole.

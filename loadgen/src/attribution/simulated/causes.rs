@@ -18,6 +18,24 @@ fn chance_is_path_loss_with_its_probability() {
 }
 
 #[test]
+fn sizes_that_vanish_are_found_however_many_requests_are_lost() {
+    for base in [0.0, 0.05, 0.3] {
+        let mut all = books(19, |read, dice| {
+            if dice.next() < base {
+                return Some(Direction::Up);
+            }
+            (read.value_bytes == LARGE).then_some(Direction::Down)
+        });
+        (all.stage.client_mtu, all.stage.path_mtu_down) = (9001, Some(9001));
+        let shares = balanced(&all);
+        let hole = &shares[&(Cause::MtuBlackHole, Direction::Down)];
+        let large = all.receipts.as_ref().expect("kept").all.iter().filter(|receipt| receipt.bytes > LARGE);
+        assert_eq!(hole.reads, large.count() as u64, "{base}: {shares:?}");
+        assert!(!shares.contains_key(&(Cause::PathLoss, Direction::Down)), "{base}: {shares:?}");
+    }
+}
+
+#[test]
 fn a_limit_of_fragments_is_found_beside_chance() {
     for (seed, limit, base) in [(1, 500.0, 0.0), (2, 900.0, 0.0), (3, 500.0, 0.02)] {
         let (mut bucket, mut passed) = (Bucket::new(limit, 5.0), 0);

@@ -26,6 +26,27 @@ fn chance_beside_a_limit_is_doubted_and_then_told() {
 }
 
 #[test]
+fn what_a_lower_rate_loses_of_requests_is_no_answers_chance() {
+    let mut bucket = Bucket::new(8000.0, 50.0);
+    let mut all = books(18, move |read, dice| {
+        if dice.next() < 0.04 {
+            return Some(Direction::Up);
+        }
+        (!bucket.passes(read.at_ns, 1.0) || dice.next() < 0.03).then_some(Direction::Down)
+    });
+    (all.stage.client_mtu, all.stage.path_mtu_down) = (9001, Some(9001));
+    let both_ways = tried(Experiment::Rate { share: 0.5 }, 690, 10_000);
+    all.trials.push(Trial { lost_up: Some(400), ..both_ways });
+    let shares = balanced(&all);
+    let limit = &shares[&(Cause::PacketRateLimit, Direction::Down)];
+    assert!((limit.estimates["limit"].value / 8000.0 - 1.0).abs() < 0.02, "{shares:?}");
+    let chance = |direction| shares[&(Cause::PathLoss, direction)].reads as f64;
+    // 3 % of the 16,000 that the limit lets through, and 4 % of 20,000 requests.
+    assert!((chance(Direction::Down) / 480.0 - 1.0).abs() < 0.25, "{shares:?}");
+    assert!((chance(Direction::Up) / 800.0 - 1.0).abs() < 0.1, "{shares:?}");
+}
+
+#[test]
 fn whether_chance_strikes_before_a_limit_or_behind_it_is_told() {
     let limit_of = |seed, limit: f64, chance_first: bool| {
         let mut bucket = Bucket::new(limit, 20.0);
