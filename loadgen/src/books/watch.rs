@@ -155,7 +155,8 @@ fn unanswered(looks: &[Look], start_ns: u64) -> Vec<String> {
             && let Err(error) = &first.answer
         {
             let (from, to) = (seconds(first.asked_ns, start_ns), seconds(last.ended_ns, start_ns));
-            gaps.push(format!("the server's counters from {from} to {to} of the stage ({error})"));
+            let when = if from == to { format!("at {from}") } else { format!("from {from} to {to}") };
+            gaps.push(format!("the server's counters {when} of the stage ({error})"));
         }
     }
     gaps

@@ -34,7 +34,11 @@ pub(super) fn run(args: &Doctor) -> Result<u8, Error> {
     if args.pause > limits::DOCTOR_PAUSE_MAX {
         let (value, most) =
             (units::format_duration(args.pause), units::format_duration(limits::DOCTOR_PAUSE_MAX));
-        return Err(Error::OutOfRange { flag: "--pause".to_owned(), value, range: format!("0s to {most}") });
+        return Err(Error::OutOfRange {
+            flag: "--pause".to_owned(),
+            value,
+            range: format!("up to {most}, and above 0"),
+        });
     }
     Output { json: args.json.clone(), ..Output::default() }.check_writable()?;
     let demand = facts::demand::of(rate, args.pause, &args.values)?;
@@ -44,11 +48,12 @@ pub(super) fn run(args: &Doctor) -> Result<u8, Error> {
         (Some(topology), None) => in_lab(topology, &args.set, demand)?,
         (None, server) => examine(server.as_deref(), demand)?,
     };
-    super::print_out(&words::text(&report));
+    let printed = super::print_out(&words::text(&report));
     if let Some(path) = &args.json {
         let json = serde_json::to_string_pretty(&report).expect("a report serialises");
         fs::write(path, json + "\n").map_err(|error| Error::file("write", path, error))?;
     }
+    printed?;
     Ok(report.exit_status())
 }
 

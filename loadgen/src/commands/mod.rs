@@ -72,8 +72,14 @@ fn record(
 }
 
 /// Prints to stdout; whoever closed it (a pager, `head`) does not want the rest.
-fn print_out(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+fn print_out(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::system("cannot write to standard output", error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints the table, writes what was asked for, and tells the exit status.
@@ -81,8 +87,8 @@ fn finish(record: &Record, output: &Output, log: &hdr::Log) -> Result<u8, Error>
     if !output.quiet {
         progress::say("");
     }
-    // The table first: a full disk must not cost the result of minutes.
-    print_out(&terminal::table(record));
+    // The table first: a full disk must not cost the result of minutes; nor must a full one behind stdout cost the files.
+    let printed = print_out(&terminal::table(record));
     if let Some(path) = &output.json {
         let json = serde_json::to_string_pretty(record).expect("a record serialises");
         fs::write(path, json + "\n").map_err(|error| Error::file("write", path, error))?;
@@ -93,5 +99,6 @@ fn finish(record: &Record, output: &Output, log: &hdr::Log) -> Result<u8, Error>
     if let Some(path) = &output.hdr {
         log.write(path)?;
     }
+    printed?;
     Ok(record.verdict.outcome.exit_status())
 }

@@ -12,6 +12,6 @@ pub(super) fn run(args: &Common) -> Result<u8, Error> {
         return Err(Error::SeedNeedsServer);
     }
     let space = rig::seed(&options, &Progress::new(options.output.quiet))?;
-    super::print_out(&format!("{} items stored\n", space.items()));
+    super::print_out(&format!("{} items stored\n", space.items()))?;
     Ok(0)
 }

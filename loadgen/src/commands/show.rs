@@ -12,6 +12,6 @@ pub(super) fn run(args: &Report) -> Result<u8, Error> {
     if let Some(page) = &args.html {
         fs::write(page, html::page(&record)).map_err(|error| Error::file("write", page, error))?;
     }
-    super::print_out(&terminal::table(&record));
+    super::print_out(&terminal::table(&record))?;
     Ok(0)
 }

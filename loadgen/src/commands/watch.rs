@@ -56,10 +56,12 @@ pub(super) fn run(args: &cli::Watch) -> Result<u8, Error> {
         teller.tell(&watch, &interval)?;
     }
     let total = watch.sliding.total();
-    super::print_out(&words::summary(&watch.history, &total, options.slo, watch.rig().load.keeps_receipts()));
+    let summary = words::summary(&watch.history, &total, options.slo, watch.rig().load.keeps_receipts());
+    let printed = super::print_out(&summary);
     let broke = watch.history.reads == 0 || watch.history.broke(options.slo).is_some();
     watch.end();
     drop(at_the_client);
+    printed?;
     Ok(u8::from(broke))
 }
 

@@ -27,7 +27,13 @@ pub fn text(report: &Report) -> String {
         let _ = writeln!(out, "could not be told: {gap}");
     }
     let hurts = report.findings.iter().filter(|finding| finding.severity == Severity::Hurts).count();
+    // What was asked for and not looked at is not cleared.
+    let unseen = report.facts.path.is_some() && report.facts.server.is_none();
     let _ = match hurts {
+        0 if unseen => writeln!(
+            out,
+            "\nNothing found on this host that will hurt these reads; what the path carries and the server's host were not examined."
+        ),
         0 => writeln!(out, "\nNothing found that will hurt these reads."),
         1 => writeln!(out, "\n1 finding will hurt these reads."),
         _ => writeln!(out, "\n{hurts} findings will hurt these reads."),

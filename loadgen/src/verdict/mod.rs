@@ -331,7 +331,8 @@ fn who_words(stage: &Stage, broke: Broke, findings: &Findings<'_>) -> Vec<String
             // Far above the rate that was only late, reads are lost too; who loses them comes next.
             if let Some(cause) = cause.filter(|_| explained.broke == Some(Broke::FailureRate)) {
                 words.push(format!(
-                    "Above that, at {} reads/s, {} of the reads failed.",
+                    "{} {} reads/s, {} of the reads failed.",
+                    if explained.tps() > stage.tps() { "Above that, at" } else { "At" },
                     rate(explained.tps()),
                     percent(explained.failure_rate)
                 ));
