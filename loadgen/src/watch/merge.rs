@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::attribution::{
-    Books, ClientBooks, FlowCounts, HostCounters, Population, Receipts, ServerBooks, StageFacts, Window,
+    Books, ClientBooks, FlowCounts, HostCounters, Loss, Population, Receipts, ServerBooks, StageFacts, Window,
 };
 use crate::limits;
 
@@ -18,6 +18,18 @@ pub struct Timed {
     pub begin_ns: u64,
     /// Its books.
     pub books: Books,
+}
+
+/// Where times and windows of a later stage go in the books that it is added to.
+///
+/// Reads are known by window only, and losses by their time: if they moved differently, a window in which all was lost would hold a read
+/// that was not, and silence would look like chance.
+#[derive(Clone, Copy, Debug)]
+struct Shift {
+    offset_ns: u64,
+    /// Length of the later stage's windows, and of those they are added to.
+    window_ns: u64,
+    into_ns: u64,
 }
 
 /// What stages must have in common to be judged as one: else what one of them knows would be taken for what all know.
@@ -36,23 +48,24 @@ impl Timed {
 
     /// Adds a later one that [goes with](Self::goes_with) it.
     pub fn add(&mut self, later: &Self) {
-        let offset_ns = later.begin_ns.saturating_sub(self.begin_ns);
         let Books { stage, losses, unlisted, population, receipts, client, server, trials, gaps } =
             &mut self.books;
         let theirs = &later.books;
+        // By whole windows: each then lies in one of the sum, whose windows are these, doubled some times. Up, so that stages never overlap.
+        let window_ns = theirs.population.window_ns.max(1);
+        let offset_ns = later.begin_ns.saturating_sub(self.begin_ns).next_multiple_of(window_ns);
         stage.duration_ns = stage.duration_ns.max(offset_ns + theirs.stage.duration_ns);
         stage.server_mtu = theirs.stage.server_mtu.or(stage.server_mtu);
         stage.path_mtu_down = theirs.stage.path_mtu_down.or(stage.path_mtu_down);
+        make_room(population, stage.duration_ns, window_ns);
+        let shift = Shift { offset_ns, window_ns, into_ns: population.window_ns };
+        add_population(population, &theirs.population, shift);
         let room = limits::WATCH_LOSSES_MAX.saturating_sub(losses.len()).min(theirs.losses.len());
-        let moved = |loss: &crate::attribution::Loss| crate::attribution::Loss {
-            intended_ns: loss.intended_ns + offset_ns,
-            ..*loss
-        };
+        let moved = |loss: &Loss| Loss { intended_ns: shift.time(loss.intended_ns), ..*loss };
         losses.extend(theirs.losses[..room].iter().map(moved));
         let left_out = &theirs.losses[room..];
         unlisted.0 += theirs.unlisted.0 + left_out.len() as u64;
         unlisted.1 += theirs.unlisted.1 + left_out.iter().filter(|loss| loss.failed).count() as u64;
-        add_population(population, &theirs.population, offset_ns, stage.duration_ns);
         if let Some(more) = &theirs.receipts {
             add_receipts(receipts.get_or_insert_default(), more);
         }
@@ -79,25 +92,45 @@ impl Timed {
     }
 }
 
-fn add_population(mine: &mut Population, theirs: &Population, offset_ns: u64, duration_ns: u64) {
+impl Shift {
+    /// The window that one of the later stage goes into.
+    fn place(&self, index: u64) -> u64 {
+        (self.offset_ns + index * self.window_ns) / self.into_ns
+    }
+
+    /// A time of the later stage. Where window lengths have no common measure (after a stage of another length), it goes no further than the
+    /// window that its read is counted in.
+    fn time(&self, at_ns: u64) -> u64 {
+        let begin_ns = self.place(at_ns / self.window_ns) * self.into_ns;
+        (self.offset_ns + at_ns).clamp(begin_ns, begin_ns + self.into_ns - 1)
+    }
+}
+
+/// Makes windows for so long, each at least as long as those to be added: a longer one would go into several.
+fn make_room(population: &mut Population, duration_ns: u64, window_ns: u64) {
+    population.window_ns = population.window_ns.max(1);
+    while population.window_ns < window_ns || duration_ns.div_ceil(population.window_ns) > limits::WINDOWS_MAX
+    {
+        halve(population);
+    }
+    let needed = duration_ns.div_ceil(population.window_ns) as usize;
+    population.windows.resize(needed.max(population.windows.len()), Window::default());
+}
+
+fn add_population(mine: &mut Population, theirs: &Population, shift: Shift) {
     for (mine, theirs) in mine.by_size.iter_mut().zip(&theirs.by_size) {
         mine.merge(theirs);
     }
-    while duration_ns.div_ceil(mine.window_ns.max(1)) > limits::WINDOWS_MAX {
-        halve(mine);
-    }
-    let needed = duration_ns.div_ceil(mine.window_ns.max(1)) as usize;
-    mine.windows.resize(needed.max(mine.windows.len()), Window::default());
-    for (index, window) in theirs.windows.iter().enumerate() {
-        let at_ns = offset_ns + index as u64 * theirs.window_ns;
+    for (index, window) in (0..).zip(&theirs.windows) {
         let last = mine.windows.len() - 1;
-        add_window(&mut mine.windows[last.min((at_ns / mine.window_ns) as usize)], window);
+        add_window(&mut mine.windows[last.min(shift.place(index) as usize)], window);
     }
+    let offset_ns = shift.offset_ns;
     mine.stalls_ns.extend(theirs.stalls_ns.iter().map(|(from_ns, length)| (from_ns + offset_ns, *length)));
     let known: BTreeMap<_, _> =
         mine.flows.iter().enumerate().map(|(place, flow)| (name(flow), place)).collect();
     for flow in &theirs.flows {
-        let moved = FlowCounts { last_whole_ns: flow.last_whole_ns.map(|at_ns| at_ns + offset_ns), ..*flow };
+        let moved = FlowCounts { last_whole_ns: flow.last_whole_ns.map(|at_ns| shift.time(at_ns)), ..*flow };
         match known.get(&name(flow)) {
             Some(&place) => {
                 let mine = &mut mine.flows[place];
@@ -210,3 +243,6 @@ fn add_host(mine: &mut HostCounters, theirs: &HostCounters, offset_ns: u64) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;
