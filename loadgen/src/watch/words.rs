@@ -1,5 +1,6 @@
 //! What a watch says: a line for an interval in which something happened, one JSON object for each, and the table at the end.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -49,6 +50,7 @@ pub fn line(interval: &Interval, window: &Attribution) -> String {
         us(0.5),
         us(0.99)
     );
+    let mut said = Said::default();
     if let Some(why) = &interval.unjudged {
         let _ = write!(line, "; not judged: {why}");
     }
@@ -56,16 +58,48 @@ pub fn line(interval: &Interval, window: &Attribution) -> String {
         let _ = write!(line, "; {}; last hour: {}", named(causes), named(window));
         // What they were judged without.
         if !stage.gaps.is_empty() {
-            let _ = write!(line, "; could not be had: {}", stage.gaps.join(", "));
+            let gaps: Vec<_> = stage.gaps.iter().map(|gap| said.once(gap)).collect();
+            let _ = write!(line, "; could not be had: {}", gaps.join(", "));
         }
     }
     if interval.server.draining {
         line.push_str("; the server says that it is leaving");
     }
     interval.notes.iter().for_each(|note| {
-        let _ = write!(line, "; {note}");
+        let _ = write!(line, "; {}", said.once(note));
     });
     line
+}
+
+/// Clauses that a line has said already: what several requests failed of, and what to do about it, is told once.
+#[derive(Default)]
+struct Said(BTreeSet<String>);
+
+impl Said {
+    /// The text without what follows its first clause and was said before.
+    fn once(&mut self, text: &str) -> String {
+        let mut kept = String::new();
+        for (sentence, clauses) in text.split("; ").enumerate() {
+            for (place, clause) in clauses.split(": ").enumerate() {
+                let joint = match (sentence, place) {
+                    (0, 0) => "",
+                    (_, 0) => "; ",
+                    _ => ": ",
+                };
+                let advice = clause.trim_end_matches(" (before the stage)").trim_end_matches(')');
+                let new = self.0.insert(advice.to_owned());
+                if new || joint.is_empty() {
+                    kept += joint;
+                    kept += clause;
+                }
+            }
+        }
+        // What closed it may have gone with the end.
+        if kept.matches('(').count() > kept.matches(')').count() {
+            kept.push(')');
+        }
+        kept
+    }
 }
 
 /// That all is well.
@@ -242,7 +276,10 @@ fn causes(text: &mut String, history: &History, total: &Attribution, receipts: b
     for ((cause, direction), share) in by_weight(total) {
         let seen = history.by_cause.get(&(*cause, *direction)).map_or(String::new(), |seen| {
             let (first, last) = (moment(seen.first_unix_s), moment(seen.last_unix_s));
-            format!("in {} intervals, {first} to {last}; ", seen.intervals)
+            match seen.intervals {
+                1 => format!("in 1 interval, {first}; "),
+                many => format!("in {many} intervals, {first} to {last}; "),
+            }
         });
         let estimates = share.estimates.iter().map(|(name, it)| format!("; {}", estimated(name, it)));
         let _ = writeln!(
@@ -273,6 +310,29 @@ fn causes(text: &mut String, history: &History, total: &Attribution, receipts: b
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn advice_is_given_once_in_a_line() {
+        let mut said = Said::default();
+        let texts = [
+            "statistics of the server: x:1 did not answer within 3s: it is down, or blocked; check both",
+            "the server's counters from 1.0 s to 2.0 s (x:1 did not answer within 1s: it is down, or blocked; check both)",
+            "some counters (Nic: gone)",
+            "still no control connection: x:1 did not answer within 3s: it is down, or blocked; check both",
+            "what nobody said (yet)",
+        ];
+        let once = texts.map(|text| said.once(text));
+        assert_eq!(
+            once,
+            [
+                texts[0],
+                "the server's counters from 1.0 s to 2.0 s (x:1 did not answer within 1s)",
+                texts[2],
+                "still no control connection",
+                texts[4],
+            ]
+        );
+    }
 
     #[test]
     fn moments_are_those_of_the_calendar() {
