@@ -27,6 +27,7 @@ pub const SCHEMA: &str = "shingle.run/1";
 
 /// One run: what was asked, on what, every stage, and the verdict.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "a record of a run")]
 pub struct Record {
     /// Always [`SCHEMA`].
     pub schema: String,
@@ -83,7 +84,14 @@ impl Record {
     pub fn read(path: &Path) -> Result<Self, Error> {
         let json = fs::read(path).map_err(|error| Error::file("read", path, error))?;
         let unusable = |detail: String| Error::Record { path: path.to_owned(), detail };
-        let record: Self = serde_json::from_slice(&json).map_err(|error| unusable(error.to_string()))?;
+        let record: Self = serde_json::from_slice(&json).map_err(|error| {
+            let what = if error.is_data() {
+                "it is JSON, but not what --json writes"
+            } else {
+                "it is no JSON, or was cut off"
+            };
+            unusable(format!("{what}: {error}"))
+        })?;
         if record.schema != SCHEMA {
             return Err(unusable(format!(
                 "its schema is `{}`, this program reads `{SCHEMA}`",

@@ -124,6 +124,7 @@ fn files_that_are_of_no_use_are_named() {
     fs::write(at("empty.token"), "\n").unwrap();
     fs::write(at("other.json"), "{\"schema\": \"somebody.else/7\"}").unwrap();
     fs::write(at("no.json"), "not JSON").unwrap();
+    fs::write(at("list.json"), "[]").unwrap();
     let cases: &[(&[&str], &[&str])] = &[
         (&["run", "--values", "trace:trace.csv"], &["trace.csv:2:", "many"]),
         (&["run", "--values", "histogram:sizes.txt"], &["sizes.txt:2:", "-1"]),
@@ -134,7 +135,8 @@ fn files_that_are_of_no_use_are_named() {
         (&["run", "--hdr", "."], &["cannot write .", "directory"]),
         (&["report", "absent.json"], &["absent.json", "No such file"]),
         (&["report", "other.json", "--html", "a.html"], &["other.json", "--json"]),
-        (&["report", "no.json"], &["no.json", "--json"]),
+        (&["report", "no.json"], &["no.json", "--json", "no JSON"]),
+        (&["report", "list.json"], &["list.json", "--json", "a record of a run"]),
     ];
     for (args, words) in cases {
         refused(directory.path(), args, words);
@@ -356,6 +358,21 @@ fn a_run_leaves_record_page_and_log() {
     assert_eq!((again.status.code(), again.stderr.is_empty()), (Some(0), true));
     assert_eq!(String::from_utf8(again.stdout).unwrap(), stdout, "the same table again");
     assert_eq!(fs::read(at("again.html")).unwrap(), fs::read(at("run.html")).unwrap());
+
+    // What cannot be printed is an error, and what would steer a terminal is not printed.
+    fs::write(
+        at("odd.json"),
+        fs::read_to_string(at("run.json")).unwrap().replace("in-process", "\\u001b[2J"),
+    )
+    .unwrap();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut report = Command::new(env!("CARGO_BIN_EXE_loadgen"));
+    let full =
+        report.args(["report", "run.json"]).current_dir(directory.path()).stdout(full).output().unwrap();
+    assert_eq!(full.status.code(), Some(2));
+    assert!(String::from_utf8(full.stderr).unwrap().contains("standard output"));
+    let odd = loadgen(directory.path(), &["report", "odd.json"]);
+    assert!(odd.status.success() && !odd.stdout.contains(&0x1b), "{odd:?}");
 
     let quiet = loadgen(directory.path(), &[&["run", "--rate", "1k", "--quiet"][..], &EASY].concat());
     assert_eq!((quiet.status.code(), quiet.stderr.is_empty()), (Some(0), true));

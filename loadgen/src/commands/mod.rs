@@ -71,8 +71,10 @@ fn record(
     }
 }
 
-/// Prints to stdout; whoever closed it (a pager, `head`) does not want the rest.
+/// Prints to stdout; whoever closed it (a pager, `head`) does not want the rest. What a record has from elsewhere steers no terminal.
 fn print_out(text: &str) -> Result<(), Error> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    let text = text.replace(steers, "\u{fffd}");
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -22,6 +22,7 @@ const PAGE_BYTES: f64 = 4096.0;
 
 pub(super) fn find(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some(buffers) = &facts.here.buffers else { return };
+    findings.extend(all_here(facts, buffers));
     findings.extend(receive_here(facts, buffers));
     findings.extend(send_here(buffers));
     findings.extend(receive_there(facts, buffers));
@@ -50,6 +51,14 @@ fn answer(facts: &Facts, buffers: &Buffers) -> (f64, f64) {
     (all(&|payload| parts(payload).into(), &facts.demand.answers), all(&charge, &facts.demand.answers))
 }
 
+/// What all sockets together must hold.
+fn all_here(facts: &Facts, buffers: &Buffers) -> Option<Finding> {
+    let demand = &facts.demand;
+    let each = demand.rate_per_s / demand.sockets.max(1) as f64;
+    let needed = needed_bytes(each, demand.pause_s, answer(facts, buffers).1);
+    too_little_in_all(facts.here.settings.get("net.ipv4.udp_mem"), needed * demand.sockets as f64, HERE)
+}
+
 fn receive_here(facts: &Facts, buffers: &Buffers) -> Option<Finding> {
     let demand = &facts.demand;
     let (datagrams, charge) = answer(facts, buffers);
@@ -57,10 +66,6 @@ fn receive_here(facts: &Facts, buffers: &Buffers) -> Option<Finding> {
     let needed = needed_bytes(each, demand.pause_s, charge);
     let granted = buffers.receive_granted_bytes as f64;
     let limits = limit_words(facts.here.number("net.core.rmem_max"), buffers.asked_bytes, granted);
-    let total = needed * demand.sockets as f64;
-    if let Some(finding) = too_little_in_all(facts.here.settings.get("net.ipv4.udp_mem"), total, HERE) {
-        return Some(finding);
-    }
     if needed <= granted || charge == 0.0 {
         return None;
     }
@@ -280,6 +285,11 @@ mod tests {
         let mut facts = facts();
         facts.here.settings.insert("net.ipv4.udp_mem".to_owned(), "100 200 300".to_owned());
         assert_eq!(found(&facts), [("udp_memory", Severity::Hurts)]);
+        facts.demand.pause_s = 60.0;
+        assert!(
+            found(&facts).contains(&("receive_buffer", Severity::Hurts)),
+            "beside what all hold together"
+        );
         let mut facts = super::super::testing::facts();
         facts.here.buffers.as_mut().unwrap().send_granted_bytes = 4608;
         assert_eq!(found(&facts), [("send_buffer", Severity::Hurts)]);
