@@ -22,8 +22,13 @@ pub fn doubts(books: &Books, attribution: &Attribution) -> Vec<(Experiment, Stri
         wanted(books, (*cause, *direction), share, &wire)
     };
     let mut all: Vec<(Experiment, &str)> = shares.into_iter().flat_map(of_share).collect();
-    all.retain(|(experiment, _)| !books.trials.iter().any(|trial| trial.experiment.asks_as(experiment)));
+    all.retain(|(experiment, _)| !tried(books, experiment));
     all.into_iter().map(|(experiment, because)| (experiment, because.to_owned())).collect()
+}
+
+/// Whether this, or what asks the same, was tried.
+fn tried(books: &Books, experiment: &Experiment) -> bool {
+    books.trials.iter().any(|trial| trial.experiment.asks_as(experiment))
 }
 
 /// What would tell more of one cause.
@@ -89,10 +94,9 @@ fn of_rates(
     wire: &Wire,
 ) -> Vec<(Experiment, &'static str)> {
     // Requests keep their size, whatever is read.
-    if share.rival.is_some() && direction != Direction::Up {
-        let bytes = kind::telling_answer_bytes(books, wire);
-        let because = "answers of another size change the bits a second and not the packets";
-        return vec![(Experiment::AnswersOf { bytes, share: 1.0 }, because)];
+    let others = Experiment::AnswersOf { bytes: kind::telling_answer_bytes(books, wire), share: 1.0 };
+    if share.rival.is_some() && direction != Direction::Up && !tried(books, &others) {
+        return vec![(others, "answers of another size change the bits a second and not the packets")];
     }
     // Below what passed no limit loses anything.
     let rate = Experiment::Rate { share: (0.7 * passed_of_hit(books, wire)).clamp(0.02, 0.5) };

@@ -95,9 +95,12 @@ fn flows(case: &Case<'_>, direction: Direction, unheard: &HashMap<u32, u64>) -> 
 
 /// Flows of which every read was lost from a moment on, while others went on.
 fn gone(case: &Case<'_>, flows: &[Flow]) -> Vec<u32> {
-    let (lost, reads) =
-        flows.iter().fold((0, 0), |sum, flow| (sum.0 + flow.lost - flow.tail, sum.1 + flow.reads));
-    let chance = (lost as f64 / reads.max(1) as f64).clamp(SILENT_CHANCE_MIN, 0.99);
+    // What else loses of those that went on: where hardly any read comes whole, many are lost in a row.
+    let before = |sum: (u64, u64), flow: &Flow| {
+        (sum.0 + flow.lost - flow.tail, sum.1 + flow.reads.saturating_sub(flow.tail))
+    };
+    let (lost, reads) = flows.iter().fold((0, 0), before);
+    let chance = (lost as f64 / reads.max(1) as f64).clamp(SILENT_CHANCE_MIN, 1.0 - f64::EPSILON);
     let least = (LOG_ODDS_MIN + (flows.len() as f64).ln()) / -chance.ln();
     let gone: Vec<_> =
         flows.iter().filter(|flow| flow.tail as f64 >= least && flow.tail >= SILENT_READS_MIN).collect();

@@ -17,6 +17,9 @@ const WAITED_MS_MIN: f64 = 0.5;
 const WAITING_LOG_ODDS: f64 = 2.0;
 /// Shares lost below and above these are as good as none and all, whatever a model says: bursts pass at first, and hosts lose a few.
 const SHARES_TOLD: (f64, f64) = (0.005, 0.995);
+/// Part of the way from what a limit of bits would have lost of an experiment to what one of packets would, between which neither explains it:
+/// chance, which loses the rest, is to be known first.
+const NEITHER: std::ops::Range<f64> = 0.2..0.8;
 /// Values of the least answers that are made for an experiment.
 const TELLING_VALUE_BYTES: u32 = 16;
 /// Part of what passed that small answers may take at most, so that surely none of them is lost for its bits.
@@ -153,6 +156,10 @@ fn by_experiment(case: &Case<'_>, offered: &Offered, wire: &Wire) -> f64 {
     let by_packets = predicted(offered.packets, packets);
     let by_bits = predicted(offered.link_bytes, f64::from(wire.link_bytes(1, bytes)));
     let (lost, reads) = (lost as f64, reads as f64);
+    let towards_packets = (lost / reads.max(1.0) - by_bits) / (by_packets - by_bits);
+    if NEITHER.contains(&towards_packets) && case.books.lower_rate(Direction::Down).is_none() {
+        return 0.0;
+    }
     log_likelihood(lost, reads, by_packets) - log_likelihood(lost, reads, by_bits)
 }
 

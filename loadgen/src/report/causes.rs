@@ -61,9 +61,9 @@ pub(crate) fn estimated(name: &str, estimate: &Estimate) -> String {
         other => other,
     };
     let (value, unit) = number(estimate.value, &estimate.unit);
-    let interval = estimate.interval.filter(|(low, high)| low < high).map(|(low, high)| {
-        format!(" ({} to {})", number(low, &estimate.unit).0, number(high, &estimate.unit).0)
-    });
+    let ends = estimate.interval.map(|(low, high)| [low, high].map(|end| number(end, &estimate.unit).0));
+    // Ends that are written as the value itself tell nothing.
+    let interval = ends.filter(|[low, high]| low != high).map(|[low, high]| format!(" ({low} to {high})"));
     format!("{name} {value}{unit}{}", interval.unwrap_or_default())
 }
 
@@ -162,5 +162,6 @@ mod tests {
             "chance of loss for each packet 1.000 % (0.900 to 1.100)"
         );
         assert_eq!(estimated("limit", &of(98.7e6, "bits/s", None)), "limit 98.7 Mbit/s");
+        assert_eq!(estimated("begin", &of(2.0, "s", Some((1.999, 2.001)))), "it began after 2.0 s");
     }
 }

@@ -18,6 +18,18 @@ fn chance_is_path_loss_with_its_probability() {
 }
 
 #[test]
+fn where_hardly_any_read_comes_whole_no_flow_is_bad() {
+    let shares = balanced(&books(26, chance(0.998)));
+    assert!(shares.keys().all(|(cause, _)| *cause != Cause::FlowBlackHole), "{shares:?}");
+    let dead = |read: &Read, dice: &mut Dice| {
+        let dead = read.flow < 3 && read.at_ns > 900_000_000;
+        (dead || dice.next() < 0.5).then_some(Direction::Down)
+    };
+    let shares = balanced(&books(26, dead));
+    assert_eq!(shares[&(Cause::FlowBlackHole, Direction::Down)].flows, [0, 1, 2], "{shares:?}");
+}
+
+#[test]
 fn sizes_that_vanish_are_found_however_many_requests_are_lost() {
     for base in [0.0, 0.05, 0.3] {
         let mut all = books(19, |read, dice| {

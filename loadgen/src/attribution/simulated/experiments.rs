@@ -118,6 +118,26 @@ fn where_all_answers_are_alike_an_experiment_tells_packets_from_bits() {
 }
 
 #[test]
+fn what_neither_packets_nor_bits_lose_of_an_experiment_is_asked_of_a_lower_rate() {
+    let mut bucket = Bucket::new(4000.0, 6.0);
+    let mut all = books(25, move |read, dice| {
+        (dice.next() < 0.18 || !bucket.passes(read.at_ns, 1.0)).then_some(Direction::Down)
+    });
+    (all.stage.client_mtu, all.stage.path_mtu_down) = (9001, Some(9001));
+    size_of_all(&mut all, 800);
+    // Of small answers a limit of bits loses none, one of packets six in ten, and chance its share.
+    all.trials.push(tried(Experiment::AnswersOf { bytes: 72, share: 1.0 }, 720, 4000));
+    let shares = balanced(&all);
+    let wanted = doubts(&all, &shares);
+    let [(experiment @ Experiment::Rate { .. }, _)] = wanted[..] else { panic!("{wanted:?} {shares:?}") };
+    all.trials.push(tried(experiment, 360, 2000));
+    let shares = balanced(&all);
+    assert_eq!(main_cause(&shares).0, Cause::BandwidthLimit, "{shares:?}");
+    assert!(shares.contains_key(&(Cause::PathLoss, Direction::Down)), "{shares:?}");
+    assert!(doubts(&all, &shares).is_empty(), "{shares:?}");
+}
+
+#[test]
 fn bits_that_flip_in_an_experiment_make_no_limit_of_packets() {
     let (mut bucket, mut changed) = (Bucket::new(5000.0, 50.0), 0);
     let mut all = books(22, |read, dice| {

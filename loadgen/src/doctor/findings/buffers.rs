@@ -171,7 +171,10 @@ fn too_little_in_all(udp_mem: Option<&String>, total: f64, place: &str) -> Optio
             needed,
             1.25 * needed
         )],
-        risk: "memory that nothing else can use while it is full".to_owned(),
+        risk: format!(
+            "up to {} of the host's memory are gone while they are full; a host that has less needs a lower rate, a shorter pause or others beside it",
+            bytes(1.25 * total)
+        ),
         sureness: Sureness::Likely,
     })
 }
