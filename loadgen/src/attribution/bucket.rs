@@ -293,6 +293,19 @@ pub(super) fn limits_by_arrivals(charges: &[Charge], depth: f64, arrived: f64, o
     [at(arrived - off), at(arrived + off)]
 }
 
+/// How many more or fewer arrive through such a bucket where each packet takes so long to leave: a shallow one is full less often when they do not
+/// come all at once.
+pub(super) fn arrived_by_pace(charges: &[Charge], limit: f64, depth: f64, packet_us: u64) -> f64 {
+    let mut free_us = 0;
+    let paced = charges.iter().map(|charge| {
+        let at_us = charge.at_us.max(free_us);
+        free_us = at_us + packet_us * u64::from(charge.packets);
+        Charge { at_us, ..*charge }
+    });
+    let paced: Vec<_> = paced.collect();
+    (replay(&paced, limit, depth).arrived - replay(charges, limit, depth).arrived).abs()
+}
+
 /// How many come whole through such a bucket.
 pub(super) fn whole(charges: &[Charge], limit: f64, depth: f64) -> f64 {
     let agreement = replay(charges, limit, depth);

@@ -31,6 +31,10 @@ const PLACE_ODDS: f64 = 3.0;
 /// Tokens that a count of arrivals may be off by: a bucket is not full at first, or not empty at the end.
 const TOKENS_OFF: f64 = 10.0;
 
+/// Time that a host and a router take over a fragment at most (3 to 20 us are what buckets of two or three tokens agree with best): receipts tell when
+/// an answer left, not each of its fragments.
+const FRAGMENT_US: u64 = 20;
+
 /// A bucket that fits, and what it counts.
 pub(super) struct Fragments {
     pub(super) charging: Charging,
@@ -138,8 +142,10 @@ fn fitted_as(
     let by_losses = Estimate::new(fit.limit, UNIT, interval);
     // Of all that arrived chance had its share, known only so closely: where few of the fragments are charged it may hide most of them.
     let by_chance = arrived.unwrap_or(0.0) * NORMAL_95 * beside.of_packets_sd;
-    let limit = match passed.and_then(|passed| by_arrivals(&charges, &fit, passed, by_chance)) {
-        Some(by_arrivals) if by_chance == 0.0 || spread(&by_arrivals) <= spread(&by_losses) => {
+    let by_pace = bucket::arrived_by_pace(&charges, fit.limit, fit.depth, FRAGMENT_US);
+    let others = by_chance + by_pace;
+    let limit = match passed.and_then(|passed| by_arrivals(&charges, &fit, passed, others)) {
+        Some(by_arrivals) if others <= TOKENS_OFF || spread(&by_arrivals) <= spread(&by_losses) => {
             unless_apart(by_arrivals, &by_losses)
         }
         _ => by_losses,
@@ -157,19 +163,19 @@ fn unless_apart(close: Estimate, rough: &Estimate) -> Estimate {
     Estimate::new(close.value, UNIT, (one.0.min(other.0), one.1.max(other.1)))
 }
 
-/// The limit of a bucket of about this depth that lets so many fragments pass, give or take what chance may have lost more or less of them, if
+/// The limit of a bucket of about this depth that lets so many fragments pass, give or take those that others may have made more or fewer, if
 /// it agrees with what was lost.
-fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64, by_chance: f64) -> Option<Estimate> {
+fn by_arrivals(charges: &[Charge], fit: &Fit, passed: f64, others: f64) -> Option<Estimate> {
     let value = bucket::limit_by_arrivals(charges, fit.depth, passed)
         .filter(|value| (value / fit.limit - 1.0).abs() < ARRIVALS_AGREE)?;
-    let off = TOKENS_OFF.min(fit.depth) + passed.max(1.0).sqrt() / 10.0 + by_chance;
+    let off = TOKENS_OFF.min(fit.depth) + passed.max(1.0).sqrt() / 10.0 + others;
     let ends = |depth: f64| bucket::limits_by_arrivals(charges, depth, passed, off);
     // Where all arrives but a few, what was lost bounds the limit.
     let [low, high] = ends(fit.depth);
     let own = (low.unwrap_or(fit.interval.0).min(value), high.unwrap_or(fit.interval.1).max(value));
     // The deeper, the lower the limit.
-    let others = [fit.depths.0, fit.depths.1].into_iter().flat_map(ends).flatten();
-    let interval = others.fold(own, |(low, high), limit| (limit.min(low), limit.max(high)));
+    let at_depths = [fit.depths.0, fit.depths.1].into_iter().flat_map(ends).flatten();
+    let interval = at_depths.fold(own, |(low, high), limit| (limit.min(low), limit.max(high)));
     Some(Estimate::new(value, UNIT, interval))
 }
 

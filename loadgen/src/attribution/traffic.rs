@@ -27,7 +27,7 @@ pub(super) fn answers(case: &Case<'_>) -> Option<Vec<Sent>> {
     let lost = case.open.iter().filter(|open| open.direction == Direction::Down);
     let lost = ReadSet::of(lost.map(|open| open.loss));
     let astray = ReadSet::of(case.astray.iter().copied());
-    let mut sent: Vec<_> = receipts
+    let mut sent: Vec<(u64, Sent)> = receipts
         .all
         .iter()
         .filter_map(|receipt| {
@@ -35,15 +35,24 @@ pub(super) fn answers(case: &Case<'_>) -> Option<Vec<Sent>> {
             let read = (receipt.flow, receipt.sequence);
             let astray = astray.contains(read);
             let told = receipt.attempt == 0 && !astray;
-            Some(Sent {
+            let sent = Sent {
                 astray,
                 at_us: receipt.arrival_unix_us.saturating_add(residence_us.into()),
                 payload: receipt.bytes,
                 datagrams: u32::from(receipt.datagrams.max(1)),
                 lost: told.then(|| lost.contains(read)),
-            })
+            };
+            Some((receipt.arrival_unix_us, sent))
         })
         .collect();
+    // Answers leave as their requests came, and times are whole microseconds: one that seems to have left one before its precursor left with it.
+    sent.sort_by_key(|(arrival_us, _)| *arrival_us);
+    let mut before_us = 0;
+    for (_, sent) in &mut sent {
+        sent.at_us += u64::from(sent.at_us + 1 == before_us);
+        before_us = sent.at_us;
+    }
+    let mut sent: Vec<_> = sent.into_iter().map(|(_, sent)| sent).collect();
     sent.sort_by_key(|sent| sent.at_us);
     Some(sent)
 }

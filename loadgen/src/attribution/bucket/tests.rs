@@ -41,6 +41,17 @@ fn a_buckets_limit_is_found_far_above_and_near_the_knee() {
 }
 
 #[test]
+fn packets_that_take_time_are_told_from_a_moment_by_shallow_buckets_alone() {
+    // Pairs that come at once, twice as many as pass.
+    let pairs: Vec<_> =
+        arrivals(5_000, 1000, |_| false).into_iter().map(|charge| Charge { packets: 2, ..charge }).collect();
+    let more = |depth, packet_us| arrived_by_pace(&pairs, 1000.0, depth, packet_us);
+    assert_eq!(more(2.0, 0), 0.0);
+    assert!(more(2.0, 400) > 50.0, "{}", more(2.0, 400));
+    assert!(more(200.0, 400) < 5.0, "{}", more(200.0, 400));
+}
+
+#[test]
 fn chance_is_no_bucket() {
     for one_of in [2, 3, 10, 100, 1000] {
         let charges = arrivals(20_000, 250, |draw| draw % one_of == 0);
