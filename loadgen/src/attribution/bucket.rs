@@ -22,6 +22,8 @@ const BY_RATE_MIN: f64 = 0.6;
 const DEMANDS_MAX: f64 = 16.0;
 /// Share by which a limit is moved to see whether a number that arrived is passed there.
 const STEP: f64 = 0.02;
+/// Depth in packets up to which each is another bucket: which packets of a few at once pass is told by hardly any other.
+const SHALLOW_PACKETS: f64 = 10.0;
 /// How many times as long as a sample the whole may be, and say nothing else where nothing in the sample speaks for any bucket: what the whole
 /// is sure of, a fourth of it hints at.
 const REPRESENTATIVE: usize = 4;
@@ -153,12 +155,16 @@ pub(super) fn fit(charges: &[Charge], depths: &[f64], by_chance: f64, in_order: 
         (agreement.by_groups, agreement.beside) = by_groups(charges, limit, depth, by_chance);
         Some(Tried { place, limit, log_odds: agreement.log_odds(in_order), agreement })
     };
-    // Every third depth first, and then those beside the best of them; at the end those beside it, by all that was sent.
+    // Each shallow depth and every third of the others first, and then those beside the best of them; at the end those beside it, by all that
+    // was sent.
     let by_sample = |place: usize| fitted(sample, place, BISECTIONS_FOR_DEPTH);
-    let mut few: Vec<_> = (0..depths.len()).step_by(3).filter_map(by_sample).collect();
+    let shallow = SHALLOW_PACKETS * mean_cost(sample);
+    let first = (0..depths.len()).filter(|place| place.is_multiple_of(3) || depths[*place] <= shallow);
+    let mut few: Vec<_> = first.filter_map(by_sample).collect();
     let coarse = best(few.iter().copied())?;
     let beside = coarse.place.saturating_sub(2)..coarse.place + 3;
-    few.extend(beside.filter(|place| *place != coarse.place).filter_map(by_sample));
+    let beside: Vec<_> = beside.filter(|place| few.iter().all(|tried| tried.place != *place)).collect();
+    few.extend(beside.into_iter().filter_map(by_sample));
     let near = best(few.iter().copied())?;
     let representative = charges.len() <= REPRESENTATIVE * sample.len();
     let (charges, all) = if representative && few.iter().all(Tried::is_refuted) {
@@ -353,6 +359,14 @@ fn tokens_lost(charges: &[Charge], limits: [f64; 3], depth: f64) -> [f64; 3] {
 /// Tokens a second that would let everything through, however it came: arrivals crowd, and the busiest moments ask for more than the mean.
 fn demand(charges: &[Charge]) -> f64 {
     4.0 * mean_demand(charges)
+}
+
+/// Tokens that a packet takes in the mean.
+fn mean_cost(charges: &[Charge]) -> f64 {
+    let (tokens, packets) = charges
+        .iter()
+        .fold((0.0, 0.0), |sum, charge| (sum.0 + charge.tokens(), sum.1 + f64::from(charge.packets)));
+    tokens / f64::max(packets, 1.0)
 }
 
 /// Tokens a second that all would have taken.
