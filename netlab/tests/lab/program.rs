@@ -226,7 +226,10 @@ fn an_ordinary_user_has_laboratories_where_the_kernel_allows_it() {
     std::fs::create_dir_all(&directory).unwrap();
     std::fs::set_permissions(&directory, PermissionsExt::from_mode(0o755)).unwrap();
     let program = directory.join("netlab");
-    std::fs::copy(env!("CARGO_BIN_EXE_netlab"), &program).unwrap();
+    // Copied by another process: a file this one has open for writing is "busy" to execve(2) for as long as a child that
+    // another test is just forking holds it too.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_netlab")).arg(&program).status().unwrap();
+    assert!(copied.success());
     let root = std::fs::metadata("/proc/self").unwrap();
     let mut command = if std::os::unix::fs::MetadataExt::uid(&root) == 0 {
         let mut command = Command::new("setpriv");
