@@ -285,7 +285,10 @@ impl Receipts {
     pub fn of(&self, losses: &[Loss]) -> HashMap<(u32, u32), Receipt> {
         let lost = ReadSet::of(losses.iter());
         let named = self.all.iter().map(|receipt| ((receipt.flow, receipt.sequence), *receipt));
-        named.filter(|(name, _)| lost.contains(*name)).collect()
+        // Room for all at once: growing, it would hash each again and again.
+        let mut found = HashMap::with_capacity(losses.len().min(self.all.len()));
+        found.extend(named.filter(|(name, _)| lost.contains(*name)));
+        found
     }
 }
 

@@ -1,6 +1,7 @@
 //! Receipts of the server, fetched after a stage from where they stood before it.
 
 use shingle_client::control::Control;
+use shingle_proto::limits::RECEIPTS_PER_LIST_MAX;
 use shingle_proto::wire::Outcome;
 use shingle_server::stats::StatsReport;
 
@@ -24,13 +25,22 @@ impl ReceiptCursor {
     pub fn fetch(&self, control: &mut Control, flows: &[u32], gaps: &mut Vec<String>) -> Option<Receipts> {
         let mut receipts = Receipts::default();
         for (worker, from) in &self.next {
-            let list = control
-                .all_receipts(*worker, *from)
-                .map_err(|error| gaps.push(format!("receipts of the server: {error}")))
-                .ok()?;
-            receipts.overwritten += list.overwritten;
-            let own = list.receipts.iter().filter(|receipt| flows.binary_search(&receipt.flow).is_ok());
-            receipts.all.extend(own.map(receipt));
+            let mut from = *from;
+            loop {
+                // List by list: all of them twice in memory, by the hundred thousand, would take longer than what is done with them.
+                let list = control
+                    .receipts(*worker, from)
+                    .map_err(|error| gaps.push(format!("receipts of the server: {error}")))
+                    .ok()?;
+                receipts.overwritten += list.overwritten;
+                let own = list.receipts.iter().filter(|receipt| flows.binary_search(&receipt.flow).is_ok());
+                receipts.all.extend(own.map(receipt));
+                // A list that is not full is the last one: nothing newer was there when it was made.
+                if list.next - from < RECEIPTS_PER_LIST_MAX as u64 {
+                    break;
+                }
+                from = list.next;
+            }
         }
         Some(receipts)
     }
